@@ -1,0 +1,1 @@
+"""The front door of the hardware side: configuration objects and Verilog generation."""

@@ -1,0 +1,1 @@
+"""Amaranth descriptions, one file per step of the data path."""

@@ -1,0 +1,1 @@
+"""Synthesis with open tools: writing Verilog today, cost estimates as they come."""

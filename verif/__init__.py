@@ -1,0 +1,1 @@
+"""Verification: batch harness, cocotb testbenches, test plans and the tests themselves."""

@@ -1,0 +1,1 @@
+"""cocotb testbenches: the stream protocol of the generated Verilog."""
