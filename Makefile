@@ -1,0 +1,55 @@
+# Thin on purpose: every target is one call of the amxfp4 command or of pytest, and the logic is
+# Python. `make sim` and `make test` set up what they need, without root, inside .venv.
+
+PYTHON ?= python3
+JOBS ?= auto
+ARGS ?=
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
+# A stamp carries the folder it was made in: a copied or moved checkout sets itself up again
+# instead of running the code of the old place.
+PLACE := $(shell pwd | cksum | cut -d ' ' -f 1)
+READY := .venv/ready-$(PLACE)
+READY_DEV := .venv/ready-dev-$(PLACE)
+INPUTS := pyproject.toml constraints.txt amxfp4/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup verilog sim test lint type bench nightly clean
+
+help: ## list the targets
+	@echo 'make TARGET [ARGS="further options"], where TARGET is one of'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "%-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv with all that sim and test need, or say what is missing
+
+verilog: $(READY) ## write the units of the default preset to build/verilog
+	@$(BIN)/amxfp4 verilog all --out build/verilog $(ARGS)
+
+sim: $(READY) ## simulate: testbenches, then real tensors bit for bit against golden
+	@$(BIN)/amxfp4 sim $(ARGS)
+
+test: $(READY) ## run every test on all cores, e.g. make test ARGS="-k quantizer"
+	@$(PYTEST) $(ARGS)
+
+lint: $(READY_DEV) ## check style, formatting and import rules
+	@$(BIN)/amxfp4 lint $(ARGS)
+
+type: $(READY_DEV) ## check types
+	@$(BIN)/amxfp4 type $(ARGS)
+
+bench: $(READY) ## measure golden's speed
+	@$(BIN)/amxfp4 bench $(ARGS)
+
+nightly: $(READY) ## run every test with a million random blocks per format
+	@$(PYTEST) --blocks 1000000 $(ARGS)
+
+clean: ## remove what builds and tests leave; .venv stays
+	@rm -rf build .pytest_cache .hypothesis .mypy_cache .ruff_cache
+
+$(READY): $(INPUTS)
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo '$(PYTHON) is missing: install Python 3.11 or newer (Debian: sudo apt install python3 python3-venv; Fedora: sudo dnf install python3; macOS: brew install python), or name one with PYTHON=' >&2; exit 2; }
+	@$(PYTHON) amxfp4/bootstrap.py --stamp $@
+
+$(READY_DEV): $(READY)
+	@$(PYTHON) amxfp4/bootstrap.py --extra dev --stamp $@
