@@ -1,0 +1,242 @@
+"""The ``amxfp4`` command.
+
+Every command imports what it needs when it runs, so that ``--help`` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import amxfp4
+from amxfp4.gen.config import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, UNITS, Ties, choose
+
+__all__ = ["app", "main", "run"]
+
+ALL = "all"
+BAD_INPUT = 2
+
+app = typer.Typer(
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="AMXFP4: 4-bit block-scaled arithmetic as Verilog, as a model and as files.",
+    epilog="AMXFP4_DEBUG=1 shows where an error comes from.",
+    pretty_exceptions_enable=False,
+    # Plain help reads the same in a terminal, a file and a CI log.
+    rich_markup_mode=None,
+)
+
+
+def _among(names: Any) -> str:
+    return ", ".join(str(name) for name in names)
+
+
+def _integer(text: str | int) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        # typer's own message does not repeat the value.
+        raise typer.BadParameter(f"must be an integer, not {text!r}") from None
+
+
+def _integer_option(text: str) -> Any:
+    return typer.Option(parser=_integer, metavar="N", help=text)
+
+
+Format = Annotated[str | None, typer.Option(help=f"Block format: {_among(FORMATS)}.")]
+Block = Annotated[
+    int | None,
+    _integer_option(f"Elements per block: {_among(BLOCK_SIZES)}; the format's by default."),
+]
+TieRule = Annotated[str | None, typer.Option(help=f"Where halfway values go: {_among(Ties)}.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"amxfp4 {amxfp4.__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def verilog(
+    context: typer.Context,
+    unit: Annotated[
+        str,
+        typer.Argument(
+            metavar="UNIT", help=f"{_among(UNITS)}, or {ALL}: each unit as it is by default."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")
+    ] = Path("build/verilog"),
+    format: Format = None,
+    block: Block = None,
+    input: Annotated[
+        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(help=f"Words a dequantizer writes: {_among(OUTPUTS)}.")
+    ] = None,
+    lanes: Annotated[
+        int | None, _integer_option("Elements per beat: a power of two from 1 to the block size.")
+    ] = None,
+    ties: TieRule = None,
+) -> None:
+    """Generate a unit as Verilog.
+
+    Writes DIR/UNIT.v, and DIR/UNIT.json that describes it. Equal options give equal bytes.
+    """
+    from amxfp4 import units
+
+    # By name, so that this function needs no list of the options that configure a unit.
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if name not in ("unit", "out") and value is not None
+    }
+    choose("UNIT", unit, dict.fromkeys([*UNITS, ALL]))
+    if unit == ALL and given:
+        raise ValueError(f"UNIT must be one of {_among(UNITS)} with --{min(given)}, not {unit!r}")
+    configs = [units.configure(name, given) for name in (UNITS if unit == ALL else [unit])]
+    for config in configs:
+        units.generate(config, out)
+
+
+@app.command()
+def quantize(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A .npy or .safetensors file.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    format: Format = "amxfp4",
+    axis: Annotated[
+        int, _integer_option("Axis along which blocks run; negative counts from the end.")
+    ] = -1,
+    ties: TieRule = "RNA",
+    block: Block = None,
+) -> None:
+    """Quantize every floating-point tensor of a file to blocks."""
+    from amxfp4 import convert
+
+    convert.quantize(source, target, format=format, axis=axis, ties=ties, block=block)
+
+
+@app.command()
+def dequantize(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A file that quantize wrote.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+) -> None:
+    """Turn blocks back into FP32 tensors."""
+    from amxfp4 import convert
+
+    convert.dequantize(source, target)
+
+
+@app.command()
+def info(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .npy or .safetensors file.")],
+) -> None:
+    """List the tensors of a file, with their block formats."""
+    from amxfp4 import convert
+
+    convert.info(source)
+
+
+@app.command()
+def formats() -> None:
+    """List the block formats."""
+    from amxfp4 import console
+
+    table = console.Table("format", "K", "element", "scale", "scales", "scale rule", "bits/element")
+    for row in FORMATS.values():
+        table.add(
+            row.name, row.block, row.element.name, row.scale.name, row.scales, row.scale_rule,
+            f"{row.bits_per_element:g}",
+        )  # fmt: skip
+    table.show()
+
+
+@app.command()
+def sim(
+    seed: Annotated[
+        int | None, _integer_option("Base seed of all random stimulus; drawn when not given.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the reports.")
+    ] = Path("build/reports"),
+) -> int:
+    """Simulate the default units against the golden model.
+
+    First cocotb testbenches, then real tensors as a whole; every output bit counts.
+    """
+    from amxfp4.verif import sim
+
+    return sim.run(seed=seed, out=out)
+
+
+@app.command()
+def bench() -> int | None:
+    """Measure how fast the golden model is here."""
+    from amxfp4.verif import bench
+
+    return bench.run()
+
+
+Checkout = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FOLDER]", help="A checkout; the installed one by default."),
+]
+
+
+@app.command()
+def lint(folder: Checkout = None) -> int:
+    """Check style, formatting and import rules of a checkout."""
+    from amxfp4 import checks
+
+    return checks.lint(folder)
+
+
+@app.command(name="type")
+def type_(folder: Checkout = None) -> int:
+    """Check the types of a checkout."""
+    from amxfp4 import checks
+
+    return checks.types(folder)
+
+
+def _explain(error: Exception) -> str:
+    """Say in one line what `error` is about."""
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        text = f"{error.strerror}: {' -> '.join(names)}" if names else error.strerror
+    elif isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "amxfp4"
+        text = f"{error.format_message()} (`{path} --help` says what is allowed)"
+    else:
+        text = str(error) or type(error).__name__
+    return " ".join(text.split())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line and return the exit code: 0, 1 for a failed check, 2 for bad input."""
+    try:
+        code = app(args=arguments, prog_name="amxfp4", standalone_mode=False)
+    except (OSError, TypeError, ValueError, typer.TyperException) as error:
+        if os.environ.get("AMXFP4_DEBUG"):
+            raise
+        print(f"amxfp4: error: {_explain(error)}", file=sys.stderr)
+        return BAD_INPUT
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run())

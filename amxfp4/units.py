@@ -1,0 +1,48 @@
+"""From command line options to a unit's Verilog and manifest in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from amxfp4.gen.config import UNITS, UnitConfig, choose
+
+__all__ = ["configure", "generate"]
+
+
+def configure(unit: str, options: dict[str, Any]) -> UnitConfig:
+    """Make the configuration of `unit` from the options that were given.
+
+    Raises
+    ------
+    ValueError
+        `unit` is unknown, has no such option, or does not take the value.
+    """
+    config_class = choose("UNIT", unit, UNITS)
+    names = [field.name for field in dataclasses.fields(config_class)]
+    for name in options:
+        if name not in names:
+            allowed = ", ".join(f"--{known}" for known in names)
+            raise ValueError(f"option of {unit} must be one of {allowed}, not '--{name}'")
+    return config_class(**options)
+
+
+def generate(config: UnitConfig, folder: Path) -> None:
+    """Write ``folder/UNIT.v`` and ``folder/UNIT.json``, and say what they hold.
+
+    Raises
+    ------
+    ValueError
+        `folder` is something other than a folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out must be a folder, or a name for a new one, not {str(folder)!r}")
+    # Amaranth and Yosys take a second to load: only after everything else has been checked.
+    from amxfp4.gen import verilog
+
+    fields = config.to_dict()
+    unit = fields.pop("unit")
+    print(f"{unit}: " + " ".join(f"{name}={value}" for name, value in fields.items()), flush=True)
+    verilog.write(verilog.generate(config), folder)
+    print(f"  wrote {folder / unit}.v and {unit}.json, configuration {config.digest}", flush=True)
