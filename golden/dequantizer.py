@@ -1,0 +1,159 @@
+"""Values of quantized tensors (OCP MX v1.0 section 6.1, with one scale per sign)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4.gen.config import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format, choose
+
+from .blocks import Blocks
+from .formats import decode
+from .rounding import FP64, convert
+
+__all__ = ["dequantize", "dequantize_words"]
+
+_CHUNK = 1 << 16
+"""Elements worked on at a time: indices and values stay in the L2 cache."""
+
+
+@cache
+def _value_bits(row: BlockFormat, word: FloatFormat) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Output words [256 scale codes, 16 element codes] of one format."""
+    codes = np.arange(1 << row.element.width, dtype=np.uint8)
+    scale_magnitudes = 1 << (row.scale.width - row.scale.signed_bit)
+    scales = np.arange(256) % scale_magnitudes  # decoders ignore the sign bit of a scale
+    # float64 holds every product exactly; adding +0 turns -0 into +0.
+    values = decode(scales.astype(np.uint8), row.scale).astype(np.float64)[:, None]
+    values = values * decode(codes, row.element).astype(np.float64) + 0.0
+    # Narrowing also makes every NaN the canonical one and overflows to infinity.
+    table = convert(values.view(np.uint64), FP64, word)
+    table.flags.writeable = False
+    return table
+
+
+def dequantize_words(
+    codes: npt.NDArray[np.uint8],
+    scale_pos: npt.NDArray[np.uint8],
+    scale_neg: npt.NDArray[np.uint8] | None,
+    format: str,
+    output: str = "bf16",
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Raw output words of blocks, bit for bit what the hardware dequantizer writes.
+
+        value_i = q_i * s,    s = s_neg if the sign bit of code i is set, else s_pos
+
+    Exact in BF16 and FP32 for E5M2 and E4M3 scales; with E8M0 large products overflow to
+    infinity. Both zero codes, and any element of a zero scale, give +0. A NaN scale gives the
+    canonical NaN for every element of its sign, zeros included: the sign bit of code 0x8 selects
+    the negative scale. Bit 7 of E5M2 and E4M3 scale codes is ignored, and every code above the
+    largest finite one is NaN.
+
+    Parameters
+    ----------
+    codes
+        uint8 [..., K], 0..15.
+    scale_pos, scale_neg
+        uint8 [...]; `scale_neg` is ``None`` when `format` is symmetric.
+    format
+        Row of the format table.
+    output
+        ``bf16`` or ``fp32``.
+
+    Returns
+    -------
+    uint16 (bf16) or uint32 (fp32) [..., K].
+
+    Raises
+    ------
+    TypeError
+        An array is not uint8.
+    ValueError
+        Shapes do not fit, `format` or `output` is unknown, or `scale_neg` is missing or too many.
+
+    Examples
+    --------
+    >>> codes = np.array([[0x7, 0xF, 0x8, 0x0]], np.uint8)
+    >>> one, nan = np.array([0x3C], np.uint8), np.array([0x7F], np.uint8)
+    >>> [hex(w) for w in dequantize_words(codes, one, nan, "amxfp4")[0]]
+    ['0x40c0', '0x7fc0', '0x7fc0', '0x0']
+    """
+    row = block_format(format)
+    word = choose("output", output, OUTPUTS)
+    for name, array in (("codes", codes), ("scale_pos", scale_pos), ("scale_neg", scale_neg)):
+        if array is None and name == "scale_neg":
+            continue
+        if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+            what = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise TypeError(f"{name} must be an array of uint8, not {what}")
+        if name != "codes" and array.shape != codes.shape[:-1]:
+            raise ValueError(f"{name} must be of shape {codes.shape[:-1]}, not {array.shape}")
+    if row.asymmetric != (scale_neg is not None):
+        wanted = "given" if row.asymmetric else "None"
+        raise ValueError(f"scale_neg must be {wanted} for {row.name}, not {scale_neg!r}")
+    if codes.size and codes.max() >= 1 << row.element.width:
+        raise ValueError(f"codes must be at most 15, not {int(codes.max())}")
+    return _expand(codes, scale_pos, scale_neg, row, word)
+
+
+def _expand(
+    codes: npt.NDArray[np.uint8],
+    scale_pos: npt.NDArray[np.uint8],
+    scale_neg: npt.NDArray[np.uint8] | None,
+    row: BlockFormat,
+    word: FloatFormat,
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    table = _value_bits(row, word)
+    count = table.shape[1]
+    block = codes.shape[-1]
+    flat = codes.reshape(-1, block)
+    sides = [scale_pos.reshape(-1), (scale_pos if scale_neg is None else scale_neg).reshape(-1)]
+    result = np.empty(flat.shape, table.dtype)
+    step = max(1, _CHUNK // block)
+    # Every block gets its own 16 values; its elements index them.
+    values = np.empty((min(step, len(flat)), count), table.dtype)
+    base = (np.arange(len(values)) * count)[:, None]
+    index = np.empty((len(values), block), np.intp)
+    half = count // 2
+    for start in range(0, len(flat), step):
+        part = slice(start, min(start + step, len(flat)))
+        size = part.stop - start
+        values[:size, :half] = table[:, :half].take(sides[0][part], axis=0)
+        values[:size, half:] = table[:, half:].take(sides[1][part], axis=0)
+        np.add(flat[part], base[:size], out=index[:size], casting="unsafe")
+        # Indices are in range by construction; "clip" only avoids NumPy's buffering.
+        values.reshape(-1).take(index[:size], out=result[part], mode="clip")
+    return result.reshape(codes.shape)
+
+
+def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
+    """Values of a quantized tensor, in its original shape and axis order.
+
+    As `dequantize_words` with FP32 output: exact for E5M2 and E4M3 scales, overflow to infinity
+    with E8M0, zeros are +0, a NaN scale makes every element of its sign the canonical NaN.
+
+    Parameters
+    ----------
+    b
+        Quantized tensor of codes [..., blocks, K].
+
+    Returns
+    -------
+    float32 of shape `b.shape`.
+
+    Examples
+    --------
+    >>> from amxfp4.golden import quantize
+    >>> dequantize(quantize(np.array([[6, 1.1], [-3, -0.1]], np.float32), axis=0))
+    array([[ 6.     ,  1.125  ],
+           [-3.     , -0.09375]], dtype=float32)
+    """
+    if not isinstance(b, Blocks):
+        raise TypeError(f"b must be Blocks, not {type(b).__name__}")
+    words = _expand(b.codes, b.scale_pos, b.scale_neg, b.row, FP32)
+    lead = words.shape[:-2]
+    values = words.view(np.float32).reshape(*lead, -1)[..., : b.shape[b.axis]]
+    return np.ascontiguousarray(np.moveaxis(values, -1, b.axis))

@@ -1,0 +1,113 @@
+"""Block records: the bytes that blocks are in memory and on the hardware's ports.
+
+Bit 0 first, element i is at bits [4i+3 : 4i]; the scale of positive elements follows at
+[4K+7 : 4K], that of negative ones, when there are two, at [4K+15 : 4K+8]. In memory a record is
+little endian: two elements to a byte, low nibble first, then one or two scale bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4.gen.config import block_format
+
+from .blocks import Blocks, blocks_shape, normal_axis, normal_shape
+
+__all__ = ["join_nibbles", "pack", "split_nibbles", "unpack"]
+
+
+def join_nibbles(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Pack codes [..., 2n] into bytes [..., n], low nibble first.
+
+    Examples
+    --------
+    >>> join_nibbles(np.array([1, 2, 15, 0], np.uint8))
+    array([33, 15], dtype=uint8)
+    """
+    return codes[..., ::2] | codes[..., 1::2] << np.uint8(4)
+
+
+def split_nibbles(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Unpack bytes [..., n] into codes [..., 2n], low nibble first."""
+    codes = np.empty((*raw.shape[:-1], 2 * raw.shape[-1]), np.uint8)
+    np.bitwise_and(raw, 15, out=codes[..., ::2])
+    np.right_shift(raw, 4, out=codes[..., 1::2])
+    return codes
+
+
+def pack(b: Blocks) -> npt.NDArray[np.uint8]:
+    """Pack blocks into records.
+
+    Parameters
+    ----------
+    b
+        Quantized tensor of codes [..., blocks, K].
+
+    Returns
+    -------
+    uint8 [..., blocks, K / 2 + scales]; 18 bytes for `amxfp4`, 17 for `mxfp4`.
+
+    Examples
+    --------
+    >>> from amxfp4.golden import quantize
+    >>> pack(quantize(np.array([6, -6], np.float32)))
+    array([[247,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
+              0,   0,   0,  60,  60]], dtype=uint8)
+    """
+    if not isinstance(b, Blocks):
+        raise TypeError(f"b must be Blocks, not {type(b).__name__}")
+    scales = [s[..., None] for s in (b.scale_pos, b.scale_neg) if s is not None]
+    return np.concatenate([join_nibbles(b.codes), *scales], axis=-1)
+
+
+def unpack(
+    raw: npt.NDArray[np.uint8],
+    format: str,
+    shape: Any,
+    *,
+    axis: int = -1,
+    block: int | None = None,
+) -> Blocks:
+    """Unpack records into blocks; the inverse of `pack`.
+
+    Parameters
+    ----------
+    raw
+        uint8 records, [..., blocks, K / 2 + scales].
+    format
+        Row of the format table.
+    shape
+        Shape of the original tensor.
+    axis
+        The original's axis along which blocks run.
+    block
+        Elements per block; by default the format's own.
+
+    Raises
+    ------
+    TypeError
+        `raw` is not uint8, or a parameter is of the wrong kind.
+    ValueError
+        The shape of `raw` is not that of a tensor of `shape` in `format`.
+    """
+    row = block_format(format, block)
+    shape = normal_shape(shape)
+    axis = normal_axis(axis, len(shape))
+    if not isinstance(raw, np.ndarray) or raw.dtype != np.uint8:
+        what = raw.dtype if isinstance(raw, np.ndarray) else type(raw).__name__
+        raise TypeError(f"raw must be an array of uint8, not {what}")
+    expected = (*blocks_shape(shape, axis, row.block), row.record_bytes)
+    if raw.shape != expected:
+        raise ValueError(f"raw must be of shape {expected}, not {raw.shape}")
+    scales = raw[..., row.block // 2 :]
+    return Blocks(
+        split_nibbles(raw[..., : row.block // 2]),
+        scales[..., 0].copy(),
+        scales[..., 1].copy() if row.asymmetric else None,
+        row.name,
+        shape,
+        axis,
+    )

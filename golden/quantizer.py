@@ -1,0 +1,229 @@
+"""Quantize tensors to blocks of 4-bit elements (arXiv 2411.09909; OCP MX v1.0 section 6.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4.gen.config import FP32, BlockFormat, ScaleRule, Ties, block_format, choose
+
+from .blocks import Blocks, blocks_shape, normal_axis
+from .formats import element_thresholds, one_code, scale_thresholds
+from .rounding import FP32_SIGN
+
+__all__ = ["quantize"]
+
+_CHUNK = 1 << 17
+"""Elements worked on at a time: bit patterns, flags and counters stay in the L2 cache."""
+
+
+def quantize(
+    x: npt.ArrayLike,
+    format: str = "amxfp4",
+    *,
+    axis: int = -1,
+    ties: str = "RNA",
+    block: int | None = None,
+) -> Blocks:
+    """Quantize a tensor to blocks along one axis (arXiv 2411.09909, section 4).
+
+    For each block x[0..K-1]::
+
+        p = max(0, max x_i)        n = max(0, max -x_i)
+        asymmetric:  s_pos = S(p)  s_neg = S(n)
+        symmetric:   s_pos = s_neg = S(max(p, n))
+        q_i = R(|x_i| / s)         s = s_pos if x_i > 0 else s_neg
+
+    R rounds to the nearest E2M1 magnitude and saturates at 6. S(m) rounds m / 6 to the nearest
+    scale and saturates at the largest one (E5M2, E4M3); with power-of-two scales it is
+    2^(floor(log2 m) - 2) (OCP MX v1.0), one more from 7/8 of the next binade on for the
+    ``-roundup`` formats. Both roundings are decided on exact values.
+
+    Parameters
+    ----------
+    x
+        float32, float16 or bfloat16 array of one or more axes. Subnormals count at full value,
+        -0 counts as 0.
+    format
+        Row of the format table, such as ``amxfp4`` or ``mxfp4``.
+    axis
+        The reduction axis, along which blocks run. The last block is padded with +0.
+    ties
+        ``RNA``: halfway goes away from zero. ``RNE``: to the even code. For scales and elements.
+    block
+        Elements per block: 16, 32, 64 or 128; by default the format's own.
+
+    Returns
+    -------
+    Blocks
+        With codes uint8 [..., blocks, K]. Elements that round to zero have code 0.
+
+        - No element of a sign: its scale is 1.0; 2^-127 for power-of-two scales.
+        - A maximum whose scale rounds to 0: scale code 0, elements of that sign 0.
+        - A NaN: all scales of the block are NaN, all elements 0.
+        - An infinity: its scale saturates and it becomes 6 times that; with power-of-two scales
+          the block is NaN.
+
+    Raises
+    ------
+    TypeError
+        `x` is of another type, or a parameter is of the wrong kind.
+    ValueError
+        `x` is empty, `axis` out of range, or `format`, `ties` or `block` unknown.
+
+    Examples
+    --------
+    >>> x = np.array([6, 3, -0.5, -0.25, 0.2], np.float32)
+    >>> b = quantize(x, "amxfp4", block=16)
+    >>> b.codes[0, :6], hex(b.scale_pos[0]), hex(b.scale_neg[0])
+    (array([ 7,  5, 15, 13,  0,  0], dtype=uint8), '0x3c', '0x2d')
+    """
+    row = block_format(format, block)
+    mode = choose("ties", ties, {str(t): t for t in Ties})
+    array = _require_input(x)
+    axis = normal_axis(axis, array.ndim)
+    shape = blocks_shape(array.shape, axis, row.block)
+    # Rows of n elements; a view of the input unless it has three or more axes in an odd order.
+    rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    codes = np.empty((*rows.shape[:1], shape[-1], row.block), np.uint8)
+    scales = np.empty((row.scales, *codes.shape[:2]), np.uint8)
+    coder = _Coder(row, mode)
+    for part, blocks in _chunks(rows, row.block):
+        coder(rows[part, blocks.start * row.block : blocks.stop * row.block],
+              codes[part, blocks], scales[:, part, blocks])  # fmt: skip
+    return Blocks(
+        codes.reshape(*shape, row.block),
+        scales[0].reshape(shape),
+        scales[1].reshape(shape) if row.asymmetric else None,
+        row.name,
+        array.shape,
+        axis,
+    )
+
+
+def _require_input(x: npt.ArrayLike) -> npt.NDArray[Any]:
+    array = np.asarray(x)
+    if array.dtype not in (np.float32, np.float16) and array.dtype.name != "bfloat16":
+        raise TypeError(
+            f"x must be an array of dtype float32, float16 or bfloat16, not {array.dtype}"
+        )
+    if array.ndim == 0 or array.size == 0:
+        raise ValueError(f"x must have one or more elements along an axis, not shape {array.shape}")
+    return array
+
+
+def _chunks(rows: npt.NDArray[Any], block: int) -> list[tuple[slice, slice]]:
+    """Cut [rows, blocks] into pieces of about `_CHUNK` elements that run along the memory."""
+    count, blocks = rows.shape[0], -(-rows.shape[1] // block)
+    limit = max(1, _CHUNK // block)
+    if _rows_are_adjacent(rows):
+        row_step = min(count, limit)
+        block_step = min(blocks, max(1, limit // row_step))
+    else:
+        block_step = min(blocks, limit)
+        row_step = min(count, max(1, limit // block_step))
+    return [
+        (slice(r, min(r + row_step, count)), slice(b, min(b + block_step, blocks)))
+        for r in range(0, count, row_step)
+        for b in range(0, blocks, block_step)
+    ]
+
+
+def _rows_are_adjacent(rows: npt.NDArray[Any]) -> bool:
+    return abs(rows.strides[0]) < abs(rows.strides[1])
+
+
+class _Coder:
+    """Quantizes chunks of rows, with its tables and scratch memory.
+
+    A chunk is held element-major, [K, blocks]: maxima over a block and comparisons with a
+    block's thresholds then are loops over long contiguous rows.
+    """
+
+    def __init__(self, row: BlockFormat, ties: Ties) -> None:
+        self.row = row
+        self.scale_steps = scale_thresholds(row, ties)
+        self.element_steps = element_thresholds(row, ties)
+        self.one = one_code(row)
+        assert row.scale.nan_magnitude is not None
+        self.nan = row.scale.nan_magnitude
+        # The element code of a negative magnitude is sign + magnitude.
+        self.sign = 1 << (row.element.width - 1)
+        size = max(_CHUNK, row.block)
+        self.key = np.empty(size, np.int32)
+        self.reached = np.empty(size, np.bool_)
+        self.count = np.empty(size, np.uint8)
+
+    def __call__(
+        self, x: npt.NDArray[Any], codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]
+    ) -> None:
+        """Quantize x [rows, n] into codes [rows, blocks, K] and scales [1 or 2, rows, blocks]."""
+        rows, blocks, block = codes.shape
+        # Keep the order of memory in the long axis, so that copies run along it.
+        adjacent = _rows_are_adjacent(x)
+        order = (block, blocks, rows) if adjacent else (block, rows, blocks)
+        size = rows * blocks * block
+        key = self.key[:size].reshape(block, -1)
+        words = key.reshape(order)
+        self._load(x, words.transpose(0, 2, 1) if adjacent else words)
+        count = self.count[:size].reshape(block, -1)
+        sides = self._encode(key, count)
+        back = (2, 1, 0) if adjacent else (1, 2, 0)
+        codes[...] = count.reshape(order).transpose(back)
+        for side, code in zip(scales, sides, strict=False):
+            side[...] = code.reshape(order[1:]).T if adjacent else code.reshape(order[1:])
+
+    def _load(self, x: npt.NDArray[Any], key: npt.NDArray[np.int32]) -> None:
+        """Copy x [rows, n] as FP32 bit patterns to key [K, rows, blocks], padding with +0."""
+        block, rows, _ = key.shape
+        whole, rest = divmod(x.shape[1], block)
+        pieces = [(x[:, : whole * block].reshape(rows, whole, block), key[:, :, :whole])]
+        if rest:
+            key[rest:, :, whole] = 0
+            pieces.append((x[:, None, whole * block :], key[:rest, :, whole:]))
+        for piece, target in pieces:
+            source = piece.transpose(2, 0, 1)
+            if x.dtype.name == "bfloat16":
+                target[...] = source.view(np.uint16)
+                target <<= 16
+            else:
+                with np.errstate(invalid="ignore"):  # widening a signalling NaN
+                    target.view(np.float32)[...] = source
+
+    def _encode(
+        self, key: npt.NDArray[np.int32], count: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Write the element codes of bit patterns [K, n] to count; return both scale codes [n]."""
+        unsigned = key.view(np.uint32)
+        # As signed integers positive words are the largest; as unsigned ones, negative words.
+        p = np.maximum(key.max(axis=0), 0)
+        n = np.maximum((unsigned.max(axis=0) ^ np.uint32(FP32_SIGN)).view(np.int32), 0)
+        m = np.maximum(p, n)
+        infinity = FP32.inf_magnitude
+        nan = m > infinity if self.row.scale_rule is ScaleRule.NEAREST else m >= infinity
+        pos = self._scale(p if self.row.asymmetric else m, nan)
+        neg = self._scale(n, nan) if self.row.asymmetric else pos
+        steps = self.element_steps
+        negative_steps = steps.view(np.uint32) | np.uint32(FP32_SIGN)
+        reached = self.reached[: key.size].reshape(key.shape)
+        flags = reached.view(np.uint8)
+        # Reaching the first negative threshold also sets the sign: it counts sign + 1.
+        np.greater_equal(unsigned, negative_steps[0].take(neg), out=reached)
+        np.multiply(flags, np.uint8(self.sign + 1), out=count)
+        for step in negative_steps[1:]:
+            np.greater_equal(unsigned, step.take(neg), out=reached)
+            count += flags
+        for step in steps:
+            np.greater_equal(key, step.take(pos), out=reached)
+            count += flags
+        if nan.any():
+            count[:, nan] = 0
+        return pos, neg
+
+    def _scale(self, m: npt.NDArray[np.int32], nan: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+        code = np.searchsorted(self.scale_steps, m, side="right").astype(np.uint8)
+        code[m == 0] = self.one
+        code[nan] = self.nan
+        return code
