@@ -136,23 +136,19 @@ def run(command: "list[str]") -> None:
     """
     printed = []
     terminal = sys.stdout.isatty()
-    process = subprocess.Popen(
-        command,
-        cwd=str(ROOT),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    for raw in process.stdout:
-        line = raw.decode(errors="replace").rstrip()
-        printed.append(line)
-        if terminal and line.startswith(("Collecting ", "Installing ")):
-            # Erase to the end of the line, since the next name may be shorter.
-            print(f"\r  {' '.join(line.split()[:2])}\033[K", end="", flush=True)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=str(ROOT), stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT
+    ) as process:
+        for raw in process.stdout or ():
+            line = raw.decode(errors="replace").rstrip()
+            printed.append(line)
+            if terminal and line.startswith(("Collecting ", "Installing ")):
+                # Erase to the end of the line, since the next name may be shorter.
+                print(f"\r  {' '.join(line.split()[:2])}\033[K", end="", flush=True)
     if terminal:
         print("\r\033[K", end="", flush=True)
-    if process.wait():
+    if process.returncode:
         print("\n".join(printed[-20:]), file=sys.stderr)
         print("setup: failed: " + " ".join(command), file=sys.stderr)
         sys.exit(1)

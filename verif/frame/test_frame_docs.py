@@ -1,0 +1,90 @@
+"""What the documents tell people to type works.
+
+In README.md and docs/*.md, a ```python block is run, and so is each ``$ amxfp4 ...`` line of a
+```console block, in the order in which they stand: one folder and one namespace a document.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import amxfp4
+
+ROOT = Path(amxfp4.__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
+# CI itself runs make; simulating and measuring take minutes and have tests of their own.
+ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 bench", "amxfp4 lint", "amxfp4 type")
+
+
+def commands(block):
+    """Return the commands of a console block, continued lines joined."""
+    joined = block.replace("\\\n", " ")
+    return [line[2:].strip() for line in joined.splitlines() if line.startswith("$ ")]
+
+
+def run_document(text, folder):
+    """Run the blocks of a document in `folder`; return how many pieces were run."""
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    namespace = {"__name__": "__document__"}
+    count = 0
+    for language, block in BLOCK.findall(text):
+        if language == "python":
+            exec(compile(block, "<document>", "exec"), namespace)
+            count += 1
+            continue
+        listed = commands(block)
+        assert listed, f"a console block without a line that starts with '$ ':\n{block}"
+        for command in listed:
+            if command.startswith(ELSEWHERE):
+                continue
+            words = shlex.split(command, comments=True)
+            assert words[0] == "amxfp4", f"only amxfp4 commands can be tested, not: {command}"
+            done = subprocess.run(
+                words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_document_runs(document, tmp_path, monkeypatch):
+    # Documents may name files of the project as seen from its folder.
+    for name in ("verif", "docs", "examples"):
+        if (ROOT / name).exists():
+            (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    run_document(document.read_text(), tmp_path)
+
+
+def test_blocks_are_found_and_run(tmp_path, monkeypatch):
+    """A document of known content: every kind of block is run, in one namespace."""
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "```python\nx = 1\n```\ntext\n```console\n$ make sim\n$ amxfp4 \\\n  formats\nshown\n```\n"
+        "```python\nassert x == 1\n```\n```text\nnot run\n```\n"
+    )
+    assert run_document(text, tmp_path) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nassert False\n```\n",
+        "```console\n$ amxfp4 no-such-command\n```\n",
+        "```console\n$ rm -rf x\n```\n",
+        "```console\namxfp4 formats\n```\n",
+    ],
+)
+def test_wrong_blocks_fail(text, tmp_path):
+    with pytest.raises(AssertionError):
+        run_document(text, tmp_path)
