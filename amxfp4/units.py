@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from amxfp4.errors import writing
 from amxfp4.gen.config import UNITS, UnitConfig, choose
 
 __all__ = ["configure", "generate"]
@@ -34,15 +35,17 @@ def generate(config: UnitConfig, folder: Path) -> None:
     Raises
     ------
     ValueError
-        `folder` is something other than a folder.
+        `folder` is something other than a folder, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out must be a folder, or a name for a new one, not {str(folder)!r}")
-    # Amaranth and Yosys take a second to load: only after everything else has been checked.
+    # Before generating, which takes seconds.
+    with writing("--out", folder, "a folder that can be written"):
+        folder.mkdir(parents=True, exist_ok=True)
     from amxfp4.gen import verilog
 
     fields = config.to_dict()
     unit = fields.pop("unit")
     print(f"{unit}: " + " ".join(f"{name}={value}" for name, value in fields.items()), flush=True)
-    verilog.write(verilog.generate(config), folder)
+    generated = verilog.generate(config)
+    with writing("--out", folder, "a folder that can be written"):
+        verilog.write(generated, folder)
     print(f"  wrote {folder / unit}.v and {unit}.json, configuration {config.digest}", flush=True)
