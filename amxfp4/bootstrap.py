@@ -180,7 +180,8 @@ def main() -> int:
         run([python, "-m", "venv", str(VENV)])
     interrupted.touch()
     own = str(VENV / "bin" / "python")
-    say("installing dependencies into .venv (500 MB, some minutes the first time)")
+    part = f"the {options.extra} tools" if options.extra else "the project and what it needs"
+    say(f"installing {part} into .venv" + ("" if options.extra else " (500 MB, a few minutes)"))
     pip = [own, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
     run([*pip, "-c", "constraints.txt", "-e", f".[{options.extra}]" if options.extra else "."])
     interrupted.unlink()
