@@ -1,0 +1,180 @@
+"""Verilog to a shared library, once per content: Verilator, one compiler call, a locked cache.
+
+Verilator's own Makefile is not used. It compiles the runtime again for every design; here the
+runtime is one library of the working tree, and a unit is one translation unit beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from amxfp4.verif.batch import toolchain
+
+__all__ = ["CACHE", "build", "digest", "locked", "port_width"]
+
+CACHE = Path("build")
+"""Where builds are kept, below the working directory; removing it is always safe."""
+
+_HERE = Path(__file__).parent
+_HARNESS = _HERE / "harness.cpp"
+_WAIVERS = _HERE / "waivers.vlt"
+_RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
+_COMPILE = ["-std=gnu++17", "-fPIC", "-O1", "-fno-strict-aliasing", "-w", "-pthread"]
+_DEFINES = ["-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0"]
+_VERILATE = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
+
+
+def digest(*parts: str | bytes) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of `parts`, each with its length."""
+    state = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        state.update(len(raw).to_bytes(8, "little") + raw)
+    return state.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, across processes; a killed holder releases it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def port_width(manifest: Mapping[str, Any], name: str) -> int:
+    """Width in bits of the port `name` of a manifest.
+
+    Raises
+    ------
+    ValueError
+        The manifest has no such port.
+    """
+    for port in manifest["ports"]:
+        if port["name"] == name:
+            return int(port["width"])
+    raise ValueError(f"manifest must list port {name!r}, not only {manifest['ports']!r}")
+
+
+def _port_header(manifest: Mapping[str, Any]) -> str:
+    lines = ["#pragma once", "// Payload sizes in words of 32 bits, from the manifest."]
+    for constant, port in (("IN_WORDS", "i__payload"), ("OUT_WORDS", "o__payload")):
+        words = -(-port_width(manifest, port) // 32)
+        lines.append(f"constexpr unsigned {constant} = {words};")
+    return "\n".join(lines) + "\n"
+
+
+def _runtime(tools: toolchain.Toolchain, cache: Path) -> Path:
+    key = digest(tools.version, str(tools.root), str(tools.cxx), *_COMPILE, *_DEFINES)
+    library = (cache / "runtime" / f"libverilated-{key}.so").resolve()
+    if library.exists():
+        return library
+    with locked(library.with_suffix(".lock")):
+        if library.exists():
+            return library
+        include = tools.root / "include"
+        env = tools.environment(cache.parent / "ccache")
+        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+            objects = []
+            for source in _RUNTIME_SOURCES:
+                objects.append(str(Path(scratch) / f"{source}.o"))
+                command = [*tools.compiler, *_COMPILE, *_DEFINES, f"-I{include}", "-c"]
+                toolchain.run([*command, str(include / source), "-o", objects[-1]], env=env)
+            fresh = Path(scratch) / library.name
+            # The name it will be found under, or the loader would look into the scratch folder.
+            link = [str(tools.cxx), "-shared", "-pthread", f"-Wl,-soname,{library}"]
+            toolchain.run([*link, *objects, "-o", str(fresh)], env=env)
+            fresh.replace(library)
+    return library
+
+
+def _compile(
+    tools: toolchain.Toolchain, scratch: Path, manifest: Mapping[str, Any], text: str, cache: Path
+) -> None:
+    top = str(manifest["unit"])
+    verilog = scratch / f"{top}.v"
+    verilog.write_text(text)
+    (scratch / "ports.h").write_text(_port_header(manifest))
+    (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2))
+    env = tools.environment(cache.parent / "ccache")
+    model = scratch / "model"
+    command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
+    toolchain.run([*command, "-Mdir", str(model), str(_WAIVERS), str(verilog)], env=env)
+    # One translation unit: the headers are read once, and the optimiser sees the harness.
+    sources = [*sorted(model.glob("*.cpp")), _HARNESS.resolve()]
+    unity = scratch / "unity.cpp"
+    unity.write_text("".join(f'#include "{s.name}"\n' for s in sources))
+    runtime = _runtime(tools, cache)
+    includes = [f"-I{p}" for p in (model, _HERE.resolve(), scratch, tools.root / "include")]
+    toolchain.run(
+        [*tools.compiler, *_COMPILE, *_DEFINES, *includes, "-c", "unity.cpp", "-o", "unity.o"],
+        env=env, cwd=scratch,
+    )  # fmt: skip
+    toolchain.run(
+        [str(tools.cxx), "-shared", "-pthread", "unity.o", str(runtime), "-o", "dut.so"],
+        env=env, cwd=scratch,
+    )  # fmt: skip
+    for leftover in ("unity.o", "unity.cpp", "ports.h"):
+        (scratch / leftover).unlink()
+    shutil.rmtree(model)
+
+
+def build(text: str, manifest: Mapping[str, Any], cache: Path = CACHE) -> tuple[Path, float]:
+    """Compile Verilog and the batch harness to a shared library, or find it built.
+
+    The folder's name is a digest of everything that enters: Verilog, ports, harness, tool
+    versions. It appears by one rename, so an interrupted build leaves nothing behind that a
+    later one would take for finished, and a lock lets test processes share one build.
+
+    Parameters
+    ----------
+    text
+        Verilog, with the unit's module on top.
+    manifest
+        Its manifest: ``unit`` and ``ports`` are read.
+    cache
+        Folder of all builds.
+
+    Returns
+    -------
+    library : Path
+        The shared library.
+    seconds : float
+        Wall clock time of this build; 0 when there was nothing to do.
+
+    Raises
+    ------
+    ToolError
+        A tool is missing, or Verilator or the compiler stopped with an error.
+    """
+    tools = toolchain.find()
+    key = digest(
+        text, str(manifest["unit"]), _port_header(manifest), _HARNESS.read_bytes(),
+        _WAIVERS.read_bytes(), tools.version, str(tools.root), str(tools.cxx),
+        *_VERILATE, *_COMPILE, *_DEFINES,
+    )  # fmt: skip
+    folder = (cache / "batch" / f"{manifest['unit']}-{key}").resolve()
+    library = folder / "dut.so"
+    if library.exists():
+        return library, 0.0
+    with locked(folder.with_suffix(".lock")):
+        if library.exists():  # another process built it while this one waited
+            return library, 0.0
+        start = time.monotonic()
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+        try:
+            _compile(tools, scratch, manifest, text, cache / "batch")
+            shutil.rmtree(folder, ignore_errors=True)
+            scratch.replace(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return library, time.monotonic() - start

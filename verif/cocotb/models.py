@@ -1,0 +1,181 @@
+"""Golden models at the level of transactions: payloads in, payloads due; they know no signals.
+
+Payload widths and counts come from the configuration in the manifest. One model serves every
+lane count: how a block is cut into beats is part of the transaction, not of the numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4 import golden
+from amxfp4.gen.config import DequantizerConfig, QuantizerConfig
+from amxfp4.golden import formats, stimulus
+from amxfp4.verif.batch import beats
+
+__all__ = ["DequantizerModel", "Model", "QuantizerModel", "model_of"]
+
+
+def _to_ints(payloads: npt.NDArray[np.uint32]) -> list[int]:
+    raw = np.ascontiguousarray(payloads, dtype="<u4")
+    return [int.from_bytes(row.tobytes(), "little") for row in raw]
+
+
+def _to_beats(payloads: list[int], bits: int) -> npt.NDArray[np.uint32]:
+    words = -(-bits // 32)
+    raw = b"".join(p.to_bytes(4 * words, "little") for p in payloads)
+    return np.frombuffer(raw, "<u4").reshape(-1, words).astype(np.uint32)
+
+
+class Model:
+    """What a testbench asks of a unit's model.
+
+    Members
+    -------
+    beats_in, beats_out : payloads per block on either side
+    """
+
+    beats_in: int
+    beats_out: int
+
+    def random(self, rng: np.random.Generator, count: int) -> list[int]:
+        """Input payloads of `count` blocks from the structured distributions of golden."""
+        raise NotImplementedError
+
+    def special(self) -> list[int]:
+        """Input payloads of directed blocks: zeros, infinities, NaN, subnormals, limits."""
+        raise NotImplementedError
+
+    def expected(self, sent: list[int]) -> list[int]:
+        """Output payloads due for whole blocks of input payloads."""
+        raise NotImplementedError
+
+    def decode(self, sent: list[int], received: list[int]) -> dict[str, npt.NDArray[Any]]:
+        """Arrays for coverage: words [n, K], codes [n, K] and scales [n, 1 or 2]."""
+        raise NotImplementedError
+
+
+class QuantizerModel(Model):
+    """Blocks of words in, block records out."""
+
+    def __init__(self, config: QuantizerConfig) -> None:
+        self._config = config
+        self._row = config.row
+        self._word = config.word
+        self.beats_in, self.beats_out = config.beats, 1
+
+    def _send(self, words: npt.NDArray[np.unsignedinteger[Any]]) -> list[int]:
+        assert self._config.lanes is not None
+        return _to_ints(beats.words_to_beats(words, self._config.lanes))
+
+    def _words(self, sent: list[int]) -> npt.NDArray[np.unsignedinteger[Any]]:
+        assert self._config.lanes is not None
+        raw = _to_beats(sent, self._config.lanes * self._word.width)
+        return beats.to_words(raw, self._word.width, self._config.lanes, self._row.block)
+
+    def random(self, rng: np.random.Generator, count: int) -> list[int]:
+        """Draw blocks of words, rounding boundaries of this very format among them."""
+        row = self._row
+        return self._send(
+            stimulus.blocks(rng, count, row.block, self._word.name, formats=[row.name])
+        )
+
+    def special(self) -> list[int]:
+        """Put every kind of word into a block, alone and beside a one, with either sign."""
+        fmt = self._word
+        sign = 1 << (fmt.width - 1)
+        assert fmt.inf_magnitude is not None
+        assert fmt.nan_magnitude is not None
+        one = fmt.bias << fmt.mantissa_bits
+        # Magnitudes that stand alone in a block, then with a one of the same sign beside them.
+        alone = [
+            0, 1, (1 << fmt.mantissa_bits) - 1, 1 << fmt.mantissa_bits, one, fmt.max_magnitude,
+            fmt.inf_magnitude, fmt.inf_magnitude + 1, fmt.nan_magnitude, sign - 1,
+        ]  # fmt: skip
+        rows = []
+        for magnitude in alone:
+            for company in (0, one):
+                for signs in ((0, 0), (sign, sign), (0, sign), (sign, 0)):
+                    row = np.zeros(self._row.block, np.uint32)
+                    row[1], row[-1] = magnitude | signs[0], company | signs[1]
+                    rows.append(row)
+        blocks = np.stack(rows).astype(f"u{fmt.width // 8}")
+        return self._send(blocks)
+
+    def expected(self, sent: list[int]) -> list[int]:
+        """Quantize with golden and pack into records."""
+        values = formats.values(self._words(sent), self._word.name)
+        blocks = golden.quantize(
+            values, self._row.name, ties=self._config.ties, block=self._row.block
+        )
+        raw = golden.pack(blocks).reshape(len(values), self._row.record_bytes)
+        return _to_ints(beats.from_bytes(raw))
+
+    def decode(self, sent: list[int], received: list[int]) -> dict[str, npt.NDArray[Any]]:
+        """Split records and beats for coverage."""
+        raw = beats.to_bytes(_to_beats(received, self._row.record_bits), self._row.record_bytes)
+        codes, scales = beats.split_records(raw, self._row.block)
+        return {"words": self._words(sent), "codes": codes, "scales": scales}
+
+
+class DequantizerModel(Model):
+    """Block records in, beats of words out."""
+
+    def __init__(self, config: DequantizerConfig) -> None:
+        self._config = config
+        self._row = config.row
+        self._word = config.word
+        self.beats_in, self.beats_out = 1, config.beats
+
+    def _raw(self, sent: list[int]) -> npt.NDArray[np.uint8]:
+        return beats.to_bytes(_to_beats(sent, self._row.record_bits), self._row.record_bytes)
+
+    def random(self, rng: np.random.Generator, count: int) -> list[int]:
+        """Draw records, with codes that quantizers never write among them."""
+        raw = beats.pack_records(*stimulus.records(rng, count, self._row))
+        return _to_ints(beats.from_bytes(raw))
+
+    def special(self) -> list[int]:
+        """Put every element code under every scale code of either sign."""
+        row = self._row
+        codes = np.tile(np.arange(16, dtype=np.uint8), row.block // 16)
+        scale = np.arange(256, dtype=np.uint8)  # of the positive elements; NaN codes included
+        other = scale[::-1].copy() if row.asymmetric else None
+        raw = beats.pack_records(np.tile(codes, (len(scale), 1)), scale, other)
+        return _to_ints(beats.from_bytes(raw))
+
+    def expected(self, sent: list[int]) -> list[int]:
+        """Dequantize with golden."""
+        assert self._config.lanes is not None
+        codes, scales = beats.split_records(self._raw(sent), self._row.block)
+        scale_neg = scales[:, 1] if self._row.asymmetric else None
+        words = golden.dequantize_words(
+            codes, scales[:, 0], scale_neg, self._row.name, self._word.name
+        )
+        return _to_ints(beats.words_to_beats(words, self._config.lanes))
+
+    def decode(self, sent: list[int], received: list[int]) -> dict[str, npt.NDArray[Any]]:
+        """Split records and beats for coverage."""
+        assert self._config.lanes is not None
+        codes, scales = beats.split_records(self._raw(sent), self._row.block)
+        raw = _to_beats(received, self._config.lanes * self._word.width)
+        words = beats.to_words(raw, self._word.width, self._config.lanes, self._row.block)
+        return {"words": words, "codes": codes, "scales": scales}
+
+
+def model_of(config: QuantizerConfig | DequantizerConfig) -> Model:
+    """Model of a configuration's unit.
+
+    Raises
+    ------
+    TypeError
+        No model is known for the unit.
+    """
+    if isinstance(config, QuantizerConfig):
+        return QuantizerModel(config)
+    if isinstance(config, DequantizerConfig):
+        return DequantizerModel(config)
+    raise TypeError(f"config must be of quantizer or dequantizer, not {config!r}")

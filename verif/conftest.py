@@ -1,0 +1,58 @@
+"""Options of the test suite: the base seed, the size of random batches, one line to repeat."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+
+BASE_SEED = 20260101
+"""Seed of a run that names none, so that two runs of one commit test the same."""
+BLOCKS = 50_000
+"""Random blocks per format and unit in an ordinary run; ``make nightly`` asks for a million."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this suite."""
+    group = parser.getgroup("amxfp4")
+    group.addoption("--seed", type=int, default=BASE_SEED, help="base seed of random stimulus")
+    group.addoption("--blocks", type=int, default=BLOCKS, help="random blocks per format and unit")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print what decides the random stimulus, in every run."""
+    seed, blocks = config.getoption("--seed"), config.getoption("--blocks")
+    return f"amxfp4: --seed={seed} --blocks={blocks}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> object:
+    """Give a failed test the one command that repeats it."""
+    report = yield
+    if report.failed:
+        seed, blocks = item.config.getoption("--seed"), item.config.getoption("--blocks")
+        command = f"pytest '{item.nodeid}' --seed={seed} --blocks={blocks}"
+        report.sections.append(("repeat with", command))
+    return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Mix the base seed with the test's own name: tests do not share stimulus."""
+    base: int = request.config.getoption("--seed")
+    return base << 32 | zlib.crc32(request.node.nodeid.encode())
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Make a generator of this test alone, the same in every run with the same ``--seed``."""
+    base: int = request.config.getoption("--seed")
+    return np.random.default_rng([base, zlib.crc32(request.node.nodeid.encode())])
+
+
+@pytest.fixture
+def blocks(request: pytest.FixtureRequest) -> int:
+    """How many random blocks a format gets."""
+    count: int = request.config.getoption("--blocks")
+    return count
