@@ -1,0 +1,260 @@
+# amaranth: UnusedElaboratable=no
+"""The dequantizer: a stream of block records in, a stream of words out."""
+
+from __future__ import annotations
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from amxfp4.gen.config import DequantizerConfig
+from amxfp4.rtl.formats import floor_log2, magnitude_value, significand
+from amxfp4.rtl.share import Shared
+
+__all__ = ["Dequantizer", "ElementDequantizer", "ScaleDecoder"]
+
+
+class _ScaleTerms:
+    """Ranges of a decoded scale, derived from the formats.
+
+    An element's magnitude is 1 or 1.5 times a power of two, so the only products of significands
+    are those of the scale and of one and a half times the scale: one addition per scale, none
+    per element.
+    """
+
+    def __init__(self, config: DequantizerConfig) -> None:
+        row = config.row
+        self.element, self.scale, self.word = row.element, row.scale, config.word
+        # Fraction bits of 1.5 times the scale's significand.
+        self.fraction_bits = self.scale.mantissa_bits + self.element.mantissa_bits
+        smallest = magnitude_value(self.scale, 1 if self.scale.subnormals else 0)
+        largest = magnitude_value(self.scale, self.scale.max_magnitude)
+        # The exponent of a scale as a biased exponent of the output word.
+        self.lowest = floor_log2(smallest) + self.word.bias
+        self.highest = floor_log2(largest) + self.word.bias
+
+    @property
+    def layout(self) -> data.StructLayout:
+        """A decoded scale: both products' fractions, the exponent, and what overrides them."""
+        return data.StructLayout(
+            {
+                "plain": self.fraction_bits,
+                "half_more": self.fraction_bits,
+                "half_more_carries": 1,
+                "exponent": bits_for(self.highest),
+                "is_zero": 1,
+                "is_nan": 1,
+            }
+        )
+
+
+class ScaleDecoder(wiring.Component):
+    """Decode one scale code for the elements it governs. Combinational.
+
+    Members
+    -------
+    code : In(8), E5M2, E4M3 or E8M0; the sign bit of the first two is ignored
+    scale : Out, see `_ScaleTerms.layout`
+    """
+
+    def __init__(self, config: DequantizerConfig) -> None:
+        self._terms = _ScaleTerms(config)
+        super().__init__({"code": In(config.row.scale.width), "scale": Out(self._terms.layout)})
+
+    def elaborate(self, platform):
+        m = Module()
+        terms, fmt = self._terms, self._terms.scale
+        man_bits = fmt.mantissa_bits
+        magnitude = self.code[: fmt.exponent_bits + man_bits]
+        man, field = magnitude[:man_bits], magnitude[man_bits:]
+
+        fraction = Signal(man_bits)
+        rebias = terms.word.bias - fmt.bias
+        m.d.comb += [
+            fraction.eq(man),
+            self.scale.exponent.eq(field + rebias),
+            self.scale.is_nan.eq(magnitude > fmt.max_magnitude),
+        ]
+        if fmt.subnormals:
+            m.d.comb += self.scale.is_zero.eq(magnitude == 0)
+            with m.If(field == 0), m.Switch(man):
+                for code in range(1, 1 << man_bits):
+                    value = magnitude_value(fmt, code)
+                    with m.Case(code):
+                        m.d.comb += [
+                            fraction.eq(int((significand(value) - 1) * (1 << man_bits))),
+                            self.scale.exponent.eq(floor_log2(value) + terms.word.bias),
+                        ]
+
+        # Significand and half of it, in units of the lower one's last bit.
+        whole = Cat(C(0, 1), fraction, C(1, 1))
+        half_more = Signal(len(whole) + 1)
+        m.d.comb += half_more.eq(whole + whole[1:])
+        carries = half_more[-1]
+        m.d.comb += [
+            self.scale.plain.eq(whole[:-1]),
+            self.scale.half_more_carries.eq(carries),
+            # In [2, 3) the significand moves down by one place; its last bit is zero or kept.
+            self.scale.half_more.eq(Mux(carries, half_more[1:], half_more)[: len(whole) - 1]),
+        ]
+        return m
+
+
+class ElementDequantizer(wiring.Component):
+    """Value of one element as an output word. Combinational.
+
+        value = sign * q * s                                  (arXiv 2411.09909; OCP MX v1.0)
+
+    Exact in BF16 and FP32 for E5M2 and E4M3 scales. With E8M0 it may be subnormal, still exact, or
+    overflow, to infinity. A zero is +0; under a NaN scale everything is NaN.
+
+    Members
+    -------
+    code : In(4), E2M1
+    scale : In, see `_ScaleTerms.layout`
+    word : Out(16 or 32), BF16 or FP32
+    """
+
+    def __init__(self, config: DequantizerConfig) -> None:
+        self._terms = _ScaleTerms(config)
+        super().__init__(
+            {
+                "code": In(config.row.element.width),
+                "scale": In(self._terms.layout),
+                "word": Out(config.word.width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        terms, fmt = self._terms, self._terms.word
+        magnitude, sign = self.code[:-1], self.code[-1]
+
+        # The element: its power of two, and whether it is one and a half times that.
+        element_values = [
+            magnitude_value(terms.element, c) for c in range(1, terms.element.max_magnitude + 1)
+        ]
+        element_exponents = [floor_log2(v) for v in element_values]
+        # Kept above zero by counting from the smallest.
+        rise = Signal(range(max(element_exponents) - min(element_exponents) + 1))
+        is_half_more = Signal()
+        with m.Switch(magnitude):
+            for code, (value, exponent) in enumerate(
+                zip(element_values, element_exponents, strict=True), start=1
+            ):
+                with m.Case(code):
+                    m.d.comb += rise.eq(exponent - min(element_exponents))
+                    m.d.comb += is_half_more.eq(significand(value) != 1)
+
+        fraction = Mux(is_half_more, self.scale.half_more, self.scale.plain)
+        carry = is_half_more & self.scale.half_more_carries
+        lowest = terms.lowest + min(element_exponents)
+        highest = terms.highest + max(element_exponents) + (terms.scale.mantissa_bits > 0)
+        exponent = Signal(range(min(lowest, 0), highest + 1))
+        m.d.comb += exponent.eq(self.scale.exponent + rise + carry + min(element_exponents))
+
+        padding = C(0, fmt.mantissa_bits - terms.fraction_bits)
+        finite = Cat(padding, fraction, exponent[: fmt.exponent_bits])
+        result = Signal(fmt.width - 1)
+        m.d.comb += result.eq(finite)
+        for below in range(lowest, 1):
+            # Subnormal: the leading one becomes a bit of the fraction.
+            with m.If(exponent == below):
+                shifted = Cat(padding, fraction, C(1, 1))[1 - below :]
+                m.d.comb += result.eq(shifted)
+        infinite_exponent = (1 << fmt.exponent_bits) - 1
+        if highest >= infinite_exponent:
+            with m.If(exponent >= infinite_exponent):
+                m.d.comb += result.eq(fmt.inf_magnitude)
+
+        m.d.comb += self.word.eq(Cat(result, sign))
+        with m.If(self.scale.is_zero | (magnitude == 0)):
+            m.d.comb += self.word.eq(0)
+        with m.If(self.scale.is_nan):
+            m.d.comb += self.word.eq(fmt.nan_magnitude)
+        return m
+
+
+class Dequantizer(wiring.Component):
+    """Turns block records back into words.
+
+    One beat of `lanes` words per cycle, elements in order, no bubble between blocks. `i.ready` is
+    combinational from `o.ready`: a record is taken in the cycle in which its predecessor's last
+    beat moves on.
+
+    Parameters
+    ----------
+    config : DequantizerConfig
+
+    Members
+    -------
+    i : In(stream of block records)
+    o : Out(stream of `lanes` words per beat), word j at [W*j+W-1:W*j], K / lanes beats a block
+
+    Latency: `latency` cycles from the transfer of a record to its first beat's valid.
+    """
+
+    def __init__(self, config: DequantizerConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(config.row.record_bits)),
+                "o": Out(stream.Signature(data.ArrayLayout(config.word.width, config.lanes))),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles: the output register, and the record's own if it takes several beats."""
+        return 1 if self.config.beats == 1 else 2
+
+    def elaborate(self, platform):
+        m = Module()
+        config, row, beats = self.config, self.config.row, self.config.beats
+        layout = data.StructLayout(
+            {
+                "codes": data.ArrayLayout(row.element.width, row.block),
+                "scales": data.ArrayLayout(row.scale.width, row.scales),
+            }
+        )
+
+        # The record in work: the input itself, or a register whose codes move down beat by beat.
+        advance = Signal()
+        if beats == 1:
+            record, busy = data.View(layout, self.i.payload), self.i.valid
+            m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        else:
+            record, busy = Signal(layout, reset_less=True), Signal()
+            beat = Signal(range(beats))
+            is_last = beat == beats - 1
+            m.d.comb += self.i.ready.eq(~busy | (advance & is_last))
+            with m.If(advance):
+                moved = Cat(record.codes)[config.lanes * row.element.width :]
+                m.d.sync += [record.codes.as_value().eq(moved), beat.eq(beat + 1)]
+                with m.If(is_last):
+                    m.d.sync += busy.eq(0)
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += [record.eq(self.i.payload), busy.eq(1)]
+        m.d.comb += advance.eq(busy & (~self.o.valid | self.o.ready))
+
+        decoders = [ScaleDecoder(config) for _ in range(row.scales)]
+        for n, decoder in enumerate(decoders):
+            m.submodules[f"scale_{n}"] = Shared(decoder, "dequantizer_scale", config)
+            m.d.comb += decoder.code.eq(record.scales[n])
+
+        words = Signal(self.o.payload.shape(), reset_less=True)
+        m.d.comb += self.o.payload.eq(words)
+        for n in range(config.lanes):
+            element = ElementDequantizer(config)
+            m.submodules[f"element_{n}"] = Shared(element, "dequantizer_element", config)
+            code = record.codes[n]
+            scale = Mux(code[-1], decoders[-1].scale.as_value(), decoders[0].scale.as_value())
+            m.d.comb += [element.code.eq(code), element.scale.as_value().eq(scale)]
+            with m.If(advance):
+                m.d.sync += words[n].eq(element.word)
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(1)
+        return m

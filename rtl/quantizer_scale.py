@@ -1,0 +1,162 @@
+"""From a block maximum to its scale: no divider, a few comparisons of one fraction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from amxfp4.rtl.arith import at_least, count_ones
+from amxfp4.rtl.formats import Threshold, floor_log2, magnitude_value, significand
+from amxfp4.rtl.quantizer_key import KeyFormat
+
+__all__ = ["ScaleChooser"]
+
+
+@dataclass(frozen=True)
+class _Binade:
+    """The decisions within one exponent of a key, and how many lie below it."""
+
+    exponent: int
+    passed: int
+    steps: tuple[Threshold, ...]
+
+    def follows(self, earlier: _Binade) -> bool:
+        """Whether the same fractions decide here as in `earlier`, that many codes further up."""
+
+        def pattern(binade: _Binade):
+            return [(t.fraction, t.strict) for t in binade.steps]
+
+        distance = self.exponent - earlier.exponent
+        further = self.passed - earlier.passed == distance * len(self.steps)
+        return further and pattern(self) == pattern(earlier)
+
+
+def _binades(keys: KeyFormat) -> list[_Binade]:
+    """Decisions grouped by the exponent of the finite keys that meet them."""
+    binades = []
+    for exponent in range(1, keys.highest_finite + 1):
+        binade = exponent - keys.bias
+        binades.append(
+            _Binade(
+                exponent,
+                sum(t.exponent < binade for t in keys.scale_steps),
+                tuple(t for t in keys.scale_steps if t.exponent == binade),
+            )
+        )
+    return binades
+
+
+class ScaleChooser(wiring.Component):
+    """Scale of a block from its maximum m. Combinational.
+
+        code = S(m): R(m / 6), or 2^(floor(log2 m) - 2)        (arXiv 2411.09909; OCP MX v1.0)
+
+    m / 6 reaches a midpoint between two scales when m reaches six times it, and those products
+    repeat from binade to binade: within one, a handful of constants decide; the exponent does the
+    rest. Only the subnormal scales' binades have decisions of their own.
+
+    Parameters
+    ----------
+    keys : KeyFormat
+
+    Members
+    -------
+    maximum : In(`KeyFormat.magnitude_layout`)
+    nan_in : In(1), a NaN is in the block, whatever this maximum
+    nan_out : Out(1), this maximum makes the block NaN
+    code : Out(8), scale code
+    scale : Out(`KeyFormat.scale_layout`), the same scale for the element stage
+    """
+
+    def __init__(self, keys: KeyFormat) -> None:
+        self._keys = keys
+        super().__init__(
+            {
+                "maximum": In(keys.magnitude_layout),
+                "nan_in": In(1),
+                "nan_out": Out(1),
+                "code": Out(keys.scale.width),
+                "scale": Out(keys.scale_layout),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        keys, fmt = self._keys, self._keys.scale
+        exponent, fraction = self.maximum.exponent, self.maximum.fraction
+
+        def count(binade: _Binade):
+            """How many of a binade's decisions the fraction passes."""
+            return count_ones(
+                [
+                    at_least(fraction, keys.fraction_bits, t.fraction, strict=t.strict)
+                    for t in binade.steps
+                ]
+            )
+
+        binades = _binades(keys)
+        # The longest run of binades that repeat each other, and what lies around it.
+        period = max(
+            ([b for b in binades if b.steps and b.follows(a)] for a in binades if a.steps),
+            key=len,
+        )
+        first, last = period[0], period[-1]
+        special = [b for b in binades if b.steps and b not in period]
+        step = len(first.steps)
+        finite_code = Signal(fmt.width)
+        with m.If(exponent < min(b.exponent for b in binades if b.steps)):
+            m.d.comb += finite_code.eq(0)
+        for binade in special:
+            with m.Elif(exponent == binade.exponent):
+                m.d.comb += finite_code.eq(binade.passed + count(binade))
+        if last is not binades[-1]:
+            with m.Elif(exponent > last.exponent):
+                m.d.comb += finite_code.eq(fmt.max_magnitude)
+        with m.Else():
+            base = first.passed - step * first.exponent
+            m.d.comb += finite_code.eq((exponent * step + count(first) + base)[: fmt.width])
+
+        # The ends of the range.
+        is_top = exponent == keys.top
+        if keys.infinity_is_nan:
+            m.d.comb += self.nan_out.eq(is_top)
+        else:
+            m.d.comb += self.nan_out.eq(is_top & (fraction != 0))
+        no_element = exponent == 0
+        m.d.comb += self.code.eq(finite_code)
+        if not keys.infinity_is_nan:
+            one = fmt.bias << fmt.mantissa_bits
+            with m.If(self.maximum.as_value() == 0):
+                m.d.comb += self.code.eq(one)
+            with m.If(is_top):
+                m.d.comb += self.code.eq(fmt.max_magnitude)
+            no_element |= finite_code == 0
+        with m.If(self.nan_in):
+            m.d.comb += self.code.eq(fmt.nan_magnitude)
+
+        # The scale as the element stage takes it.
+        man = finite_code[: fmt.mantissa_bits]
+        field = finite_code[fmt.mantissa_bits :]
+        m.d.comb += self.scale.fraction.eq(man)
+        # Wraps where no element can follow; the kill below takes that case.
+        rebias = keys.bias - fmt.bias
+        m.d.comb += self.scale.exponent.eq((field + rebias)[: len(self.scale.exponent)])
+        if fmt.subnormals:
+            with m.If(field == 0), m.Switch(man):
+                for code in range(1, 1 << fmt.mantissa_bits):
+                    value = magnitude_value(fmt, code)
+                    normalised = int((significand(value) - 1) * (1 << fmt.mantissa_bits))
+                    with m.Case(code):
+                        m.d.comb += self.scale.exponent.eq(floor_log2(value) + keys.bias)
+                        m.d.comb += self.scale.fraction.eq(normalised)
+        if not keys.infinity_is_nan:
+            top_value = magnitude_value(fmt, fmt.max_magnitude)
+            with m.If(is_top):
+                m.d.comb += self.scale.exponent.eq(floor_log2(top_value) + keys.bias)
+                m.d.comb += self.scale.fraction.eq(fmt.max_magnitude)
+        with m.If(self.nan_in | no_element):
+            m.d.comb += self.scale.exponent.eq(keys.scale_exponent_kill)
+        return m
