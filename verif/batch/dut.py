@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.gen.config import UNITS, UnitConfig
-from amxfp4.verif.batch import build
+from amxfp4.verif.batch import build, sources
 
 __all__ = ["BatchDut", "ContractError", "Generated", "Run"]
 
@@ -112,9 +112,7 @@ class BatchDut:
 
     def __init__(self, unit: UnitConfig | Generated, *, cache: Path = build.CACHE) -> None:
         if isinstance(unit, UnitConfig):
-            from amxfp4.gen import verilog  # only here: a generated unit needs no generator
-
-            unit = verilog.generate(unit)
+            unit = sources.source(unit, cache)
         self.manifest = unit.manifest
         fields = self.manifest.get("config")
         self.config: Any = UNITS[self.manifest["unit"]].from_dict(fields) if fields else None

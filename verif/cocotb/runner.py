@@ -17,7 +17,7 @@ import cocotb_tools.runner
 from cocotb_tools.check_results import get_results
 
 from amxfp4.gen.config import UnitConfig
-from amxfp4.verif.batch import build, toolchain
+from amxfp4.verif.batch import build, sources, toolchain
 from amxfp4.verif.batch.dut import Generated
 from amxfp4.verif.cocotb.environment import MANIFEST, REPORT
 
@@ -154,9 +154,7 @@ def run_testbench(
         A tool is missing or fails.
     """
     if isinstance(config, UnitConfig):
-        from amxfp4.gen import verilog  # outside the simulator
-
-        config = verilog.generate(config)
+        config = sources.source(config, out)
     unit = str(config.manifest["unit"])
     folder, build_seconds = _build(config, out)
     place = Path(tempfile.mkdtemp(dir=folder, prefix="run-"))

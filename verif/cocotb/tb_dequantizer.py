@@ -43,7 +43,7 @@ async def special_blocks(dut: Any) -> None:
 
 @cocotb.test()
 async def reset_in_flight(dut: Any) -> None:
-    """Resets at any moment lose the blocks on their way and nothing after it."""
+    """Blocks after a reset at any moment are right, whatever was on its way."""
     await scenarios.reset_in_flight(dut)
 
 

@@ -1,0 +1,59 @@
+"""Which configurations the random tests build: few, and every value of every parameter."""
+
+from __future__ import annotations
+
+from amxfp4.gen.config import (
+    BLOCK_SIZES,
+    FORMATS,
+    INPUTS,
+    OUTPUTS,
+    DequantizerConfig,
+    QuantizerConfig,
+    Ties,
+)
+
+__all__ = ["PER_FORMAT", "dequantizers", "lane_counts", "quantizers"]
+
+PER_FORMAT = 2
+"""Configurations of every format: one at its own block size, one at another."""
+
+
+def lane_counts(block: int) -> list[int]:
+    """Every legal number of lanes, 1 up to the block size."""
+    return [1 << n for n in range(block.bit_length())]
+
+
+def _cells() -> list[tuple[int, int, str, int, int]]:
+    """(format's index, turn, format, block, lanes)."""
+    cells = []
+    for index, row in enumerate(FORMATS.values()):
+        others = [size for size in BLOCK_SIZES if size != row.block]
+        for turn in range(PER_FORMAT):
+            block = row.block if turn == 0 else others[index % len(others)]
+            lanes = lane_counts(block)
+            # Strides without a common factor: no two parameters run in step.
+            cells.append((index, turn, row.name, block, lanes[(3 * index + 7 * turn) % len(lanes)]))
+    return cells
+
+
+def quantizers() -> list[QuantizerConfig]:
+    """Quantizers of every format; together every input type, tie rule, block size, lane count."""
+    inputs, ties = list(INPUTS), list(Ties)
+    return [
+        QuantizerConfig(
+            format=name, block=block, lanes=lanes,
+            input=inputs[(index // 2 + turn) % len(inputs)], ties=ties[(index + turn) % len(ties)],
+        )
+        for index, turn, name, block, lanes in _cells()
+    ]  # fmt: skip
+
+
+def dequantizers() -> list[DequantizerConfig]:
+    """Dequantizers of every format; together every output type, block size and lane count."""
+    outputs = list(OUTPUTS)
+    return [
+        DequantizerConfig(
+            format=name, block=block, lanes=lanes, output=outputs[(index + turn) % len(outputs)]
+        )
+        for index, turn, name, block, lanes in _cells()
+    ]

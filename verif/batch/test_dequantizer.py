@@ -1,0 +1,67 @@
+"""The dequantizer's numbers: every element code under every pair of scales, then random."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from amxfp4.gen.config import FORMATS, OUTPUTS, DequantizerConfig
+from amxfp4.golden import stimulus
+from amxfp4.verif.batch import rotation
+from amxfp4.verif.batch.check import check_dequantizer
+from amxfp4.verif.batch.dut import BatchDut
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("format", FORMATS)
+def test_exhaustive_codes(rng: np.random.Generator, format: str, output: str) -> None:
+    """Every element code under every scale code, for every pair of the two scales."""
+    config = DequantizerConfig(format=format, output=output, lanes=4)
+    row = config.row
+    pairs = np.arange(1 << 16)
+    pos, neg = (pairs & 255).astype(np.uint8), (pairs >> 8).astype(np.uint8)
+    codes = np.tile(np.arange(16, dtype=np.uint8), (len(pairs), row.block // 16))
+    codes = rng.permuted(codes, axis=1)
+    checked = check_dequantizer(BatchDut(config), codes, pos, neg if row.asymmetric else None)
+
+    assert checked.count == 1 << 16
+    assert len(np.unique(pos)) == len(np.unique(neg)) == 256
+    assert (np.sort(codes, axis=1)[:, :: row.block // 16] == np.arange(16)).all()
+    # Not one constant: zeros, NaN and more than a few finite values came out.
+    assert len(np.unique(checked.outputs)) > 256
+
+
+@pytest.mark.parametrize("config", rotation.dequantizers(), ids=str)
+def test_random_records(
+    rng: np.random.Generator, seed: int, blocks: int, config: DequantizerConfig
+) -> None:
+    """Random records: at full speed, with stalls, and after resets in flight."""
+    dut = BatchDut(config)
+    share = max(1, blocks // rotation.PER_FORMAT // 4)
+    runs = [
+        (2 * share, {}),
+        (share, {"stall_in": 0.3, "stall_out": 0.3}),
+        (share, {"stall_in": 0.6, "stall_out": 0.1, "reset_chance": 0.02}),
+    ]
+    for number, (count, options) in enumerate(runs):
+        records = stimulus.records(rng, count, config.row)
+        checked = check_dequantizer(dut, *records, seed=seed + number, **options)
+        assert checked.count == count
+        assert (checked.resets > 0) == ("reset_chance" in options)
+
+
+@pytest.mark.parametrize("lanes", rotation.lane_counts(32))
+def test_lanes_change_nothing(rng: np.random.Generator, lanes: int) -> None:
+    """Every number of lanes gives the same words."""
+    config = DequantizerConfig(lanes=lanes)
+    records = stimulus.records(rng, 2_000, config.row)
+    assert check_dequantizer(BatchDut(config), *records).count == 2_000
+
+
+def test_rotation_covers_every_parameter() -> None:
+    """The configurations of the random tests have every value of every parameter."""
+    configs = rotation.dequantizers()
+    assert {c.format for c in configs} == set(FORMATS)
+    assert {c.output for c in configs} == set(OUTPUTS)
+    assert {c.block for c in configs} == {16, 32, 64, 128}
+    assert {c.lanes for c in configs} == {1, 2, 4, 8, 16, 32, 64, 128}
