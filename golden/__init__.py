@@ -1,8 +1,39 @@
-"""The golden model: NumPy, bit exact, integer arithmetic on codes and bit patterns."""
+"""The golden model: what every unit computes, in NumPy, bit for bit.
 
+Codes and bit patterns are integers, sums are exact, and rounding happens once, in one place.
+
+Examples
+--------
+>>> import numpy as np
+>>> from amxfp4 import golden
+>>> a = golden.quantize(np.linspace(-6, 6, 64, dtype=np.float32).reshape(2, 32))
+>>> a.codes.shape, [hex(s) for s in a.scale_neg[:, 0]]
+((2, 1, 32), ['0x3c', '0x3c'])
+>>> golden.matmul(a, a)
+array([[ 413.25, -198.  ],
+       [-198.  ,  413.25]], dtype=float32)
+"""
+
+from .array import matmul
 from .blocks import Blocks
 from .dequantizer import dequantize, dequantize_words
+from .dot import dot
+from .files import Tensor, load_blocks, load_tensors, save_blocks, save_tensors
 from .packing import pack, unpack
 from .quantizer import quantize
 
-__all__ = ["Blocks", "dequantize", "dequantize_words", "pack", "quantize", "unpack"]
+__all__ = [
+    "Blocks",
+    "Tensor",
+    "dequantize",
+    "dequantize_words",
+    "dot",
+    "load_blocks",
+    "load_tensors",
+    "matmul",
+    "pack",
+    "quantize",
+    "save_blocks",
+    "save_tensors",
+    "unpack",
+]

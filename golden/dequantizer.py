@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = ["dequantize", "dequantize_words"]
 
 _CHUNK = 1 << 16
 """Elements worked on at a time: indices and values stay in the L2 cache."""
+_STRIP = 64
 
 
 @cache
@@ -154,6 +156,14 @@ def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
     if not isinstance(b, Blocks):
         raise TypeError(f"b must be Blocks, not {type(b).__name__}")
     words = _expand(b.codes, b.scale_pos, b.scale_neg, b.row, FP32)
-    lead = words.shape[:-2]
-    values = words.view(np.float32).reshape(*lead, -1)[..., : b.shape[b.axis]]
-    return np.ascontiguousarray(np.moveaxis(values, -1, b.axis))
+    values = words.view(np.float32).reshape(*words.shape[:-2], -1)[..., : b.shape[b.axis]]
+    if b.axis == len(b.shape) - 1:
+        return np.ascontiguousarray(values)
+    # Back to its place between the other axes, a strip at a time: whole cache lines on both sides.
+    before, after = b.shape[: b.axis], b.shape[b.axis + 1 :]
+    source = values.reshape(math.prod(before), math.prod(after), -1)
+    result = np.empty((len(source), source.shape[2], source.shape[1]), np.float32)
+    for start in range(0, source.shape[1], _STRIP):
+        strip = slice(start, start + _STRIP)
+        result[:, :, strip] = source[:, strip].transpose(0, 2, 1)
+    return result.reshape(b.shape)
