@@ -26,8 +26,9 @@ class _ScaleTerms:
     def __init__(self, config: DequantizerConfig) -> None:
         row = config.row
         self.element, self.scale, self.word = row.element, row.scale, config.word
-        # Fraction bits of 1.5 times the scale's significand.
-        self.fraction_bits = self.scale.mantissa_bits + self.element.mantissa_bits
+        # Of 1.5 times the scale's significand: one more, and another where it reaches 2.
+        may_carry = self.scale.mantissa_bits > 0
+        self.fraction_bits = self.scale.mantissa_bits + 1 + may_carry
         smallest = magnitude_value(self.scale, 1 if self.scale.subnormals else 0)
         largest = magnitude_value(self.scale, self.scale.max_magnitude)
         # The exponent of a scale as a biased exponent of the output word.
@@ -87,16 +88,19 @@ class ScaleDecoder(wiring.Component):
                             self.scale.exponent.eq(floor_log2(value) + terms.word.bias),
                         ]
 
-        # Significand and half of it, in units of the lower one's last bit.
-        whole = Cat(C(0, 1), fraction, C(1, 1))
-        half_more = Signal(len(whole) + 1)
-        m.d.comb += half_more.eq(whole + whole[1:])
-        carries = half_more[-1]
+        # Significand and half of it, in units of the last fraction bit kept.
+        one = 1 << terms.fraction_bits
+        whole = Signal(range(2 * one))
+        half_more = Signal(range(3 * one))
         m.d.comb += [
+            whole.eq(Cat(C(0, terms.fraction_bits - man_bits), fraction, C(1, 1))),
+            half_more.eq(whole + whole[1:]),
             self.scale.plain.eq(whole[:-1]),
-            self.scale.half_more_carries.eq(carries),
-            # In [2, 3) the significand moves down by one place; its last bit is zero or kept.
-            self.scale.half_more.eq(Mux(carries, half_more[1:], half_more)[: len(whole) - 1]),
+            # In [2, 3) the significand moves down by one place; the bit that leaves is zero.
+            self.scale.half_more_carries.eq(half_more[-1]),
+            self.scale.half_more.eq(
+                Mux(half_more[-1], half_more[1:-1], half_more[: terms.fraction_bits])
+            ),
         ]
         return m
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from amaranth.hdl import Module, Signal
@@ -36,16 +37,14 @@ class _Binade:
 
 def _binades(keys: KeyFormat) -> list[_Binade]:
     """Decisions grouped by the exponent of the finite keys that meet them."""
+    steps: dict[int, list[Threshold]] = defaultdict(list)
+    for step in keys.scale_steps:
+        steps[step.exponent + keys.bias].append(step)
+    passed = sum(len(below) for exponent, below in steps.items() if exponent < 1)
     binades = []
     for exponent in range(1, keys.highest_finite + 1):
-        binade = exponent - keys.bias
-        binades.append(
-            _Binade(
-                exponent,
-                sum(t.exponent < binade for t in keys.scale_steps),
-                tuple(t for t in keys.scale_steps if t.exponent == binade),
-            )
-        )
+        binades.append(_Binade(exponent, passed, tuple(steps[exponent])))
+        passed += len(steps[exponent])
     return binades
 
 
@@ -104,10 +103,13 @@ class ScaleChooser(wiring.Component):
             key=len,
         )
         first, last = period[0], period[-1]
-        special = [b for b in binades if b.steps and b not in period]
+        lowest = next(b for b in binades if b.steps)
+        # Among the subnormal scales' binades, one may hold no decision at all.
+        special = [b for b in binades if lowest.exponent <= b.exponent < first.exponent]
+        special += [b for b in binades if b.steps and b.exponent > last.exponent]
         step = len(first.steps)
         finite_code = Signal(fmt.width)
-        with m.If(exponent < min(b.exponent for b in binades if b.steps)):
+        with m.If(exponent < lowest.exponent):
             m.d.comb += finite_code.eq(0)
         for binade in special:
             with m.Elif(exponent == binade.exponent):
