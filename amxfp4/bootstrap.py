@@ -82,10 +82,11 @@ def find_python() -> "tuple[str, str]":
     if incomplete:
         how = remedy(f"python{incomplete}-venv", "python3", "brew install python")
         return "", f"venv and ensurepip of Python {incomplete} are missing ({how})"
-    how = remedy("python3 python3-venv", "python3.12", "brew install python")
     wanted = "{}.{} or newer".format(*OLDEST)
     if newest == (0, 0):
+        how = remedy("python3 python3-venv", "python3", "brew install python")
         return "", f"Python {wanted} is missing ({how})"
+    how = remedy("python3.11 python3.11-venv", "python3.12", "brew install python")
     return "", "Python {}.{} is too old, {} is needed ({})".format(*newest, wanted, how)
 
 

@@ -113,7 +113,9 @@ def verilog(
 
 @app.command()
 def quantize(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .npy or .safetensors file.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A .npy, .npz or .safetensors file.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     format: Format = "amxfp4",
     axis: Annotated[
@@ -131,7 +133,9 @@ def quantize(
 @app.command()
 def dequantize(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A file that quantize wrote.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The .safetensors or .npy file to write.")
+    ],
 ) -> None:
     """Turn blocks back into FP32 tensors."""
     from amxfp4 import convert
@@ -141,7 +145,9 @@ def dequantize(
 
 @app.command()
 def info(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A .npy or .safetensors file.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .npy, .npz or .safetensors file.")
+    ],
 ) -> None:
     """List the tensors of a file, with their block formats."""
     from amxfp4 import convert

@@ -1,4 +1,4 @@
-"""Errors of the file system, told in terms of what the user typed."""
+"""Errors of files, told in terms of what the user typed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,43 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["writing"]
+__all__ = ["reading", "writing"]
 
 
 @contextlib.contextmanager
-def writing(parameter: str, path: Path, wanted: str) -> Iterator[None]:
-    """Turn any ``OSError`` inside into a ``ValueError`` that names `parameter` and `path`.
+def reading(parameter: str, path: Path, wanted: str) -> Iterator[None]:
+    """Turn an error of reading `path` into a ``ValueError`` that names `parameter`.
 
     Parameters
     ----------
     parameter
         What the command line calls `path`.
     path
-        What the user typed; the error itself may name a temporary file beside it.
+        What the user typed.
     wanted
         What `path` must be.
     """
     try:
         yield
+    except (OSError, TypeError, ValueError) as error:
+        raise _told(parameter, path, wanted, error) from error
+
+
+@contextlib.contextmanager
+def writing(parameter: str, path: Path, wanted: str) -> Iterator[None]:
+    """Turn an ``OSError`` inside into a ``ValueError`` that names `parameter`, as `reading` does.
+
+    Any other error is about what is written, not about where.
+    """
+    try:
+        yield
     except OSError as error:
-        why = error.strerror or str(error)
-        raise ValueError(f"{parameter} must be {wanted}, not {str(path)!r} ({why})") from error
+        raise _told(parameter, path, wanted, error) from error
+
+
+def _told(parameter: str, path: Path, wanted: str, error: Exception) -> ValueError:
+    # An OSError from below may name a temporary file, which means nothing to the user.
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    for known in (f"{path} cannot be read: ", f"{path} cannot be written: ", f"{path} "):
+        why = why.removeprefix(known)
+    return ValueError(f"{parameter} must be {wanted}, not {str(path)!r} ({why})")
