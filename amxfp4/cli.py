@@ -175,8 +175,8 @@ def sim(
         int | None, _integer_option("Base seed of all random stimulus; drawn when not given.")
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the reports.")
-    ] = Path("build/reports"),
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of builds and of reports/.")
+    ] = Path("build"),
 ) -> int:
     """Simulate the default units against the golden model.
 
