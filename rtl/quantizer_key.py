@@ -207,10 +207,11 @@ class KeyDecoder(wiring.Component):
 
         # A subnormal word's leading one gives its exponent, as far down as decisions reach. What
         # is left below only needs to differ from zero.
-        with m.If(is_lowest):
-            m.d.comb += magnitude.exponent.eq(0)
-            if keys.depth:
-                m.d.comb += magnitude.fraction.eq(man[: man_bits - keys.depth].any())
+        if keys.offset:
+            with m.If(is_lowest):
+                m.d.comb += magnitude.exponent.eq(0)
+                if keys.depth:
+                    m.d.comb += magnitude.fraction.eq(man[: man_bits - keys.depth].any())
         for n in reversed(range(keys.depth)):
             leading_one = man_bits - 1 - n
             with m.If(is_lowest & man[leading_one]):
