@@ -172,7 +172,7 @@ def formats() -> None:
 @app.command()
 def sim(
     seed: Annotated[
-        int | None, _integer_option("Base seed of all random stimulus; drawn when not given.")
+        int | None, _integer_option("Seed of the testbenches' random stimulus.")
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of builds and of reports/.")

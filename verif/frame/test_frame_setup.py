@@ -193,3 +193,17 @@ def test_failed_install_shows_why(capfd):
     assert stopped.value.code == 1
     captured = capfd.readouterr()
     assert captured.err.startswith("no network\nsetup: failed: ")
+
+
+def test_shared_library_of_python_missing(machine, checkout, monkeypatch, capsys):
+    """Some systems package it apart; cocotb would fail much later, and less clearly."""
+    whole = bootstrap.output_of
+
+    def without(command):
+        return "" if "find_libpython" in command else whole(command)
+
+    monkeypatch.setattr(bootstrap, "output_of", without)
+    assert bootstrap.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("setup: the shared library of Python is missing (Debian: sudo apt")
+    assert not (bootstrap.VENV / "ready").exists()
