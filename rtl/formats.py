@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from amxfp4.gen.config import BlockFormat, FloatFormat, ScaleRule, Ties
 
@@ -75,12 +76,12 @@ def _midpoints(fmt: FloatFormat, ties: Ties) -> list[Threshold]:
     values = [magnitude_value(fmt, c) for c in range(fmt.max_magnitude + 1)]
     return [
         Threshold((low + high) / 2, strict=ties is Ties.RNE and code % 2 == 1)
-        for code, (low, high) in enumerate(zip(values, values[1:], strict=False), start=1)
+        for code, (low, high) in enumerate(pairwise(values), start=1)
     ]
 
 
 def element_thresholds(row: BlockFormat, ties: Ties) -> list[Threshold]:
-    """Decisions on \\|x\\| / s: as many as pass is the element's magnitude code."""
+    """Decisions on the ratio of an element to its scale: as many as pass is its magnitude code."""
     return _midpoints(row.element, ties)
 
 
@@ -96,10 +97,7 @@ def scale_thresholds(row: BlockFormat, ties: Ties) -> list[Threshold]:
     if row.scale_rule is ScaleRule.NEAREST:
         return [t * largest for t in _midpoints(row.scale, ties)]
     binade = Fraction(2) ** (floor_log2(largest) + 1)
-    if row.scale_rule is ScaleRule.FLOOR:
-        step = binade / 2
-    else:
-        # In the binade below: m / s may grow to just under 7 before s doubles.
-        step = (largest + binade) / 4
+    # FLOOR steps at 4 s; ROUND_UP in the binade below, where m / s would grow to 7.
+    step = binade / 2 if row.scale_rule is ScaleRule.FLOOR else (largest + binade) / 4
     codes = range(1, row.scale.max_magnitude + 1)
     return [Threshold(step * magnitude_value(row.scale, code)) for code in codes]
