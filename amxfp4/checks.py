@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["lint", "types"]
+__all__ = ["checkout", "lint", "types"]
 
 # The folders that are packages, in the order in which people read them.
 FOLDERS = ("gen", "golden", "rtl", "synth", "verif")
@@ -17,14 +17,14 @@ FOLDERS = ("gen", "golden", "rtl", "synth", "verif")
 
 def lint(folder: Path | None = None) -> int:
     """Run ruff's checks, the import rules among them, and its formatter without writing."""
-    root = _checkout(folder)
+    root = checkout(folder)
     failed = [_run("ruff", arguments, root) for arguments in (["check"], ["format", "--check"])]
     return int(any(failed))
 
 
 def types(folder: Path | None = None) -> int:
     """Run mypy, strict except where `pyproject.toml` says why not."""
-    root = _checkout(folder)
+    root = checkout(folder)
     tree = root / "build" / "typing"
     _link(root, tree / "amxfp4")
     arguments = ["--config-file", "pyproject.toml", "--cache-dir", str(tree / "cache")]
@@ -32,7 +32,14 @@ def types(folder: Path | None = None) -> int:
     return _run("mypy", [*arguments, "-p", "amxfp4"], root, environment, "build/typing/amxfp4/")
 
 
-def _checkout(folder: Path | None) -> Path:
+def checkout(folder: Path | None) -> Path:
+    """Root of a checkout; by default the one this package is installed from.
+
+    Raises
+    ------
+    ValueError
+        `folder` is no checkout.
+    """
     root = (folder or Path(__file__).parent.parent).resolve()
     if not (root / "pyproject.toml").is_file():
         raise ValueError(

@@ -202,6 +202,23 @@ Checkout = Annotated[
 
 
 @app.command()
+def report(
+    folder: Checkout = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 if a table is out of date.")
+    ] = False,
+) -> int:
+    """Rewrite the tables of README.md and docs/ from what the project makes now."""
+    from amxfp4 import checks, report
+
+    root = checks.checkout(folder)
+    changed = report.stale(root) if check else report.update(root)
+    for document in changed:
+        print(f"{document}: {'out of date' if check else 'rewritten'}")
+    return int(check and bool(changed))
+
+
+@app.command()
 def lint(folder: Checkout = None) -> int:
     """Check style, formatting and import rules of a checkout."""
     from amxfp4 import checks
