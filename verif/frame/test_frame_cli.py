@@ -16,7 +16,7 @@ from amxfp4 import cli, units
 from amxfp4.gen.config import FORMATS, UNITS
 
 COMMANDS = (
-    "verilog", "quantize", "dequantize", "info", "formats", "sim", "bench", "lint", "type"
+    "verilog", "quantize", "dequantize", "info", "formats", "sim", "bench", "report", "lint", "type"
 )  # fmt: skip
 
 

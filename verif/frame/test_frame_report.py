@@ -12,7 +12,7 @@ ROOT = Path(amxfp4.__file__).parent.parent
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A checkout with two documents."""
+    """Make a checkout with two documents."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "pyproject.toml").write_text("")
     readme, page = tmp_path / "README.md", tmp_path / "docs" / "page.md"
