@@ -175,6 +175,7 @@ int amxfp4_run(const Plan* plan, Outcome* out) {
         }
     }
     if (bad == NONE && plan->warm_cycles != 0) {
+        offering = offering || !random.chance(plan->stall_in);
         bad = step(true, offering, random.chance(1ULL << 31), i_moves, o_moves);
         out->resets += 1;
     }

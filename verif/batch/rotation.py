@@ -24,7 +24,7 @@ def lane_counts(block: int) -> list[int]:
 
 
 def _cells() -> list[tuple[int, int, str, int, int]]:
-    """(format's index, turn, format, block, lanes)."""
+    """List (format's index, turn, format, block, lanes)."""
     cells = []
     for index, row in enumerate(FORMATS.values()):
         others = [size for size in BLOCK_SIZES if size != row.block]

@@ -10,6 +10,7 @@ from amxfp4.golden import stimulus
 from amxfp4.verif.batch import rotation
 from amxfp4.verif.batch.check import check_dequantizer
 from amxfp4.verif.batch.dut import BatchDut
+from amxfp4.verif.batch.randoms import check_random, check_resets
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -37,17 +38,10 @@ def test_random_records(
 ) -> None:
     """Random records: at full speed, with stalls, and after resets in flight."""
     dut = BatchDut(config)
-    share = max(1, blocks // rotation.PER_FORMAT // 4)
-    runs = [
-        (2 * share, {}),
-        (share, {"stall_in": 0.3, "stall_out": 0.3}),
-        (share, {"stall_in": 0.6, "stall_out": 0.1, "reset_chance": 0.02}),
-    ]
-    for number, (count, options) in enumerate(runs):
-        records = stimulus.records(rng, count, config.row)
-        checked = check_dequantizer(dut, *records, seed=seed + number, **options)
-        assert checked.count == count
-        assert (checked.resets > 0) == ("reset_chance" in options)
+    half = max(1, blocks // rotation.PER_FORMAT // 2)
+    assert check_random(dut, rng, half).count == half
+    assert check_random(dut, rng, half, seed=seed, stall_in=0.3, stall_out=0.3).count == half
+    assert check_resets(dut, rng, seed) >= 100
 
 
 @pytest.mark.parametrize("lanes", rotation.lane_counts(32))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.gen.config import DequantizerConfig, QuantizerConfig
+from amxfp4.gen.config import FP32, DequantizerConfig, QuantizerConfig
 from amxfp4.golden import formats, stimulus
 from amxfp4.verif.batch import beats
 
@@ -83,6 +83,17 @@ class QuantizerModel(Model):
             stimulus.blocks(rng, count, row.block, self._word.name, formats=[row.name])
         )
 
+    def _maxima(self) -> list[int]:
+        """Words that give the first and the last subnormal and normal scales."""
+        scale, element = self._row.scale, self._row.element
+        first_normal = 1 << scale.mantissa_bits
+        codes = sorted({0, 1, first_normal - 1, first_normal, scale.max_magnitude})
+        largest = formats.magnitude_value(element, element.max_magnitude)
+        limit = formats.magnitude_value(FP32, FP32.max_magnitude)
+        maxima = [min(largest * formats.magnitude_value(scale, c), limit) for c in codes]
+        values = np.array([float(m) for m in maxima], np.float32)
+        return formats.words(values, self._word.name).tolist()
+
     def special(self) -> list[int]:
         """Put every kind of word into a block, alone and beside a one, with either sign."""
         fmt = self._word
@@ -94,6 +105,7 @@ class QuantizerModel(Model):
         alone = [
             0, 1, (1 << fmt.mantissa_bits) - 1, 1 << fmt.mantissa_bits, one, fmt.max_magnitude,
             fmt.inf_magnitude, fmt.inf_magnitude + 1, fmt.nan_magnitude, sign - 1,
+            *self._maxima(),
         ]  # fmt: skip
         rows = []
         for magnitude in alone:
@@ -139,10 +151,13 @@ class DequantizerModel(Model):
         return _to_ints(beats.from_bytes(raw))
 
     def special(self) -> list[int]:
-        """Put every element code under every scale code of either sign."""
-        row = self._row
+        """Put every element code under the scales at the ends of their ranges, either sign."""
+        row, fmt = self._row, self._row.scale
         codes = np.tile(np.arange(16, dtype=np.uint8), row.block // 16)
-        scale = np.arange(256, dtype=np.uint8)  # of the positive elements; NaN codes included
+        first_normal, last = 1 << fmt.mantissa_bits, fmt.max_magnitude
+        edges = {0, 1, first_normal - 1, first_normal, first_normal + 1, fmt.bias, 0x7F, 0x80, 0xFF}
+        edges |= {last - 1, last, last + 1}  # the last one is NaN
+        scale = np.array(sorted(edges), np.uint8)
         other = scale[::-1].copy() if row.asymmetric else None
         raw = beats.pack_records(np.tile(codes, (len(scale), 1)), scale, other)
         return _to_ints(beats.from_bytes(raw))

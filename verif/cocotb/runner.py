@@ -110,7 +110,6 @@ def _build(generated: Generated, cache: Path) -> tuple[Path, float]:
             except RuntimeError as error:
                 log = (scratch / "build.log").read_text()
                 raise toolchain.ToolError(f"building {unit} for cocotb failed: {log}") from error
-            (scratch / "manifest.json").write_text(json.dumps(dict(generated.manifest), indent=2))
             shutil.rmtree(folder, ignore_errors=True)
             scratch.replace(folder)
         finally:
@@ -160,6 +159,8 @@ def run_testbench(
     folder, build_seconds = _build(config, out)
     place = Path(tempfile.mkdtemp(dir=folder, prefix="run-"))
     log, results, report = place / "sim.log", place / "results.xml", place / "report.json"
+    manifest = place / "manifest.json"
+    manifest.write_text(json.dumps(dict(config.manifest), indent=2))
     runner = _Runner(toolchain.find().environment(out / "ccache"))
     start = time.monotonic()
     # The stock runner's verdict depends on who called it; results.xml decides below.
@@ -168,7 +169,7 @@ def run_testbench(
             test_module=f"amxfp4.verif.cocotb.tb_{unit}", hdl_toplevel=unit,
             hdl_toplevel_lang="verilog", build_dir=folder,
             test_dir=place, results_xml=str(results), seed=seed, testcase=tests, log_file=log,
-            extra_env={MANIFEST: str(folder / "manifest.json"), REPORT: str(report)},
+            extra_env={MANIFEST: str(manifest), REPORT: str(report)},
         )  # fmt: skip
     seconds = time.monotonic() - start
     if not results.is_file():

@@ -37,7 +37,7 @@ async def ready_after_valid(dut: Any) -> None:
 
 @cocotb.test()
 async def special_blocks(dut: Any) -> None:
-    """Every element code under every scale code of either sign, NaN scales included."""
+    """Every element code under the first, the last and the NaN scales of either sign."""
     await scenarios.special(dut)
 
 

@@ -1,0 +1,68 @@
+"""Random blocks through a unit: the one way in which tests, sign-off and mutants draw them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from amxfp4.golden import stimulus
+from amxfp4.verif.batch.check import Checked, check_dequantizer, check_quantizer
+from amxfp4.verif.batch.dut import BatchDut
+
+__all__ = ["check_random", "check_resets"]
+
+
+def check_random(dut: BatchDut, rng: np.random.Generator, count: int, **options: Any) -> Checked:
+    """Compare `count` random blocks of every family with golden.
+
+    Parameters
+    ----------
+    dut
+        A quantizer or a dequantizer.
+    rng
+        Source of the blocks.
+    count
+        Number of blocks, at least 1.
+    **options
+        Of `BatchDut.run`.
+
+    Raises
+    ------
+    Mismatch, ContractError
+        As the unit's checker.
+    """
+    row = dut.config.row
+    if dut.config.unit == "quantizer":
+        words = stimulus.blocks(rng, count, row.block, dut.config.input, formats=[row.name])
+        return check_quantizer(dut, words, **options)
+    return check_dequantizer(dut, *stimulus.records(rng, count, row), **options)
+
+
+def check_resets(dut: BatchDut, rng: np.random.Generator, seed: int, runs: int = 100) -> int:
+    """Compare short batches, each after traffic with resets at random moments in it.
+
+    State that a reset leaves behind matters only if it was there in the very cycle of the last
+    reset: many short runs find it, one long run does not.
+
+    Returns
+    -------
+    resets : int
+        How many there were, at least one a run.
+
+    Raises
+    ------
+    Mismatch, ContractError
+        As the unit's checker.
+    """
+    # Two to three blocks between resets, so that every beat of a block meets one.
+    chance = 0.2 / max(dut.config.beats, 2)
+    resets = 0
+    for number in range(runs):
+        stalls = ((0.0, 0.0), (0.3, 0.3), (0.1, 0.7), (0.7, 0.1))[number % 4]
+        checked = check_random(
+            dut, rng, 10, seed=seed + number, reset_chance=chance, probe=True,
+            stall_in=stalls[0], stall_out=stalls[1],
+        )  # fmt: skip
+        resets += checked.resets
+    return resets
