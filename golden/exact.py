@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from amxfp4.gen.config import FP32, BlockFormat, FloatFormat, ScaleRule
 
@@ -38,10 +39,12 @@ class ExactBlock:
     scale_neg: int | None
 
 
+@cache
 def _power(exponent: int) -> Fraction:
     return Fraction(2) ** exponent
 
 
+@cache
 def word_value(word: int, fmt: FloatFormat) -> Number:
     """Value of any code, as the bit fields define it.
 
@@ -65,6 +68,7 @@ def word_value(word: int, fmt: FloatFormat) -> Number:
     return sign * (1 + fraction) * _power(exponent - fmt.bias)
 
 
+@cache
 def _candidates(fmt: FloatFormat) -> list[tuple[Fraction, int]]:
     """Finite non-negative values and their codes."""
     found = []

@@ -128,8 +128,15 @@ def round_to_odd(terms: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.flo
     Returns
     -------
     float64, same shape; an exact zero is +0.
+
+    Raises
+    ------
+    ValueError
+        A term is NaN or infinity.
     """
     parts = list(terms)
+    if not all(np.isfinite(part).all() for part in parts):
+        raise ValueError("terms must be finite, not NaN or infinity")
     changed = len(parts) > 1
     while changed:
         changed = False

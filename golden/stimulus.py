@@ -223,7 +223,7 @@ def records(
     codes = np.where(kind == 2, codes & 7, codes)
     codes = np.where(kind == 3, codes | 8, codes)
     codes = np.where(kind == 4, codes * (rng.random(codes.shape) < 0.2), codes)
-    codes = np.where(kind == 5, codes & 8, codes)
+    codes = np.where(kind == 5, codes & rng.choice([0, 8], (count, 1)), codes)
     scales = [_scale_codes(rng, count, row) for _ in range(row.scales)]
     bad = rng.random(count) < nan
     largest = row.scale.max_magnitude

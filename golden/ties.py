@@ -58,6 +58,7 @@ def exact_ties(
 ) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Blocks whose maxima and elements lie on rounding boundaries, some one word beside them."""
     result = np.empty(shape, np.float64)
+    top = np.empty(shape, np.bool_)
     # The block size does not matter to the tables: one table per scale and rule.
     kinds = sorted({(r.scale.name, r.scale_rule): r.name for r in rows}.values())
     kind = rng.integers(0, len(kinds), shape[0])
@@ -78,9 +79,12 @@ def exact_ties(
         picked[blocks_of, place[:, 0]], negative[blocks_of, place[:, 0]] = maxima[pos], False
         picked[blocks_of, place[:, 1]], negative[blocks_of, place[:, 1]] = maxima[neg], True
         result[own] = np.where(negative, -picked, picked)
+        top[own] = picked == maxima[np.where(negative, neg[:, None], pos[:, None])]
     raw = words(result.astype(np.float32), word)
-    # One word off a boundary must fall to its own side.
+    # One word off a boundary must fall to its own side; all maxima of a block move together.
     beside = rng.integers(-1, 2, shape) * (rng.integers(0, 4, shape) == 0)
+    aside = rng.integers(-1, 2, (shape[0], 1)) * (rng.integers(0, 2, (shape[0], 1)) == 0)
+    beside = np.where(top, aside, beside)
     half = 1 << (INPUTS[word].width - 1)
     beside[(raw & (half - 1)) == 0] = 0
     moved: npt.NDArray[np.unsignedinteger[Any]] = (raw + beside).astype(raw.dtype)
