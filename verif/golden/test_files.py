@@ -14,7 +14,6 @@ import safetensors.numpy
 
 from amxfp4 import golden
 from amxfp4.gen.config import FORMATS
-from amxfp4.golden import files
 
 
 @pytest.fixture
@@ -169,7 +168,7 @@ def test_save_fails_clean(x: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Path(str(args[1])).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.safetensors.numpy, "save_file", full)
+    monkeypatch.setattr(safetensors.numpy, "save_file", full)
     with pytest.raises(OSError, match=r"q\.safetensors cannot be written: No space left"):
         golden.save_blocks(path, {"other": b["w"]})
     assert path.read_bytes() == before

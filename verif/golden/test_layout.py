@@ -81,6 +81,7 @@ def test_chunks(chunk: int, axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(cut.codes, whole.codes)
     assert np.array_equal(cut.scale_pos, whole.scale_pos)
     assert cut.scale_neg is not None
+    assert whole.scale_neg is not None
     assert np.array_equal(cut.scale_neg, whole.scale_neg)
     assert np.array_equal(golden.dequantize(cut), values)
 

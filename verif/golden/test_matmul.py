@@ -200,17 +200,17 @@ def test_tiles(acc: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPat
 def test_nan_block(rng: np.random.Generator) -> None:
     """A NaN scale of either sign makes the block's results NaN, and raises no flag."""
     for format in FORMATS:
-        row = FORMATS[format]
+        nan: Any = FORMATS[format].scale.nan_magnitude
         acc: Any = "exact" if format in NEAREST else "fp32"
         x = golden.quantize(rng.standard_normal((3, 64)).astype(np.float32), format)
         for side in [s for s in (x.scale_pos, x.scale_neg) if s is not None]:
             kept = side[1].copy()
-            side[1, 1] = row.scale.nan_magnitude
+            side[1, 1] = nan
             c = golden.matmul(x, x, acc)
             assert np.array_equal(np.isnan(c), [[0, 1, 0], [1, 1, 1], [0, 1, 0]])
             assert set(c.view(np.uint32)[np.isnan(c)].tolist()) == {0x7FC00000}
             if acc == "exact":
-                side[1] = row.scale.nan_magnitude
+                side[1] = nan
                 _, flags = golden.matmul(x, x, "fixed", frac_bits=0, int_bits=0)
                 assert not flags[1].any()
                 assert flags[0, 0].any()

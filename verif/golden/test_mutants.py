@@ -39,7 +39,8 @@ def _records(format: str, seed: int) -> Any:
 
 
 def _dequantize() -> int:
-    return check_dequantize(*_records("amxfp4", 1), "amxfp4", "bf16")
+    codes, pos, neg = _records("amxfp4", 1)
+    return check_dequantize(codes, pos, neg, "amxfp4", "bf16")
 
 
 def _product(format: str = "amxfp4", acc: str = "exact", bits: Any = None) -> int:
@@ -156,7 +157,7 @@ def _swapped_classes(patch: Patch) -> None:
 
 
 def _no_trunc(patch: Patch) -> None:
-    patch.setattr(accumulator.np, "trunc", np.floor)
+    patch.setattr(np, "trunc", np.floor)
 
 
 FIXED: dict[str, Any] = {"acc": "fixed", "bits": (3, 12)}
