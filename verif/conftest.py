@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zlib
 
 import numpy as np
@@ -32,7 +33,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> object:
     report = yield
     if report.failed:
         seed, blocks = item.config.getoption("--seed"), item.config.getoption("--blocks")
-        command = f"pytest '{item.nodeid}' --seed={seed} --blocks={blocks}"
+        test = shlex.quote(item.nodeid)
+        command = f".venv/bin/python -m pytest {test} --seed={seed} --blocks={blocks}"
         report.sections.append(("repeat with", command))
     return report
 

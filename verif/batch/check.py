@@ -26,12 +26,16 @@ class Mismatch(AssertionError):
 
     Members
     -------
+    differing : how many blocks differ
     block : index of the first differing block
     sent, expected, got : of that block; words or bytes
     """
 
-    def __init__(self, text: str, *, block: int, sent: Any, expected: Any, got: Any) -> None:
+    def __init__(
+        self, text: str, *, differing: int, block: int, sent: Any, expected: Any, got: Any
+    ) -> None:
         super().__init__(text)
+        self.differing = differing
         self.block = block
         self.sent = sent
         self.expected = expected
@@ -71,7 +75,7 @@ def _compare(
         raise Mismatch(
             f"as many blocks must be compared as were sent, not {len(got)} of {len(sent)} "
             f"against {len(expected)}",
-            block=0, sent=sent, expected=expected, got=got,
+            differing=len(sent), block=0, sent=sent, expected=expected, got=got,
         )  # fmt: skip
     wrong = np.flatnonzero((expected != got).any(axis=1))
     if len(wrong):
@@ -81,7 +85,7 @@ def _compare(
         body = describe(dut.config, sent[at], expected[at], got[at])
         raise Mismatch(
             f"{where}\n  unit: {dut.config}\n  run: {how}\n{body}",
-            block=at, sent=sent[at], expected=expected[at], got=got[at],
+            differing=len(wrong), block=at, sent=sent[at], expected=expected[at], got=got[at],
         )  # fmt: skip
     return Checked(count=len(got), cycles=run.cycles, resets=run.resets, outputs=got)
 

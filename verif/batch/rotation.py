@@ -10,12 +10,20 @@ from amxfp4.gen.config import (
     DequantizerConfig,
     QuantizerConfig,
     Ties,
+    UnitConfig,
 )
 
-__all__ = ["PER_FORMAT", "dequantizers", "lane_counts", "quantizers"]
+__all__ = ["PER_FORMAT", "dequantizers", "label", "lane_counts", "quantizers"]
 
 PER_FORMAT = 2
 """Configurations of every format: one at its own block size, one at another."""
+
+
+def label(config: UnitConfig) -> str:
+    """Name a configuration in a test's id; every field is in it."""
+    fields = config.to_dict()
+    sizes = [f"k{fields.pop('block')}", f"x{fields.pop('lanes')}"]
+    return "-".join([str(fields.pop("format")), *sizes, *(str(v) for v in fields.values())])
 
 
 def lane_counts(block: int) -> list[int]:

@@ -32,7 +32,7 @@ def test_exhaustive_codes(rng: np.random.Generator, format: str, output: str) ->
     assert len(np.unique(checked.outputs)) > 256
 
 
-@pytest.mark.parametrize("config", rotation.dequantizers(), ids=str)
+@pytest.mark.parametrize("config", rotation.dequantizers(), ids=rotation.label)
 def test_random_records(
     rng: np.random.Generator, seed: int, blocks: int, config: DequantizerConfig
 ) -> None:

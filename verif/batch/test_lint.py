@@ -16,7 +16,7 @@ SMALL: list[UnitConfig] = [
 
 
 @pytest.mark.parametrize(
-    "config", [*rotation.quantizers(), *rotation.dequantizers(), *SMALL], ids=str
+    "config", [*rotation.quantizers(), *rotation.dequantizers(), *SMALL], ids=rotation.label
 )
 def test_lint(config: UnitConfig) -> None:
     """No warning beyond those that waivers.vlt names."""

@@ -70,7 +70,7 @@ def test_exhaustive_elements(rng: np.random.Generator, format: str, ties: str) -
         assert met.sum() >= (top + 1).sum()
 
 
-@pytest.mark.parametrize("config", rotation.quantizers(), ids=str)
+@pytest.mark.parametrize("config", rotation.quantizers(), ids=rotation.label)
 def test_random_blocks(
     rng: np.random.Generator, seed: int, blocks: int, config: QuantizerConfig
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amxfp4.gen.config import DequantizerConfig
+from amxfp4.verif.batch import rotation
 from amxfp4.verif.cocotb.runner import run_testbench
 
 CONFIGS = [
@@ -18,7 +19,7 @@ CONFIGS = [
 ]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
 def test_dequantizer(config: DequantizerConfig, request: pytest.FixtureRequest) -> None:
     """Every test of tb_dequantizer passes and compares something."""
     summary = run_testbench(config, seed=request.config.getoption("--seed"))

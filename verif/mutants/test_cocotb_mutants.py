@@ -23,7 +23,7 @@ DEQUANTIZER = DequantizerConfig(lanes=4)
         (DEQUANTIZER, "beat dropped", "must not be stuck"),
         (QUANTIZER, "bubble", "throughput"),
     ],
-    ids=str,
+    ids=lambda value: value.unit if isinstance(value, UnitConfig) else None,
 )
 def test_fault_is_caught(config: UnitConfig, fault: str, found: str) -> None:
     """The testbench that passes the real unit fails the mutant, and says why."""

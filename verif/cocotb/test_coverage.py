@@ -1,0 +1,71 @@
+"""Functional coverage is a function of arrays, tested as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from amxfp4.gen.config import BF16, FORMATS
+from amxfp4.verif.cocotb import coverage
+
+ROW = FORMATS["amxfp4"]
+
+
+def _arrays(words: list[int], codes: list[int], scales: list[int]) -> dict[str, np.ndarray]:
+    return {
+        "words": np.resize(np.array(words, np.uint16), (1, ROW.block)),
+        "codes": np.resize(np.array(codes, np.uint8), (1, ROW.block)),
+        "scales": np.array([scales], np.uint8),
+    }
+
+
+def test_bins() -> None:
+    """A block of known content falls into known bins."""
+    arrays = _arrays([0x3F80, 0x8000, 0x0001, 0xFF80], [2, 0, 0, 0xF], [0x3C, 0x01])
+    counts = coverage.transactions("quantizer", ROW, BF16, arrays)
+    assert counts["scale_pos"]["normal"] == counts["scale_neg"]["subnormal"] == 1
+    assert counts["word"] == {
+        "plus zero": 0, "minus zero": 8, "subnormal": 8, "normal": 8, "infinity": 8, "nan": 0,
+    }  # fmt: skip
+    assert counts["element_code"]["0xf"] == 8
+    assert counts["signs_in_block"]["both"] == 1
+
+
+def test_holes_are_named() -> None:
+    """What was not hit is listed by name, and what cannot be hit is not asked for."""
+    arrays = _arrays([0x3F80], [7], [0x3C, 0x3C])
+    missed = coverage.holes(coverage.transactions("quantizer", ROW, BF16, arrays))
+    assert "word: nan" in missed
+    assert "scale_neg: subnormal" in missed
+    assert "element_code: 0x7" not in missed
+    assert "element_code: 0x8" not in missed
+    assert "signs_in_block: positive only" not in missed
+
+
+def test_merge_closes_holes() -> None:
+    """Hits of one run fill the holes of another."""
+    total: coverage.Counts = {}
+    coverage.merge(total, coverage.handshake("o", idle=0, stalled=3, transfers=4))
+    assert coverage.holes(total) == ["o_stream: idle"]
+    coverage.merge(total, coverage.handshake("o", idle=1, stalled=0, transfers=4))
+    assert coverage.holes(total) == []
+    assert total["o_stream"]["transfer"] == 8
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_bin_can_be_counted(name: str, rng: np.random.Generator) -> None:
+    """Every word falls into exactly one bin, and so does every scale."""
+    row = FORMATS[name]
+    arrays = {
+        "words": np.arange(1 << 16).astype(np.uint16).reshape(-1, row.block),
+        "codes": np.zeros((1, row.block), np.uint8),
+        "scales": rng.permuted(np.tile(np.arange(256, dtype=np.uint8), (row.scales, 1)), axis=1).T,
+    }
+    word = coverage._word_bins(BF16, arrays["words"])
+    assert sum(word.values()) == 1 << 16
+    for column in arrays["scales"].T:
+        scale = coverage._scale_bins(row.scale, column)
+        overlap = scale["largest"] + (0 if row.scale.subnormals else scale["lowest"])
+        signs = 2 if row.scale.signed_bit else 1
+        assert overlap <= 2 * signs
+        assert sum(scale.values()) >= 256

@@ -1,0 +1,109 @@
+"""The test plans are true: what they name exists, and what exists is named."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VERIF = Path(__file__).parent.parent
+ROOT = VERIF.parent
+PLANS = sorted(Path(__file__).parent.glob("*.toml"))
+STAGES = {"V1", "V2", "V3"}
+FIELDS = {"name", "requirement", "desc", "stage", "tests", "mutants"}
+
+
+def load(plan: Path) -> dict[str, Any]:
+    """Read a plan."""
+    return tomllib.loads(plan.read_text())
+
+
+@cache
+def functions(file: str) -> dict[str, list[str]]:
+    """List the functions of a file below verif/, with the names of their decorators."""
+    found = {}
+    for node in ast.parse((VERIF / file).read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found[node.name] = [ast.unparse(d).split("(")[0] for d in node.decorator_list]
+    return found
+
+
+def named_tests(plan: dict[str, Any]) -> set[str]:
+    """Collect every test that a plan names."""
+    return {test for point in plan["testpoint"] for test in point["tests"]}
+
+
+def anchors(document: Path) -> set[str]:
+    """Make the anchors of a document's headings, as GitHub does."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+def test_every_unit_has_a_plan() -> None:
+    """No unit with a testbench is without a plan."""
+    testbenches = {p.stem.removeprefix("tb_") for p in VERIF.glob("cocotb/tb_*.py")}
+    assert testbenches == {p.stem for p in PLANS}
+    assert all(load(p)["unit"] == p.stem for p in PLANS)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda p: p.stem)
+def test_testpoints_are_complete(plan: Path) -> None:
+    """Every testpoint has a source, a stage, tests, and a mutant that shows the tests' worth."""
+    points = load(plan)["testpoint"]
+    assert points
+    assert len({p["name"] for p in points}) == len(points)
+    for point in points:
+        assert set(point) == FIELDS, point["name"]
+        assert point["stage"] in STAGES
+        assert point["tests"]
+        assert point["mutants"]
+        assert point["desc"].endswith(".")
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda p: p.stem)
+def test_named_tests_exist(plan: Path) -> None:
+    """Every test and every mutant that a plan names is a test of that file."""
+    for point in load(plan)["testpoint"]:
+        for test in (*point["tests"], *point["mutants"]):
+            file, name = test.split("::")
+            assert name in functions(file), test
+            assert name.startswith("test_") or "cocotb.test" in functions(file)[name], test
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda p: p.stem)
+def test_existing_tests_are_named(plan: Path) -> None:
+    """Every test of the unit's testbench and of its batch suite belongs to a testpoint."""
+    named = named_tests(load(plan))
+    for file in (f"cocotb/tb_{plan.stem}.py", f"batch/test_{plan.stem}.py"):
+        tests = {
+            f"{file}::{name}"
+            for name, decorators in functions(file).items()
+            if name.startswith("test_") or "cocotb.test" in decorators
+        }
+        assert tests
+        assert tests - named == set()
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda p: p.stem)
+def test_requirements_exist(plan: Path) -> None:
+    """Every requirement is a heading of a document."""
+    for point in load(plan)["testpoint"]:
+        document, anchor = point["requirement"].split("#")
+        assert anchor in anchors(ROOT / document), point["requirement"]
+
+
+def test_every_mutant_is_named() -> None:
+    """Every planted bug stands in a plan: a mutant is there for a testpoint."""
+    named = {m for p in PLANS for point in load(p)["testpoint"] for m in point["mutants"]}
+    # These are about the machinery, not about a unit.
+    machinery = ("scoreboard", "wrapper_alone", "no_test")
+    for file in sorted(VERIF.glob("mutants/test_*.py")):
+        name = str(file.relative_to(VERIF))
+        for test in functions(name):
+            if test.startswith("test_") and not any(word in test for word in machinery):
+                assert f"{name}::{test}" in named
