@@ -12,10 +12,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, OUTPUTS, BlockFormat, FloatFormat, ScaleRule, choose
+from amxfp4.gen.config import OUTPUTS, BlockFormat, FloatFormat, ScaleRule, choose
 
-from .formats import magnitude_value, values, words
-from .rounding import round_sum
+from .formats import magnitude_value
+from .rounding import round_sum, round_to_fp32, round_to_odd, to_values
 from .terms import Operand, Product, block_terms, valid
 
 __all__ = ["FIXED_BITS", "Mode", "Result", "accumulate", "mode"]
@@ -225,19 +225,17 @@ def _digit_terms(
 def _fp32(a: Operand, b: Operand, product: Product, out: FloatFormat) -> npt.NDArray[np.float32]:
     """Add blocks in order: each dot product and each sum is rounded to FP32 (IEEE 754)."""
     terms = block_terms(a, b, product)
-    total: npt.NDArray[np.float32] | None = None
+    total: npt.NDArray[np.float64] | None = None
     has_nan = a.nan.any() or b.nan.any()
     for block in range(len(a.codes)):
-        d = round_sum([term(block) for term in terms], FP32)
+        d = round_to_fp32(round_to_odd([term(block) for term in terms]))
         if has_nan:
             d[~valid(a, b, product, block)] = np.nan
-        with np.errstate(over="ignore", invalid="ignore"):
-            # Starting from +0: +0 + -0 is +0.
-            total = d + np.float32(0) if total is None else total + d
+        with np.errstate(invalid="ignore"):  # infinity - infinity
+            total = d if total is None else round_to_fp32(total + d)
     assert total is not None
-    # The processor's own NaN has a sign; ours has not.
-    total[np.isnan(total)] = np.nan
-    return total if out is FP32 else values(words(total, out.name), out.name)
+    # Adding the first block to +0 leaves no -0.
+    return to_values(total + 0.0, out)
 
 
 def _fixed(

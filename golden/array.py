@@ -41,6 +41,19 @@ def matmul(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]: ...
 
 
+@overload
+def matmul(
+    a: Blocks,
+    b: Blocks,
+    acc: str,
+    out: str = "fp32",
+    *,
+    frac_bits: int | None = None,
+    int_bits: int | None = None,
+    max_blocks: int | None = None,
+) -> npt.NDArray[np.float32] | tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]: ...
+
+
 def matmul(
     a: Blocks,
     b: Blocks,

@@ -29,8 +29,8 @@ def _value_bits(row: BlockFormat, word: FloatFormat) -> npt.NDArray[np.unsignedi
     scale_magnitudes = 1 << (row.scale.width - row.scale.signed_bit)
     scales = np.arange(256) % scale_magnitudes  # decoders ignore the sign bit of a scale
     # float64 holds every product exactly; adding +0 turns -0 into +0.
-    values = decode(scales.astype(np.uint8), row.scale).astype(np.float64)[:, None]
-    values = values * decode(codes, row.element).astype(np.float64) + 0.0
+    values = decode(scales.astype(np.uint8), row.scale)[:, None]
+    values = values * decode(codes, row.element) + 0.0
     # Narrowing also makes every NaN the canonical one and overflows to infinity.
     table = convert(values.view(np.uint64), FP64, word)
     table.flags.writeable = False

@@ -55,10 +55,10 @@ def magnitude_value(fmt: FloatFormat, magnitude: int) -> Fraction:
 
 
 @cache
-def _values(fmt: FloatFormat) -> npt.NDArray[np.float32]:
+def _values(fmt: FloatFormat) -> npt.NDArray[np.float64]:
     """Value of every code of a format of at most 8 bits; NaN above `max_magnitude`."""
     half = 1 << (fmt.width - fmt.signed_bit)
-    table = np.full(half, np.nan, np.float32)
+    table = np.full(half, np.nan)
     for magnitude in range(fmt.max_magnitude + 1):
         table[magnitude] = float(magnitude_value(fmt, magnitude))
     if fmt.signed_bit:
@@ -70,7 +70,7 @@ def _values(fmt: FloatFormat) -> npt.NDArray[np.float32]:
     return table
 
 
-def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.float32]:
+def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.float64]:
     """Values of element or scale codes (OCP MX v1.0 section 5.3, OCP FP8 v1.0 section 3).
 
     Exact. Both zeros decode to +0; codes above the largest finite magnitude decode to NaN.
@@ -84,15 +84,15 @@ def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.flo
 
     Returns
     -------
-    float32 [...].
+    float64 [...], in which no value is subnormal.
 
     Examples
     --------
     >>> from amxfp4.gen.config import E2M1, E5M2
     >>> decode(np.arange(6, 11, dtype=np.uint8), E2M1)
-    array([ 4. ,  6. ,  0. , -0.5, -1. ], dtype=float32)
+    array([ 4. ,  6. ,  0. , -0.5, -1. ])
     >>> decode(np.array([0x3C, 0x7B, 0x7C], np.uint8), E5M2)
-    array([1.0000e+00, 5.7344e+04,        nan], dtype=float32)
+    array([1.0000e+00, 5.7344e+04,        nan])
     """
     return _values(fmt)[codes]
 

@@ -17,7 +17,15 @@ import numpy.typing as npt
 
 from amxfp4.gen.config import FP32, FloatFormat
 
-__all__ = ["FP32_SIGN", "FP64", "convert", "round_sum", "round_to_odd"]
+__all__ = [
+    "FP32_SIGN",
+    "FP64",
+    "convert",
+    "round_sum",
+    "round_to_fp32",
+    "round_to_odd",
+    "to_values",
+]
 
 FP32_SIGN = 1 << (FP32.width - 1)
 """Sign bit of an FP32 bit pattern."""
@@ -62,13 +70,13 @@ def convert(
     negative = (wide < 0) if source.width == 64 else (wide >= source_sign)
     field = magnitude >> source.mantissa_bits
     hidden = 1 << source.mantissa_bits
-    significand = magnitude & (hidden - 1)
-    significand[field > 0] += hidden
+    significand = (magnitude & (hidden - 1)) + ((field > 0) * np.int64(hidden))
     # Exponent field in the target of the same binade; below 1 it is the subnormal range.
     target_field = np.maximum(field, 1) - source.bias + target.bias
     drop = source.mantissa_bits - target.mantissa_bits
     if drop < 0:
         result = _widen(significand, target_field, -drop, hidden, target)
+        result[magnitude == source.inf_magnitude] = target.inf_magnitude
     else:
         # Beyond its own width and one bit a significand rounds to zero at any shift.
         shift = np.minimum(drop + np.maximum(1 - target_field, 0), source.mantissa_bits + 2)
@@ -77,8 +85,8 @@ def convert(
         rounded = (significand + half_less_one + odd) >> shift
         # The hidden bit left in `rounded` adds the missing one to the exponent field.
         result = ((np.maximum(target_field, 1) - 1) << target.mantissa_bits) + rounded
+    # Narrowed, infinity overflows like any value of its large exponent field.
     result = np.minimum(result, target.inf_magnitude)
-    result[magnitude == source.inf_magnitude] = target.inf_magnitude
     result |= negative.astype(np.int64) << (target.width - 1)
     nan = magnitude > source.inf_magnitude
     if nan.any():
@@ -137,9 +145,9 @@ def round_to_odd(terms: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.flo
     parts = list(terms)
     if not all(np.isfinite(part).all() for part in parts):
         raise ValueError("terms must be finite, not NaN or infinity")
-    changed = len(parts) > 1
+    changed = residue = len(parts) > 1
     while changed:
-        changed = False
+        changed = residue = False
         for i in range(len(parts) - 1):
             low, high = parts[i], parts[i + 1]
             total = low + high
@@ -147,15 +155,47 @@ def round_to_odd(terms: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.flo
             changed = changed or not np.array_equal(total, high)
             parts[i] = (high - (total - virtual)) + (low - virtual)
             parts[i + 1] = total
-        if len(parts) == 2:
-            break  # one TwoSum is its own fixed point
+            residue = residue or bool(parts[i].any())
+        if not residue or len(parts) == 2:
+            break  # nothing was rounded off; or one TwoSum, which is its own fixed point
     top = parts[-1] + 0.0  # a copy, and -0 becomes +0
-    if len(parts) > 1:
+    if residue:
         rest = parts[-2]
         bits = top.view(np.int64)
         inexact_even = (rest != 0) & (bits & 1 == 0)
         bits += np.where((rest > 0) == (top > 0), 1, -1) * inexact_even
     return top
+
+
+def round_to_fp32(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Round FP64 values to FP32 ones (nearest, ties to even), still held in FP64.
+
+    Where FP32 is subnormal, FP64 is not, so a processor that flushes subnormals does no harm.
+    A sum of two FP32 values, rounded to FP64 and then here, is the IEEE 754 FP32 sum: 53 bits are
+    more than twice 24 and two.
+
+    Parameters
+    ----------
+    x
+        float64, any shape; exact, rounded to odd, or the sum of two FP32 values.
+
+    Returns
+    -------
+    float64, same shape. Overflow is infinity; infinity and NaN stay.
+    """
+    bits, drop = x.view(np.int64), FP64.mantissa_bits - FP32.mantissa_bits
+    odd = (bits >> drop) & 1
+    rounded = ((bits + ((1 << (drop - 1)) - 1) + odd) & -(1 << drop)).view(np.float64)
+    subnormal = np.abs(x) < 2.0 ** (1 - FP32.bias)
+    if subnormal.any():
+        # FP64 numbers of this size have FP32's smallest subnormal as their unit.
+        unit = 1 - FP32.bias - FP32.mantissa_bits
+        large = 1.5 * 2.0 ** (unit + FP64.mantissa_bits)
+        rounded = np.where(subnormal, (x + large) - large, rounded)
+    overflow = np.abs(rounded) >= 2.0 ** (FP32.bias + 1)
+    if overflow.any():
+        rounded[overflow] = np.copysign(np.inf, rounded[overflow])
+    return rounded
 
 
 def round_sum(
@@ -182,5 +222,10 @@ def round_sum(
     >>> round_sum(terms, FP32), round_sum(terms, BF16)
     (array([1.0039062], dtype=float32), array([1.], dtype=float32))
     """
-    words = convert(round_to_odd(terms).view(np.uint64), FP64, target)
+    return to_values(round_to_odd(terms), target)
+
+
+def to_values(x: npt.NDArray[np.float64], target: FloatFormat) -> npt.NDArray[np.float32]:
+    """Round FP64 values to FP32 or BF16 (nearest, ties to even), as float32; see `convert`."""
+    words = convert(x.view(np.uint64), FP64, target)
     return (words.astype(np.uint32) << (FP32.width - target.width)).view(np.float32)

@@ -82,8 +82,8 @@ class Operand:
 
         NaN blocks have scale 0 and so add nothing; what they do is the accumulator's business.
         """
-        values = 2 * decode(self.codes, self.row.element)
-        scales = decode(self.sides, self.row.scale).astype(np.float64)
+        values = (2 * decode(self.codes, self.row.element)).astype(np.float32)
+        scales = decode(self.sides, self.row.scale)
         scales[:, self.nan] = 0
         if not self.row.asymmetric:
             return [(values, scales[0])]

@@ -94,7 +94,7 @@ def check_matmul(
 ) -> int:
     """Compare every element of the matrix product, its flags, and the diagonal by `dot`."""
     options = {} if bits is None else {"frac_bits": bits[0], "int_bits": bits[1]}
-    found: Any = golden.matmul(a, b, acc, out, **options)  # type: ignore[call-overload]
+    found: Any = golden.matmul(a, b, acc, out, **options)
     values, flags = found if acc == "fixed" else (found, np.zeros((*found.shape, 2), bool))
     words = values.view(np.uint32) >> (FP32.width - OUTPUTS[out].width)
     rows = (a.row, b.row)
@@ -107,7 +107,7 @@ def check_matmul(
             )
             assert (words[i, j], *flags[i, j]) == expected, f"{a.format} {b.format} {acc} {out}"
     if len(a.codes) == len(b.codes):
-        each: Any = golden.dot(a, b, acc, out, **options)  # type: ignore[call-overload]
+        each: Any = golden.dot(a, b, acc, out, **options)
         if acc == "fixed":
             each, own = each
             assert np.array_equal(own, np.einsum("iif->if", flags))

@@ -125,6 +125,7 @@ def _rounded_twice(patch: Patch) -> None:
         return np.asarray(sum(parts[1:], parts[0]) + 0.0)
 
     patch.setattr(rounding, "round_to_odd", add)
+    patch.setattr(accumulator, "round_to_odd", add)
 
 
 def _truncated(patch: Patch) -> None:
@@ -135,6 +136,13 @@ def _truncated(patch: Patch) -> None:
         return real(bits & cut, source, target)
 
     patch.setattr(rounding, "convert", convert)
+
+
+def _truncated_fp32(patch: Patch) -> None:
+    def cut(x: Any) -> Any:
+        return (x.view(np.int64) & -(1 << 29)).view(np.float64)
+
+    patch.setattr(accumulator, "round_to_fp32", cut)
 
 
 def _nan_scale_as_zero(patch: Patch) -> None:
@@ -181,7 +189,7 @@ MUTANTS: list[tuple[Callable[[Patch], None], Callable[..., int], dict[str, Any]]
     (_rounded_twice, _tie, {}),
     (_rounded_twice, _tie_of_block, {}),
     (_truncated, _product, {}),
-    (_truncated, _product, {"acc": "fp32"}),
+    (_truncated_fp32, _product, {"acc": "fp32"}),
     (_nan_scale_as_zero, _product, {}),
     (_nan_scale_as_zero, _product, {"acc": "fp32"}),
     (_swapped_classes, _product, {"acc": "fp32"}),

@@ -52,7 +52,7 @@ def test_exhaustive_element_boundaries(format: str, ties: str) -> None:
     row = block_format(format, 32)
     codes = np.arange(1, row.scale.max_magnitude + 1)
     with np.errstate(over="ignore"):
-        largest = 6 * formats.decode(codes.astype(np.uint8), row.scale).astype(np.float32)
+        largest = (6 * formats.decode(codes.astype(np.uint8), row.scale)).astype(np.float32)
     codes, largest = codes[np.isfinite(largest)], largest[np.isfinite(largest)]
     words = np.zeros((len(codes), 32), np.uint32)
     # The maximum as it is and, after the elements, negated: both signs have this scale.

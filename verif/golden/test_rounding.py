@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,20 @@ def test_ties_with_a_distant_term(
     terms = [(tie, exponent), (off, max(exponent - far, -230)), (7, cancel), (-7, cancel)]
     _check(terms, target)
     _check(terms[::-1], target)
+
+
+def test_round_to_fp32(rng: np.random.Generator) -> None:
+    """FP64 to FP32 as the processor does it; ties, subnormals and overflow included."""
+    x = rng.standard_normal(200_000) * 2.0 ** rng.integers(-155, 130, 200_000)
+    bits = x.view(np.int64)
+    ends = np.array([np.inf, -np.inf, 3.4028235677973366e38, 1e39])
+    ties = (bits >> 29 << 29 | 1 << 28).view(np.float64)
+    cases: list[Any] = [x, ties, np.arange(-999, 999) * 2.0**-151, ends]
+    with np.errstate(over="ignore", under="ignore"):
+        for values in cases:
+            expected = values.astype(np.float32).astype(np.float64)
+            assert np.array_equal(rounding.round_to_fp32(values), expected)
+    assert np.isnan(rounding.round_to_fp32(np.array([np.nan])))
 
 
 def test_zero_is_positive() -> None:
