@@ -1,0 +1,192 @@
+"""Configurations: what they refuse and how they say it, JSON in and out, digests."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amxfp4.gen.config import (
+    BLOCK_SIZES,
+    FORMATS,
+    INPUTS,
+    OUTPUTS,
+    UNITS,
+    DequantizerConfig,
+    QuantizerConfig,
+    Ties,
+    block_format,
+    choose,
+)
+
+units = pytest.mark.parametrize("unit", UNITS)
+
+
+@st.composite
+def _configs(draw: st.DrawFn) -> QuantizerConfig | DequantizerConfig:
+    block = draw(st.sampled_from([None, *BLOCK_SIZES]))
+    fields = {
+        "format": draw(st.sampled_from([*FORMATS, "amxfp4-e5m2"])),
+        "block": block,
+        "lanes": draw(st.sampled_from([None, 1, 2, 4, 8, 16, *([block] if block else [])])),
+    }
+    if draw(st.booleans()):
+        return DequantizerConfig(**fields, output=draw(st.sampled_from(list(OUTPUTS))))
+    ties = draw(st.sampled_from([*Ties, *map(str, Ties)]))
+    return QuantizerConfig(**fields, input=draw(st.sampled_from(list(INPUTS))), ties=ties)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_configs())
+def test_round_trip(config) -> None:
+    """What `to_dict` writes, `from_dict` reads; fields are normalised, plain and all present."""
+    fields = config.to_dict()
+    again = type(config).from_dict(fields)
+    assert again == config
+    assert (again.digest, hash(again)) == (config.digest, hash(config))
+    assert fields["unit"] == config.unit
+    assert {type(value) for value in fields.values()} <= {str, int}
+    assert config.beats * config.lanes == config.block == config.row.block
+
+
+@settings(max_examples=200, deadline=None)
+@given(_configs(), _configs())
+def test_digests_tell_configurations_apart(one, other) -> None:
+    """Digests are equal exactly when configurations are."""
+    assert (one.digest == other.digest) == (one == other)
+    assert re.fullmatch("[0-9a-f]{16}", one.digest)
+
+
+@units
+def test_digest_differs_when_any_field_does(unit: str) -> None:
+    """Changing one field, whichever, changes the digest."""
+    config = UNITS[unit]()
+    others = {
+        "format": "mxfp4", "block": 64, "lanes": 16, "input": "fp16", "ties": "RNE",
+        "output": "fp32",
+    }  # fmt: skip
+    names = [field.name for field in dataclasses.fields(config)]
+    changed = [dataclasses.replace(config, **{name: others[name]}) for name in names]
+    digests = [c.digest for c in (config, *changed)]
+    assert len(set(digests)) == len(names) + 1
+
+
+def test_digest_differs_between_units() -> None:
+    """The unit is part of the digest."""
+    assert QuantizerConfig().digest != DequantizerConfig().digest
+
+
+@units
+def test_defaults_and_aliases_are_normalised(unit: str) -> None:
+    """Equal hardware has equal configurations, however it was asked for."""
+    kind = UNITS[unit]
+    plain = kind()
+    assert (plain.format, plain.block, plain.lanes) == ("amxfp4", 32, 32)
+    assert kind(format="amxfp4-e5m2") == kind(block=32) == kind(lanes=32) == plain
+    assert kind(format="nvfp4") == kind(format="nvfp4", block=16, lanes=16)
+    assert block_format("amxfp4-e5m2") == FORMATS["amxfp4"]
+    assert QuantizerConfig(ties=Ties.RNE) == QuantizerConfig(ties="RNE")
+    assert type(QuantizerConfig(ties=Ties.RNE).ties) is str
+
+
+@units
+@pytest.mark.parametrize("format", FORMATS)
+def test_init_every_block_and_lanes(unit: str, format: str) -> None:
+    """Every block size with every power of two of lanes up to it is a configuration."""
+    for block, shift in itertools.product(BLOCK_SIZES, range(9)):
+        lanes = 1 << shift
+        if lanes <= block:
+            config = UNITS[unit](format=format, block=block, lanes=lanes)
+            row = config.row
+            assert config.beats == block // lanes
+            assert row.record_bits == 4 * block + 8 * row.scales == 8 * row.record_bytes
+        else:
+            with pytest.raises(ValueError, match="lanes must be"):
+                UNITS[unit](format=format, block=block, lanes=lanes)
+
+
+def _check_wrong(unit: str, error: type[Exception], message: str, **fields: object) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        UNITS[unit](**fields)
+
+
+@units
+def test_init_wrong_format(unit: str) -> None:
+    """An unknown format is named, with those there are; another type is a type error."""
+    allowed = ", ".join(FORMATS)
+    _check_wrong(unit, ValueError, f"format must be one of {allowed}, not 'fp4'", format="fp4")
+    _check_wrong(unit, TypeError, "format must be a string, not 4", format=4)
+    _check_wrong(unit, TypeError, "format must be a string, not None", format=None)
+
+
+@units
+@pytest.mark.parametrize("block", [0, 8, 24, 256, -32])
+def test_init_wrong_block(unit: str, block: int) -> None:
+    """Blocks of other sizes are errors."""
+    message = f"block must be one of 16, 32, 64, 128, not {block}"
+    _check_wrong(unit, ValueError, message, block=block)
+
+
+@units
+@pytest.mark.parametrize("parameter", ["block", "lanes"])
+@pytest.mark.parametrize("value", [32.0, "32", True])
+def test_init_wrong_integer(unit: str, parameter: str, value: object) -> None:
+    """Numbers that are no integers are type errors, booleans too."""
+    message = f"{parameter} must be an integer, not {value!r}"
+    _check_wrong(unit, TypeError, message, **{parameter: value})
+
+
+@units
+@pytest.mark.parametrize("lanes", [0, -1, 3, 31, 64])
+def test_init_wrong_lanes(unit: str, lanes: int) -> None:
+    """Lanes are a power of two, up to the block."""
+    message = f"lanes must be a power of two from 1 to 32 (the block size), not {lanes}"
+    _check_wrong(unit, ValueError, message, lanes=lanes)
+
+
+@pytest.mark.parametrize(
+    ("unit", "parameter", "allowed"),
+    [
+        ("quantizer", "input", INPUTS),
+        ("quantizer", "ties", Ties),
+        ("dequantizer", "output", OUTPUTS),
+    ],
+)
+def test_init_wrong_choice(unit: str, parameter: str, allowed) -> None:
+    """Words and ties that do not exist are named, with those that do."""
+    message = f"{parameter} must be one of {', '.join(allowed)}, not 'rne'"
+    _check_wrong(unit, ValueError, message, **{parameter: "rne"})
+    _check_wrong(unit, TypeError, f"{parameter} must be a string, not 16", **{parameter: 16})
+
+
+@units
+def test_from_dict_wrong_fields(unit: str) -> None:
+    """Fields of another unit, and fields of none, are errors."""
+    kind = UNITS[unit]
+    with pytest.raises(ValueError, match=rf"^unit must be '{unit}', not 'dot'$"):
+        kind.from_dict({"unit": "dot"})
+    known = ", ".join(sorted(field.name for field in dataclasses.fields(kind)))
+    message = f"field of {unit} must be one of {known}, not 'rows'"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        kind.from_dict({"rows": 4})
+    fields = {"unit": unit, "lanes": 8}
+    assert kind.from_dict(fields) == kind(lanes=8)
+    assert fields == {"unit": unit, "lanes": 8}
+
+
+def test_choose() -> None:
+    """A choice is looked up by name."""
+    assert choose("colour", "red", {"red": 1}) == 1
+    with pytest.raises(ValueError, match=r"^colour must be one of red, blue, not 'green'$"):
+        choose("colour", "green", {"red": 1, "blue": 2})
+
+
+@units
+def test_configurations_are_immutable(unit: str) -> None:
+    """A configuration cannot be changed after it was checked."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        UNITS[unit]().lanes = 3
