@@ -96,7 +96,7 @@ class Keys:
 
 
 def _patterns(words: npt.NDArray[np.int64], word: str) -> npt.NDArray[np.int64]:
-    raw = words.astype(np.uint32 if word == "fp32" else np.uint16)
+    raw = words.astype(np.uint32) if word == "fp32" else words.astype(np.uint16)
     return values(raw, word).view(np.uint32).astype(np.int64)
 
 
@@ -113,7 +113,7 @@ def _fp32_words(config: QuantizerConfig) -> npt.NDArray[np.int64]:
     around = np.array([-1, 0, 1])
     binades = np.arange(1 << FP32.exponent_bits) << FP32.mantissa_bits
     subnormal = 1 << np.arange(FP32.mantissa_bits)
-    nan = FP32.inf_magnitude + subnormal
+    nan = FP32.max_magnitude + 1 + subnormal
     places = np.concatenate([boundaries(config), binades, subnormal, nan])
     words = (places[:, None] + around).ravel()
     return np.unique(words[(words >= 0) & (words < 1 << 31)])

@@ -27,7 +27,7 @@ def _simulate(testbench, m: Module | None = None) -> None:
 
 @pytest.mark.parametrize("source", SHAPES, ids=repr)
 @pytest.mark.parametrize("target", SHAPES, ids=repr)
-def test_assign_exact_raises_when_lossy(target: Shape, source: Shape) -> None:
+def test_assign_exact_raises_when_lossy(target, source):
     """An assignment raises exactly when some value of the source is none of the target."""
     values = _range(source)
     if values[0] in _range(target) and values[-1] in _range(target):
@@ -48,7 +48,7 @@ def test_assign_exact_raises_when_lossy(target: Shape, source: Shape) -> None:
         (signed(3), 4, False),
     ],
 )
-def test_assign_exact_constants(target: Shape, source: int, fits: bool) -> None:
+def test_assign_exact_constants(target, source, fits):
     """A constant is assigned if it fits, and is an error otherwise."""
     if fits:
         assign_exact(Signal(target), source)
@@ -57,7 +57,7 @@ def test_assign_exact_constants(target: Shape, source: int, fits: bool) -> None:
             assign_exact(Signal(target), source)
 
 
-def test_sim_assign_exact_keeps_values() -> None:
+def test_sim_assign_exact_keeps_values():
     """Signed and unsigned values arrive as they were."""
     source, target = Signal(signed(3)), Signal(signed(5))
     m = Module()
@@ -73,7 +73,7 @@ def test_sim_assign_exact_keeps_values() -> None:
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("bits", range(5))
-def test_at_least_is_exact(bits: int, strict: bool) -> None:
+def test_at_least_is_exact(bits, strict):
     """Every fraction against bounds on, between and outside its values decides exactly."""
     fraction = Signal(bits)
     bounds = [Fraction(n, 3 << bits) for n in range(-(2 << bits), (8 << bits) + 1)]
@@ -94,7 +94,7 @@ def test_at_least_is_exact(bits: int, strict: bool) -> None:
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_at_least_outside_is_constant(strict: bool) -> None:
+def test_at_least_outside_is_constant(strict):
     """Bounds no fraction can miss or meet cost no comparison."""
     fraction = Signal(4)
     for bound, expected in ((Fraction(-1), 1), (Fraction(1), 0), (Fraction(7, 2), 0)):
@@ -104,7 +104,7 @@ def test_at_least_outside_is_constant(strict: bool) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 33])
-def test_sim_balanced_max(rng, count: int) -> None:
+def test_sim_balanced_max(rng, count):
     """The largest of any number of values, of different widths, wherever it stands."""
     widths = [2 + n % 3 for n in range(count)]
     values = [Signal(width, name=f"value_{n}") for n, width in enumerate(widths)]
@@ -130,7 +130,7 @@ def test_sim_balanced_max(rng, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", range(8))
-def test_sim_count_ones(count: int) -> None:
+def test_sim_count_ones(count):
     """The number of ones, for every pattern of up to seven flags."""
     flags = Signal(count)
     total = count_ones(list(flags))

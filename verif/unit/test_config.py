@@ -27,7 +27,7 @@ units = pytest.mark.parametrize("unit", UNITS)
 
 
 @st.composite
-def _configs(draw: st.DrawFn) -> QuantizerConfig | DequantizerConfig:
+def _configs(draw):
     block = draw(st.sampled_from([None, *BLOCK_SIZES]))
     fields = {
         "format": draw(st.sampled_from([*FORMATS, "amxfp4-e5m2"])),
@@ -42,7 +42,7 @@ def _configs(draw: st.DrawFn) -> QuantizerConfig | DequantizerConfig:
 
 @settings(max_examples=200, deadline=None)
 @given(_configs())
-def test_round_trip(config) -> None:
+def test_round_trip(config):
     """What `to_dict` writes, `from_dict` reads; fields are normalised, plain and all present."""
     fields = config.to_dict()
     again = type(config).from_dict(fields)
@@ -55,14 +55,14 @@ def test_round_trip(config) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(_configs(), _configs())
-def test_digests_tell_configurations_apart(one, other) -> None:
+def test_digests_tell_configurations_apart(one, other):
     """Digests are equal exactly when configurations are."""
     assert (one.digest == other.digest) == (one == other)
     assert re.fullmatch("[0-9a-f]{16}", one.digest)
 
 
 @units
-def test_digest_differs_when_any_field_does(unit: str) -> None:
+def test_digest_differs_when_any_field_does(unit):
     """Changing one field, whichever, changes the digest."""
     config = UNITS[unit]()
     others = {
@@ -75,13 +75,13 @@ def test_digest_differs_when_any_field_does(unit: str) -> None:
     assert len(set(digests)) == len(names) + 1
 
 
-def test_digest_differs_between_units() -> None:
+def test_digest_differs_between_units():
     """The unit is part of the digest."""
     assert QuantizerConfig().digest != DequantizerConfig().digest
 
 
 @units
-def test_defaults_and_aliases_are_normalised(unit: str) -> None:
+def test_defaults_and_aliases_are_normalised(unit):
     """Equal hardware has equal configurations, however it was asked for."""
     kind = UNITS[unit]
     plain = kind()
@@ -95,7 +95,7 @@ def test_defaults_and_aliases_are_normalised(unit: str) -> None:
 
 @units
 @pytest.mark.parametrize("format", FORMATS)
-def test_init_every_block_and_lanes(unit: str, format: str) -> None:
+def test_init_every_block_and_lanes(unit, format):
     """Every block size with every power of two of lanes up to it is a configuration."""
     for block, shift in itertools.product(BLOCK_SIZES, range(9)):
         lanes = 1 << shift
@@ -109,13 +109,13 @@ def test_init_every_block_and_lanes(unit: str, format: str) -> None:
                 UNITS[unit](format=format, block=block, lanes=lanes)
 
 
-def _check_wrong(unit: str, error: type[Exception], message: str, **fields: object) -> None:
+def _check_wrong(unit, error, message, **fields):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         UNITS[unit](**fields)
 
 
 @units
-def test_init_wrong_format(unit: str) -> None:
+def test_init_wrong_format(unit):
     """An unknown format is named, with those there are; another type is a type error."""
     allowed = ", ".join(FORMATS)
     _check_wrong(unit, ValueError, f"format must be one of {allowed}, not 'fp4'", format="fp4")
@@ -125,7 +125,7 @@ def test_init_wrong_format(unit: str) -> None:
 
 @units
 @pytest.mark.parametrize("block", [0, 8, 24, 256, -32])
-def test_init_wrong_block(unit: str, block: int) -> None:
+def test_init_wrong_block(unit, block):
     """Blocks of other sizes are errors."""
     message = f"block must be one of 16, 32, 64, 128, not {block}"
     _check_wrong(unit, ValueError, message, block=block)
@@ -134,7 +134,7 @@ def test_init_wrong_block(unit: str, block: int) -> None:
 @units
 @pytest.mark.parametrize("parameter", ["block", "lanes"])
 @pytest.mark.parametrize("value", [32.0, "32", True])
-def test_init_wrong_integer(unit: str, parameter: str, value: object) -> None:
+def test_init_wrong_integer(unit, parameter, value):
     """Numbers that are no integers are type errors, booleans too."""
     message = f"{parameter} must be an integer, not {value!r}"
     _check_wrong(unit, TypeError, message, **{parameter: value})
@@ -142,7 +142,7 @@ def test_init_wrong_integer(unit: str, parameter: str, value: object) -> None:
 
 @units
 @pytest.mark.parametrize("lanes", [0, -1, 3, 31, 64])
-def test_init_wrong_lanes(unit: str, lanes: int) -> None:
+def test_init_wrong_lanes(unit, lanes):
     """Lanes are a power of two, up to the block."""
     message = f"lanes must be a power of two from 1 to 32 (the block size), not {lanes}"
     _check_wrong(unit, ValueError, message, lanes=lanes)
@@ -156,7 +156,7 @@ def test_init_wrong_lanes(unit: str, lanes: int) -> None:
         ("dequantizer", "output", OUTPUTS),
     ],
 )
-def test_init_wrong_choice(unit: str, parameter: str, allowed) -> None:
+def test_init_wrong_choice(unit, parameter, allowed):
     """Words and ties that do not exist are named, with those that do."""
     message = f"{parameter} must be one of {', '.join(allowed)}, not 'rne'"
     _check_wrong(unit, ValueError, message, **{parameter: "rne"})
@@ -164,7 +164,7 @@ def test_init_wrong_choice(unit: str, parameter: str, allowed) -> None:
 
 
 @units
-def test_from_dict_wrong_fields(unit: str) -> None:
+def test_from_dict_wrong_fields(unit):
     """Fields of another unit, and fields of none, are errors."""
     kind = UNITS[unit]
     with pytest.raises(ValueError, match=rf"^unit must be '{unit}', not 'dot'$"):
@@ -178,7 +178,7 @@ def test_from_dict_wrong_fields(unit: str) -> None:
     assert fields == {"unit": unit, "lanes": 8}
 
 
-def test_choose() -> None:
+def test_choose():
     """A choice is looked up by name."""
     assert choose("colour", "red", {"red": 1}) == 1
     with pytest.raises(ValueError, match=r"^colour must be one of red, blue, not 'green'$"):
@@ -186,7 +186,7 @@ def test_choose() -> None:
 
 
 @units
-def test_configurations_are_immutable(unit: str) -> None:
+def test_configurations_are_immutable(unit):
     """A configuration cannot be changed after it was checked."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         UNITS[unit]().lanes = 3

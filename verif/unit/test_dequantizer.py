@@ -18,7 +18,7 @@ from amxfp4.rtl.formats import magnitude_value
 SCALES = np.arange(256)
 
 
-def _assert_golden(evaluate, config: DequantizerConfig) -> None:
+def _assert_golden(evaluate, config):
     """Assert that each element code under each scale code gives golden's word."""
     decoded = evaluate(lambda: ScaleDecoder(config), code=SCALES)["scale"]
     codes, scales = (grid.ravel() for grid in np.meshgrid(np.arange(16), SCALES))
@@ -32,14 +32,14 @@ def _assert_golden(evaluate, config: DequantizerConfig) -> None:
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("format", FORMATS)
-def test_exhaustive_words(evaluate, format: str, output: str) -> None:
+def test_exhaustive_words(evaluate, format, output):
     """Every element code under every scale code, sign bits and NaN codes included."""
     _assert_golden(evaluate, DequantizerConfig(format=format, output=output))
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("format", ["amxfp4", "amxfp4-e4m3", "mxfp4"])
-def test_exhaustive_scale_decoder(evaluate, format: str, output: str) -> None:
+def test_exhaustive_scale_decoder(evaluate, format, output):
     """A decoded scale is its value and one and a half times its value, exactly."""
     config = DequantizerConfig(format=format, output=output)
     fmt, layout = config.row.scale, ScaleDecoder(config).scale.shape()
@@ -60,7 +60,7 @@ def test_exhaustive_scale_decoder(evaluate, format: str, output: str) -> None:
             assert more * (1 + scale.half_more_carries) == value * 3 / 2
 
 
-def _records(rng, config: DequantizerConfig, count: int) -> tuple[list[int], list[int]]:
+def _records(rng, config, count):
     """Block records, and the beats that golden makes of them."""
     codes, pos, neg = stimulus.records(rng, count, config.row, nan=0.1)
     words = golden.dequantize_words(codes, pos, neg, config.format, config.output)
@@ -75,7 +75,7 @@ def _records(rng, config: DequantizerConfig, count: int) -> tuple[list[int], lis
     [("amxfp4", 32, 8), ("amxfp4", 16, 16), ("mxfp4", 16, 1), ("nvfp4", 16, 8),
      ("amxfp4-pot", 64, 32), ("amxfp4-e4m3", 128, 64)],
 )  # fmt: skip
-def test_sim_stream(rng, run_stream, format: str, block: int, lanes: int) -> None:
+def test_sim_stream(rng, run_stream, format, block, lanes):
     """Records become golden's beats in order, at full speed after `latency`, and under stalls."""
     config = DequantizerConfig(format=format, block=block, lanes=lanes)
     records, beats = _records(rng, config, 12)
@@ -94,7 +94,7 @@ def test_sim_stream(rng, run_stream, format: str, block: int, lanes: int) -> Non
 
 
 @pytest.mark.parametrize("format", ["amxfp4", "amxfp4-e4m3", "mxfp4"])
-def test_checks_find_faults(evaluate, monkeypatch, format: str) -> None:
+def test_checks_find_faults(evaluate, monkeypatch, format):
     """A scale off by a binade is found."""
     right = dequantizer.magnitude_value
     monkeypatch.setattr(dequantizer, "magnitude_value", lambda f, c: right(f, c) / (1 + (c == 1)))

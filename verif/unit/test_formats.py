@@ -67,7 +67,7 @@ def _samples(fmt: FloatFormat) -> list[np.float32]:
 
 
 @pytest.mark.parametrize("fmt", [E2M1, E5M2, E4M3, E8M0, BF16, FP16, FP32], ids=lambda f: f.name)
-def test_magnitude_value_against_ml_dtypes(rng, fmt: FloatFormat) -> None:
+def test_magnitude_value_against_ml_dtypes(rng, fmt):
     """Finite magnitudes, all of the small formats, have the values ml_dtypes gives them."""
     codes = np.arange(fmt.max_magnitude + 1) if fmt.width <= 8 else None
     if codes is None:
@@ -78,7 +78,7 @@ def test_magnitude_value_against_ml_dtypes(rng, fmt: FloatFormat) -> None:
     assert [magnitude_value(fmt, int(c)) for c in codes] == [Fraction(float(v)) for v in values]
 
 
-def test_floor_log2_and_significand() -> None:
+def test_floor_log2_and_significand():
     """Exponent and significand multiply back, with the significand in [1, 2)."""
     for numerator in range(1, 70):
         for denominator in range(1, 20):
@@ -87,7 +87,7 @@ def test_floor_log2_and_significand() -> None:
             assert significand(x) * Fraction(2) ** floor_log2(x) == x
 
 
-def test_threshold_fields() -> None:
+def test_threshold_fields():
     """A threshold's exponent and fraction make up its value, in just so many bits."""
     for value in (Fraction(1, 4), Fraction(49, 16), Fraction(6), Fraction(7, 2)):
         step = Threshold(value)
@@ -101,7 +101,7 @@ def test_threshold_fields() -> None:
 
 @pytest.mark.parametrize("ties", Ties)
 @pytest.mark.parametrize("format", FORMATS)
-def test_element_thresholds(format: str, ties: Ties) -> None:
+def test_element_thresholds(format, ties):
     """Elements round to nearest with the ties of the mode, and saturate."""
     steps = element_thresholds(FORMATS[format], ties)
     assert len(steps) == E2M1.max_magnitude
@@ -113,7 +113,7 @@ def test_element_thresholds(format: str, ties: Ties) -> None:
 
 
 @pytest.mark.parametrize("format", NEAREST)
-def test_scale_thresholds_even_against_ml_dtypes(format: str) -> None:
+def test_scale_thresholds_even_against_ml_dtypes(format):
     """With ties to even, the scale of m = 6x is the cast of x by ml_dtypes, up to the largest."""
     fmt = FORMATS[format].scale
     steps = scale_thresholds(FORMATS[format], Ties.RNE)
@@ -125,7 +125,7 @@ def test_scale_thresholds_even_against_ml_dtypes(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", NEAREST)
-def test_scale_thresholds_ties_away(format: str) -> None:
+def test_scale_thresholds_ties_away(format):
     """Ties away differ from ties to even at every other midpoint and nowhere else."""
     fmt = FORMATS[format].scale
     away, even = (scale_thresholds(FORMATS[format], ties) for ties in (Ties.RNA, Ties.RNE))
@@ -142,7 +142,7 @@ def test_scale_thresholds_ties_away(format: str) -> None:
 
 @pytest.mark.parametrize("ties", Ties)
 @pytest.mark.parametrize("format", POWERS)
-def test_scale_thresholds_powers_of_two(format: str, ties: Ties) -> None:
+def test_scale_thresholds_powers_of_two(format, ties):
     """The exponent is that of m less two, one more from 1.75 on when rounding up, clamped."""
     row = FORMATS[format]
     steps = scale_thresholds(row, ties)

@@ -28,7 +28,7 @@ def _payloads(rng, count: int) -> list[int]:
 
 @pipes
 @pytest.mark.parametrize(("offer", "accept"), [(0.9, 0.3), (0.3, 0.9), (0.5, 0.5)])
-def test_sim_random_stalls(rng, run_stream, pipe: str, offer: float, accept: float) -> None:
+def test_sim_random_stalls(rng, run_stream, pipe, offer, accept):
     """Under random stalls on both sides everything arrives once, in order, contract kept."""
     payloads = _payloads(rng, 150)
     traffic = run_stream(
@@ -39,7 +39,7 @@ def test_sim_random_stalls(rng, run_stream, pipe: str, offer: float, accept: flo
 
 
 @pipes
-def test_sim_fills_to_its_depth(run_stream, pipe: str) -> None:
+def test_sim_fills_to_its_depth(run_stream, pipe):
     """With nobody reading, just as many payloads enter as the depth says, and all come out."""
     traffic = run_stream(PIPES[pipe], list(range(60)), accept=lambda cycle: cycle >= 80)
     assert sum(cycle < 80 for cycle in traffic.taken_at) == CAPACITY[pipe]
@@ -48,7 +48,7 @@ def test_sim_fills_to_its_depth(run_stream, pipe: str) -> None:
 
 
 @pipes
-def test_sim_full_throughput(run_stream, pipe: str) -> None:
+def test_sim_full_throughput(run_stream, pipe):
     """Unstalled, a payload leaves every cycle, `latency` cycles after it entered."""
     traffic = run_stream(PIPES[pipe], list(range(100)), cycles=140)
     assert traffic.taken_at == list(range(100))
@@ -57,7 +57,7 @@ def test_sim_full_throughput(run_stream, pipe: str) -> None:
 
 
 @pipes
-def test_sim_full_throughput_when_full(run_stream, pipe: str) -> None:
+def test_sim_full_throughput_when_full(run_stream, pipe):
     """A full pipe that is read takes a payload in the same cycle."""
     traffic = run_stream(PIPES[pipe], list(range(100)), accept=lambda cycle: cycle >= 40)
     depth = CAPACITY[pipe]
@@ -66,7 +66,7 @@ def test_sim_full_throughput_when_full(run_stream, pipe: str) -> None:
 
 
 @pipes
-def test_sim_reset_in_flight(rng, run_stream, pipe: str) -> None:
+def test_sim_reset_in_flight(rng, run_stream, pipe):
     """A reset empties the pipe; what enters afterwards arrives whole and in order."""
     traffic = run_stream(
         PIPES[pipe],
@@ -81,7 +81,7 @@ def test_sim_reset_in_flight(rng, run_stream, pipe: str) -> None:
 
 
 @pytest.mark.parametrize("build", [StreamRegister, lambda shape: Queue(shape, 3)])
-def test_sim_structured_payload(rng, run_stream, build) -> None:
+def test_sim_structured_payload(rng, run_stream, build):
     """A payload with a layout passes as its bits."""
     layout = data.StructLayout({"low": 3, "words": data.ArrayLayout(4, 2)})
     payloads = [int(word) for word in rng.integers(0, 1 << layout.size, 50)]
@@ -89,7 +89,7 @@ def test_sim_structured_payload(rng, run_stream, build) -> None:
 
 
 @pytest.mark.parametrize("depth", [0, -1])
-def test_init_wrong_depth(depth: int) -> None:
+def test_init_wrong_depth(depth):
     """A queue of no payloads is an error."""
     with pytest.raises(ValueError, match=rf"^depth must be at least 1, not {depth}$"):
         Queue(8, depth)
@@ -136,7 +136,7 @@ class _Broken(wiring.Component):
     "fault",
     ["valid waits for ready", "payload follows ready", "withdraws", "overwrites", "repeats"],
 )
-def test_checks_find_faults(rng, run_stream, fault: str) -> None:
+def test_checks_find_faults(rng, run_stream, fault):
     """The checks of this file fail on pipes that break the contract, lose or repeat payloads."""
 
     def check(fault: str) -> None:

@@ -13,7 +13,7 @@ from amxfp4.golden.formats import values
 from amxfp4.rtl.quantizer import Quantizer
 
 
-def _blocks(rng, config: QuantizerConfig, count: int) -> tuple[list[int], list[int]]:
+def _blocks(rng, config, count):
     """Beats of words, and the records that golden makes of them."""
     words = stimulus.blocks(rng, count, config.row.block, config.input)
     with np.errstate(invalid="ignore"):
@@ -29,9 +29,7 @@ def _blocks(rng, config: QuantizerConfig, count: int) -> tuple[list[int], list[i
     [("amxfp4", 32, 8, "bf16", "RNA"), ("nvfp4", 16, 16, "fp16", "RNE"),
      ("mxfp4", 16, 1, "fp32", "RNA"), ("amxfp4-pot-roundup", 64, 32, "fp16", "RNE")],
 )  # fmt: skip
-def test_sim_stream(
-    rng, run_stream, format: str, block: int, lanes: int, input: str, ties: str
-) -> None:
+def test_sim_stream(rng, run_stream, format, block, lanes, input, ties):
     """Blocks become golden's records: at one beat per cycle after `latency`, and under stalls."""
     config = QuantizerConfig(format=format, block=block, lanes=lanes, input=input, ties=ties)
     beats, records = _blocks(rng, config, 6)
@@ -51,7 +49,7 @@ def test_sim_stream(
 
 
 @pytest.mark.parametrize("when", range(0, 20, 3))
-def test_sim_reset_in_flight(rng, run_stream, when: int) -> None:
+def test_sim_reset_in_flight(rng, run_stream, when):
     """After a reset at any point of a block, the next word is the first of a new block."""
     config = QuantizerConfig(lanes=8)
     beats, records = _blocks(rng, config, 5)

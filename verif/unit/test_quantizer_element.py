@@ -48,7 +48,7 @@ def _assert_golden(evaluate, table, index: npt.NDArray, codes: npt.NDArray) -> N
     assert (found == np.concatenate([expected, expected + SIGN * (expected > 0)])).all()
 
 
-def _near_decisions(table, rng) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+def _near_decisions(table, rng):
     """Words on both sides of each decision, zero, small, random and large ones, by scale code."""
     steps = element_thresholds(table.format.config.row, table.ties)
     last = int(table.is_finite.sum()) - 1
@@ -62,9 +62,7 @@ def _near_decisions(table, rng) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.in
     return np.concatenate(index), np.concatenate(codes)
 
 
-def test_sim_element_near_decisions(
-    evaluate, tabulate, rng, format: str, word: str, ties: str
-) -> None:
+def test_sim_element_near_decisions(evaluate, tabulate, rng, format, word, ties):
     """Words on both sides of every decision of every scale, and some others, have golden's codes.
 
     That no two words with one key are decided differently is the business of the keys' own test.
@@ -75,7 +73,7 @@ def test_sim_element_near_decisions(
 
 
 @pytest.mark.parametrize("kind", ["amxfp4-pot-roundup", "mxfp4"])
-def test_exhaustive_element_fp16(evaluate, tabulate, kind: str) -> None:
+def test_exhaustive_element_fp16(evaluate, tabulate, kind):
     """Every FP16 key under every scale has golden's code."""
     table = tabulate(kind, "fp16", "RNE")
     distinct = np.unique(table.keys[table.is_finite], return_index=True)[1]
@@ -84,7 +82,7 @@ def test_exhaustive_element_fp16(evaluate, tabulate, kind: str) -> None:
     _assert_golden(evaluate, table, index, codes)
 
 
-def test_sim_element_infinity(evaluate, tabulate, format: str, word: str, ties: str) -> None:
+def test_sim_element_infinity(evaluate, tabulate, format, word, ties):
     """An infinity is the largest element under the largest scale it brings about."""
     table = tabulate(format, word, ties)
     keys = table.format
@@ -96,7 +94,7 @@ def test_sim_element_infinity(evaluate, tabulate, format: str, word: str, ties: 
     assert found == 7
 
 
-def test_sim_element_killed(evaluate, tabulate, format: str, word: str, ties: str) -> None:
+def test_sim_element_killed(evaluate, tabulate, format, word, ties):
     """Under a killed scale every word of either sign, infinities and NaN included, is 0x0."""
     table = tabulate(format, word, ties)
     keys = table.format
@@ -112,7 +110,7 @@ def test_sim_element_killed(evaluate, tabulate, format: str, word: str, ties: st
     assert (found == 0).all()
 
 
-def test_checks_find_faults(evaluate, tabulate, rng, monkeypatch) -> None:
+def test_checks_find_faults(evaluate, tabulate, rng, monkeypatch):
     """A comparison that forgets strictness, or is off by one step, is found."""
     right = quantizer_element.at_least
     faults = (

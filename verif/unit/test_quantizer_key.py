@@ -25,7 +25,7 @@ def _assert_decided(table) -> None:
     assert (table.keys[first] > table.keys[first - 1]).all()
 
 
-def test_sim_key_order(tabulate, format: str, word: str, ties: str) -> None:
+def test_sim_key_order(tabulate, format, word, ties):
     """Keys are in the order of magnitudes, strictly wherever golden decides anything."""
     table = tabulate(format, word, ties)
     ordered = table.is_finite | (table.words == table.format.word.inf_magnitude)
@@ -33,7 +33,7 @@ def test_sim_key_order(tabulate, format: str, word: str, ties: str) -> None:
     _assert_decided(table)
 
 
-def test_sim_key_ends(tabulate, format: str, word: str, ties: str) -> None:
+def test_sim_key_ends(tabulate, format, word, ties):
     """Zero has the key 0; infinity and NaN have the top exponent, which no finite word has."""
     table = tabulate(format, word, ties)
     keys, finite = table.format, table.is_finite
@@ -49,7 +49,7 @@ def test_sim_key_ends(tabulate, format: str, word: str, ties: str) -> None:
         assert (table.keys[table.words > 0] > 0).all()
 
 
-def test_sim_key_value(tabulate, format: str, word: str, ties: str) -> None:
+def test_sim_key_value(tabulate, format, word, ties):
     """A key of exponent e > 0 is its word's value cut to `kept_bits`, what is cut in sticky."""
     table = tabulate(format, word, ties)
     keys = table.format
@@ -68,7 +68,7 @@ def test_sim_key_value(tabulate, format: str, word: str, ties: str) -> None:
 
 @pytest.mark.parametrize("word", ["bf16", "fp16", "fp32"])
 @pytest.mark.parametrize("ties", Ties)
-def test_sim_key_sign(evaluate, rng, word: str, ties: Ties) -> None:
+def test_sim_key_sign(evaluate, rng, word, ties):
     """The sign bit is the key's, and changes nothing else."""
     keys = KeyFormat(QuantizerConfig(input=word, ties=ties))
     sign = 1 << (keys.word.width - 1)
@@ -80,7 +80,7 @@ def test_sim_key_sign(evaluate, rng, word: str, ties: Ties) -> None:
     assert (positive >> keys.magnitude_layout.size == 0).all()
 
 
-def test_key_format_depends_on_the_scale_alone(tabulate) -> None:
+def test_key_format_depends_on_the_scale_alone(tabulate):
     """Formats of one kind of scale have equal keys: testing one of them tests all."""
     names = [n for n, p in vars(KeyFormat).items() if isinstance(p, property | cached_property)]
     assert len(names) > 15
@@ -99,7 +99,7 @@ def test_key_format_depends_on_the_scale_alone(tabulate) -> None:
     [("kept_bits", lambda kept: kept - 1), ("sticky", lambda sticky: False),
      ("depth", lambda depth: depth - 1)],
 )  # fmt: skip
-def test_checks_find_faults(tabulate, monkeypatch, name: str, change) -> None:
+def test_checks_find_faults(tabulate, monkeypatch, name, change):
     """With a bit fewer, no sticky bit or a binade less, the check of decisions fails."""
     whole = getattr(KeyFormat(QuantizerConfig(input="fp16", ties="RNE")), name)
     monkeypatch.setattr(KeyFormat, name, property(lambda keys: change(whole)))
@@ -108,7 +108,7 @@ def test_checks_find_faults(tabulate, monkeypatch, name: str, change) -> None:
         _assert_decided(table)
 
 
-def test_fp32_words_stand_on_every_decision(tabulate, decisions) -> None:
+def test_fp32_words_stand_on_every_decision(tabulate, decisions):
     """The FP32 words tested are those on either side of all decisions."""
     table = tabulate("amxfp4", "fp32", "RNE")
     steps = decisions(table.format.config)

@@ -58,7 +58,7 @@ def _assert_golden(evaluate, table) -> npt.NDArray[np.uint32]:
     return codes
 
 
-def test_sim_scale(evaluate, tabulate, format: str, word: str, ties: str) -> None:
+def test_sim_scale(evaluate, tabulate, format, word, ties):
     """Every maximum gives golden's scale code, and the element stage the same scale."""
     table = tabulate(format, word, ties)
     codes = _assert_golden(evaluate, table)
@@ -78,7 +78,7 @@ def test_sim_scale(evaluate, tabulate, format: str, word: str, ties: str) -> Non
 @pytest.mark.parametrize(
     ("kind", "input"), [("amxfp4", "bf16"), ("amxfp4-e4m3", "fp16"), ("amxfp4-pot", "fp16")]
 )
-def test_sim_scale_nan(evaluate, tabulate, kind: str, input: str) -> None:
+def test_sim_scale_nan(evaluate, tabulate, kind, input):
     """With a NaN in the block every maximum gives the NaN code and kills all elements."""
     table = tabulate(kind, input, "RNA")
     keys = table.format
@@ -89,7 +89,7 @@ def test_sim_scale_nan(evaluate, tabulate, kind: str, input: str) -> None:
     assert (exponent == keys.scale_exponent_kill).all()
 
 
-def test_checks_find_faults(evaluate, tabulate, monkeypatch) -> None:
+def test_checks_find_faults(evaluate, tabulate, monkeypatch):
     """A comparison that forgets strictness, or is off by one step, is found."""
     right = quantizer_scale.at_least
     faults = (

@@ -67,7 +67,7 @@ def _instances(text: str) -> list[str]:
     return re.findall(r"^  (adder\w*) \w+ \(", text, re.M)
 
 
-def test_equal_keys_share() -> None:
+def test_equal_keys_share():
     """Five equal components are one module with five instances."""
     text, library = _convert(_Parent([(_Adder, 3, "adder")] * 5))
     assert sorted(_modules(text)) == ["adder", "top"]
@@ -76,7 +76,7 @@ def test_equal_keys_share() -> None:
 
 
 @pytest.mark.parametrize("second", [(_Adder, 4, "adder"), (_Other, 3, "adder")])
-def test_different_hardware_does_not_share(second) -> None:
+def test_different_hardware_does_not_share(second):
     """Components of another key, or of another class, are modules of their own."""
     text, _ = _convert(_Parent([(_Adder, 3, "adder"), second, (_Adder, 3, "adder")]))
     assert sorted(_modules(text)) == ["adder", "adder__1", "top"]
@@ -84,7 +84,7 @@ def test_different_hardware_does_not_share(second) -> None:
 
 
 @pytest.mark.parametrize("clocked", [False, True])
-def test_ports_are_the_signature(clocked: bool) -> None:
+def test_ports_are_the_signature(clocked):
     """A module has its signature's ports, used or not, and clock and reset if it is clocked."""
     text, _ = _convert(_Parent([(_Adder, 3, "adder")], clocked=clocked))
     body = re.search(r"^module adder\(.*?^endmodule", text, re.M | re.S)[0]
@@ -94,7 +94,7 @@ def test_ports_are_the_signature(clocked: bool) -> None:
     assert set(ports) == expected | clock
 
 
-def test_sim_is_the_component_itself() -> None:
+def test_sim_is_the_component_itself():
     """Without a library the wrapper elaborates to the component."""
     parent = _Parent([(_Adder, 3, "adder"), (_Adder, 4, "adder")])
 
@@ -107,7 +107,7 @@ def test_sim_is_the_component_itself() -> None:
     simulator.run()
 
 
-def test_reset_reaches_shared_modules() -> None:
+def test_reset_reaches_shared_modules():
     """Clock and reset of the parent are those of the instances."""
     text, _ = _convert(_Parent([(_Adder, 3, "adder")] * 2, clocked=True))
     instances = re.findall(r"^  adder \w+ \((.*?)\);", text, re.M | re.S)
@@ -117,7 +117,7 @@ def test_reset_reaches_shared_modules() -> None:
         assert ".rst(rst)" in ports
 
 
-def test_nested_modules_come_before_their_parents() -> None:
+def test_nested_modules_come_before_their_parents():
     """A shared module inside a shared module is emitted once, before it."""
 
     class Outer(wiring.Component):

@@ -62,7 +62,7 @@ def _hashes(fields: list[dict], hash_seed: str, folder: Path) -> list[str]:
     return result.stdout.split()
 
 
-def test_same_bytes_in_fresh_processes(tmp_path: Path) -> None:
+def test_same_bytes_in_fresh_processes(tmp_path):
     """Two processes with different hash seeds write the same text and manifest."""
     fields = [config.to_dict() for config in CONFIGS[2:4]]
     first = _hashes(fields, "1", tmp_path)
@@ -71,7 +71,7 @@ def test_same_bytes_in_fresh_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.xfail(strict=True, reason="Yosys as a library keeps its names from design to design")
-def test_same_bytes_again_in_one_process(tmp_path: Path) -> None:
+def test_same_bytes_again_in_one_process(tmp_path):
     """A configuration gives the same bytes whatever the process generated before."""
     fields = [config.to_dict() for config in (CONFIGS[3], CONFIGS[4], CONFIGS[3])]
     first, _, again = _hashes(fields, "1", tmp_path)
@@ -79,7 +79,7 @@ def test_same_bytes_again_in_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.xfail(strict=True, reason="the path is given to Yosys without quotes; it then exits")
-def test_temporary_folder_may_have_spaces(tmp_path: Path, monkeypatch) -> None:
+def test_temporary_folder_may_have_spaces(tmp_path, monkeypatch):
     """The name of the folder for temporary files does not matter."""
     folder = tmp_path / "with a space"
     folder.mkdir()
@@ -88,7 +88,7 @@ def test_temporary_folder_may_have_spaces(tmp_path: Path, monkeypatch) -> None:
 
 
 @configs
-def test_digest_and_settings_head_the_text(generated, config) -> None:
+def test_digest_and_settings_head_the_text(generated, config):
     """The first line has the digest, the second the settings; the top module is the unit."""
     text = generated(config).text
     first, second = text.splitlines()[:2]
@@ -100,7 +100,7 @@ def test_digest_and_settings_head_the_text(generated, config) -> None:
 
 
 @configs
-def test_modules_have_plain_unique_names(generated, config) -> None:
+def test_modules_have_plain_unique_names(generated, config):
     """Every module has its own name, without escapes; every shared kind is there once."""
     names = re.findall(r"^module (\S+?)\(", generated(config).text, re.M)
     assert len(set(names)) == len(names)
@@ -110,7 +110,7 @@ def test_modules_have_plain_unique_names(generated, config) -> None:
 
 
 @configs
-def test_manifest_ports_are_the_text_s(generated, config) -> None:
+def test_manifest_ports_are_the_text_s(generated, config):
     """Names, directions and widths of the ports are those of the top module."""
     made = generated(config)
     body = re.search(rf"^module {config.unit}\(.*?^endmodule", made.text, re.M | re.S)[0]
@@ -121,7 +121,7 @@ def test_manifest_ports_are_the_text_s(generated, config) -> None:
 
 
 @configs
-def test_manifest(generated, config) -> None:
+def test_manifest(generated, config):
     """The manifest gives back the configuration, latency, cycles per block, and the tools."""
     manifest = json.loads(json.dumps(generated(config).manifest))
     assert UNITS[manifest["unit"]].from_dict(manifest["config"]) == config
@@ -134,7 +134,7 @@ def test_manifest(generated, config) -> None:
 
 
 @configs
-def test_text_names_no_machine(generated, config, tmp_path: Path) -> None:
+def test_text_names_no_machine(generated, config, tmp_path):
     """No path, no user and no date of the machine that generated it."""
     text = generated(config).text
     for place in (Path.home(), Path.cwd(), Path(sys.prefix), tmp_path.parent):
@@ -144,20 +144,20 @@ def test_text_names_no_machine(generated, config, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_is_generated(format: str) -> None:
+def test_every_format_is_generated(format):
     """Every row of the format table has both units, one of them here where that takes seconds."""
     powers = FORMATS[format].scale_rule is not ScaleRule.NEAREST
     for kind in (DequantizerConfig,) if powers else UNITS.values():
         assert f"format={format}" in generate(kind(format=format, lanes=1)).text
 
 
-def test_generate_wrong_config() -> None:
+def test_generate_wrong_config():
     """What is no configuration is a type error."""
     with pytest.raises(TypeError, match=r"^config must be the configuration of a unit, not 'dot'$"):
         generate("dot")
 
 
-def test_write(generated, tmp_path: Path) -> None:
+def test_write(generated, tmp_path):
     """Two files, whole, in a folder made for them, over what was there before."""
     made = generated(CONFIGS[0])
     folder = tmp_path / "new folder" / "verilog"
@@ -170,7 +170,7 @@ def test_write(generated, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["fdopen", "replace"])
-def test_write_leaves_nothing_behind(generated, tmp_path: Path, monkeypatch, name: str) -> None:
+def test_write_leaves_nothing_behind(generated, tmp_path, monkeypatch, name):
     """A failure while writing or moving leaves the folder as it was."""
     made = generated(CONFIGS[0])
     write(made, tmp_path)
@@ -186,7 +186,7 @@ def test_write_leaves_nothing_behind(generated, tmp_path: Path, monkeypatch, nam
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_write_wrong_directory(generated, tmp_path: Path) -> None:
+def test_write_wrong_directory(generated, tmp_path):
     """A directory that is a file is an error, and nothing is written."""
     occupied = tmp_path / "occupied"
     occupied.write_text("mine")
