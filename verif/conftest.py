@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import zlib
+from collections.abc import Generator
 
 import numpy as np
 import pytest
@@ -28,7 +29,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> object:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Give a failed test the one command that repeats it."""
     report = yield
     if report.failed:

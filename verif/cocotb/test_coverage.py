@@ -54,18 +54,10 @@ def test_merge_closes_holes() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_bin_can_be_counted(name: str, rng: np.random.Generator) -> None:
-    """Every word falls into exactly one bin, and so does every scale."""
+    """Every word and every scale falls into a bin."""
     row = FORMATS[name]
-    arrays = {
-        "words": np.arange(1 << 16).astype(np.uint16).reshape(-1, row.block),
-        "codes": np.zeros((1, row.block), np.uint8),
-        "scales": rng.permuted(np.tile(np.arange(256, dtype=np.uint8), (row.scales, 1)), axis=1).T,
-    }
-    word = coverage._word_bins(BF16, arrays["words"])
-    assert sum(word.values()) == 1 << 16
-    for column in arrays["scales"].T:
-        scale = coverage._scale_bins(row.scale, column)
-        overlap = scale["largest"] + (0 if row.scale.subnormals else scale["lowest"])
-        signs = 2 if row.scale.signed_bit else 1
-        assert overlap <= 2 * signs
-        assert sum(scale.values()) >= 256
+    words = np.arange(1 << 16).astype(np.uint16).reshape(-1, row.block)
+    assert sum(coverage._word_bins(BF16, words).values()) == 1 << 16
+    scale = coverage._scale_bins(row.scale, rng.permutation(np.arange(256, dtype=np.uint8)))
+    # The largest finite scale is named on its own and is normal too.
+    assert sum(scale.values()) == 256 + scale["largest"]

@@ -34,9 +34,9 @@ WRAPPERS: dict[str, dict[str, str]] = {
     "payload depends on ready": {"o__payload": "y__payload ^ o__ready"},
     "output survives reset": {"r": "1'b0"},
     # Transfers lost, doubled or held up.
-    "beat dropped": {"x__valid": "i__valid & (n != 100)", "i__ready": "x__ready | (n == 100)"},
-    "beat taken twice": {"i__ready": "x__ready & (n != 100)"},
-    "stuck": {"x__valid": "i__valid & (n < 100)", "i__ready": "x__ready & (n < 100)"},
+    "beat dropped": {"x__valid": "i__valid & (n != 10)", "i__ready": "x__ready | (n == 10)"},
+    "beat taken twice": {"i__ready": "x__ready & (n != 10)"},
+    "stuck": {"x__valid": "i__valid & (n < 10)", "i__ready": "x__ready & (n < 10)"},
     "bubble": {"x__valid": "i__valid & ~pause", "i__ready": "x__ready & ~pause"},
 }
 """Faults by name: the connections that differ from a plain wrapper's."""
