@@ -13,8 +13,22 @@ from amxfp4.verif.batch.dut import BatchDut
 __all__ = ["check_random", "check_resets"]
 
 
-def check_random(dut: BatchDut, rng: np.random.Generator, count: int, **options: Any) -> Checked:
-    """Compare `count` random blocks of every family with golden.
+_ELEMENTS = 1 << 20
+"""Elements of one batch at most: a million blocks need no more memory than these."""
+
+
+def _check_batch(dut: BatchDut, rng: np.random.Generator, count: int, options: Any) -> Checked:
+    row = dut.config.row
+    if dut.config.unit == "quantizer":
+        words = stimulus.blocks(rng, count, row.block, dut.config.input, formats=[row.name])
+        return check_quantizer(dut, words, **options)
+    return check_dequantizer(dut, *stimulus.records(rng, count, row), **options)
+
+
+def check_random(
+    dut: BatchDut, rng: np.random.Generator, count: int, *, seed: int = 0, **options: Any
+) -> Checked:
+    """Compare `count` random blocks of every family with golden, in batches.
 
     Parameters
     ----------
@@ -24,19 +38,30 @@ def check_random(dut: BatchDut, rng: np.random.Generator, count: int, **options:
         Source of the blocks.
     count
         Number of blocks, at least 1.
+    seed
+        Of stalls and resets; each batch has its own.
     **options
-        Of `BatchDut.run`.
+        Further ones of `BatchDut.run`.
+
+    Returns
+    -------
+    checked : Checked
+        Sums over all batches, and the outputs of the last one.
 
     Raises
     ------
     Mismatch, ContractError
         As the unit's checker.
     """
-    row = dut.config.row
-    if dut.config.unit == "quantizer":
-        words = stimulus.blocks(rng, count, row.block, dut.config.input, formats=[row.name])
-        return check_quantizer(dut, words, **options)
-    return check_dequantizer(dut, *stimulus.records(rng, count, row), **options)
+    size = _ELEMENTS // dut.config.row.block
+    batches = [min(size, count - at) for at in range(0, count, size)] or [0]
+    blocks = cycles = resets = 0
+    for index, number in enumerate(batches):
+        checked = _check_batch(dut, rng, number, options | {"seed": seed + index})
+        blocks += checked.count
+        cycles += checked.cycles
+        resets += checked.resets
+    return Checked(count=blocks, cycles=cycles, resets=resets, outputs=checked.outputs)
 
 
 def check_resets(dut: BatchDut, rng: np.random.Generator, seed: int, runs: int = 100) -> int:
