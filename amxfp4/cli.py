@@ -13,7 +13,18 @@ from typing import Annotated, Any
 import typer
 
 import amxfp4
-from amxfp4.gen.config import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, UNITS, Ties, choose
+from amxfp4.gen.config import (
+    ACCUMULATIONS,
+    BLOCK_SIZES,
+    CLASS_SUMS,
+    FORMATS,
+    INPUTS,
+    OUTPUTS,
+    PIPELINE,
+    UNITS,
+    Ties,
+    choose,
+)
 
 __all__ = ["app", "main", "run"]
 
@@ -55,6 +66,31 @@ Block = Annotated[
 TieRule = Annotated[str | None, typer.Option(help=f"Where halfway values go: {_among(Ties)}.")]
 
 
+FormatA = Annotated[str | None, typer.Option(help="Block format of A, as --format.")]
+FormatB = Annotated[str | None, typer.Option(help="Block format of B, as --format.")]
+Lanes = Annotated[
+    int | None, _integer_option("Elements per cycle: a power of two from 1 to the block size.")
+]
+Output = Annotated[str | None, typer.Option(help=f"Output words: {_among(OUTPUTS)}.")]
+Acc = Annotated[
+    str | None, typer.Option(help=f"How sums over blocks are kept: {_among(ACCUMULATIONS)}.")
+]
+MaxBlocks = Annotated[
+    int | None, _integer_option("Longest sum the exact accumulator holds, in blocks; 4096.")
+]
+FracBits = Annotated[int | None, _integer_option("Fraction bits of the fixed accumulator.")]
+IntBits = Annotated[int | None, _integer_option("Integer bits of the fixed accumulator.")]
+Rows = Annotated[int | None, _integer_option("Rows of the array, 1 to 64; 4.")]
+Cols = Annotated[int | None, _integer_option("Columns of the array, 1 to 64; 4.")]
+ClassSums = Annotated[
+    str | None, typer.Option(help=f"How products are summed by class: {_among(CLASS_SUMS)}.")
+]
+Pipeline = Annotated[
+    str | None,
+    typer.Option(help=f"Registers, separated by commas, out of {_among(PIPELINE)}; all."),
+]
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -83,13 +119,19 @@ def verilog(
     input: Annotated[
         str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
     ] = None,
-    output: Annotated[
-        str | None, typer.Option(help=f"Words a dequantizer writes: {_among(OUTPUTS)}.")
-    ] = None,
-    lanes: Annotated[
-        int | None, _integer_option("Elements per beat: a power of two from 1 to the block size.")
-    ] = None,
+    output: Output = None,
+    lanes: Lanes = None,
     ties: TieRule = None,
+    format_a: FormatA = None,
+    format_b: FormatB = None,
+    acc: Acc = None,
+    max_blocks: MaxBlocks = None,
+    frac_bits: FracBits = None,
+    int_bits: IntBits = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    class_sums: ClassSums = None,
+    pipeline: Pipeline = None,
 ) -> None:
     """Generate a unit as Verilog.
 
@@ -105,7 +147,8 @@ def verilog(
     }
     choose("UNIT", unit, dict.fromkeys([*UNITS, ALL]))
     if unit == ALL and given:
-        raise ValueError(f"UNIT must be one of {_among(UNITS)} with --{min(given)}, not {unit!r}")
+        option = min(given).replace("_", "-")
+        raise ValueError(f"UNIT must be one of {_among(UNITS)} with --{option}, not {unit!r}")
     configs = [units.configure(name, given) for name in (UNITS if unit == ALL else [unit])]
     for config in configs:
         units.generate(config, out)
@@ -141,6 +184,57 @@ def dequantize(
     from amxfp4 import convert
 
     convert.dequantize(source, target)
+
+
+@app.command()
+def matmul(
+    a: Annotated[str, typer.Argument(metavar="A", help="Tensor [M, K]: FILE, or FILE:NAME.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Tensor [K, N]: FILE, or FILE:NAME.")],
+    transpose_b: Annotated[
+        bool, typer.Option("--transpose-b", help="B is [N, K], as linear layers store weights.")
+    ] = False,
+    through: Annotated[
+        str, typer.Option(help="golden: the model alone; rtl: the array in Verilator, checked.")
+    ] = "golden",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A .npy or .safetensors file for C."),
+    ] = None,
+    build: Annotated[Path, typer.Option(metavar="DIR", help="Folder of builds.")] = Path("build"),
+    format_a: FormatA = None,
+    format_b: FormatB = None,
+    block: Block = None,
+    lanes: Lanes = None,
+    acc: Acc = None,
+    output: Output = None,
+    max_blocks: MaxBlocks = None,
+    frac_bits: FracBits = None,
+    int_bits: IntBits = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    class_sums: ClassSums = None,
+    pipeline: Pipeline = None,
+) -> int:
+    """Multiply two tensors in 4-bit blocks: C = A B.
+
+    With --through rtl every tile runs through the generated array, and every word is checked.
+    """
+    from amxfp4 import product, units
+
+    options = {
+        name: value
+        for name, value in {
+            "format_a": format_a, "format_b": format_b, "block": block, "lanes": lanes, "acc": acc,
+            "output": output, "max_blocks": max_blocks, "frac_bits": frac_bits,
+            "int_bits": int_bits, "rows": rows, "cols": cols, "class_sums": class_sums,
+            "pipeline": pipeline,
+        }.items()
+        if value is not None
+    }  # fmt: skip
+    config = units.configure("array", options)
+    return product.matmul(
+        a, b, config=config, transpose_b=transpose_b, through=through, out=out, build=build
+    )
 
 
 @app.command()

@@ -24,9 +24,13 @@ def configure(unit: str, options: dict[str, Any]) -> UnitConfig:
     names = [field.name for field in dataclasses.fields(config_class)]
     for name in options:
         if name not in names:
-            allowed = ", ".join(f"--{known}" for known in names)
-            raise ValueError(f"option of {unit} must be one of {allowed}, not '--{name}'")
+            allowed = ", ".join(map(_option, names))
+            raise ValueError(f"option of {unit} must be one of {allowed}, not {_option(name)!r}")
     return config_class(**options)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def generate(config: UnitConfig, folder: Path) -> None:

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar
 
 __all__ = [
+    "ACCUMULATIONS",
     "BF16",
     "BLOCK_SIZES",
+    "CLASS_SUMS",
     "E2M1",
     "E4M3",
     "E5M2",
     "E8M0",
+    "FIXED_BITS",
     "FORMATS",
     "FP16",
     "FP32",
     "INPUTS",
     "OUTPUTS",
+    "PIPELINE",
     "UNITS",
+    "ArrayConfig",
     "BlockFormat",
     "DequantizerConfig",
+    "DotConfig",
     "FloatFormat",
     "QuantizerConfig",
     "ScaleRule",
@@ -51,7 +58,7 @@ class Ties(enum.StrEnum):
 
 
 class ScaleRule(enum.StrEnum):
-    """How a block maximum m becomes a scale code (SPEC section 3, S(m))."""
+    """How a block maximum m becomes a scale code (docs/numerics.md, S(m))."""
 
     NEAREST = "nearest"
     """Nearest representable value to m / 6."""
@@ -106,7 +113,7 @@ E2M1 = FloatFormat(
 )  # fmt: skip
 
 # Scale codes. They are unsigned: encoders write the sign bit as 0 and decoders ignore it. As a
-# scale E5M2 has no infinity: 0x7C to 0x7F are NaN (SPEC section 1).
+# scale E5M2 has no infinity: 0x7C to 0x7F are NaN (docs/numerics.md).
 E5M2 = FloatFormat(
     name="e5m2", signed_bit=True, exponent_bits=5, mantissa_bits=2, bias=15,
     max_magnitude=0x7B, nan_magnitude=0x7F, inf_magnitude=None,
@@ -145,7 +152,7 @@ BLOCK_SIZES = (16, 32, 64, 128)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockFormat:
-    """One row of the format table (SPEC section 1), at one block size.
+    """One row of the format table (docs/numerics.md), at one block size.
 
     Adding a format is adding a row to `FORMATS`.
     """
@@ -164,7 +171,7 @@ class BlockFormat:
 
     @property
     def record_bits(self) -> int:
-        """Bits of a block record (SPEC section 8)."""
+        """Bits of a block record (docs/numerics.md)."""
         return self.element.width * self.block + self.scale.width * self.scales
 
     @property
@@ -249,6 +256,9 @@ def block_format(
     """
     if isinstance(name, BlockFormat):
         row = name
+        table = FORMATS.get(row.name)
+        if table is None or dataclasses.replace(table, block=row.block) != row:
+            raise ValueError(f"{parameter} must be a row of the format table, not {row!r}")
     else:
         aliased = _ALIASES.get(name, name) if isinstance(name, str) else name
         row = choose(parameter, aliased, FORMATS)
@@ -269,6 +279,11 @@ class UnitConfig:
     """
 
     unit: ClassVar[str]
+
+    @property
+    def beats(self) -> int:
+        """Cycles per block at full speed."""
+        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Fields by name, with the unit's name first; JSON-ready."""
@@ -301,6 +316,15 @@ class UnitConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _lanes(value: object, block: int) -> int:
+    lanes = block if value is None else _check_int("lanes", value)
+    if not 1 <= lanes <= block or lanes & (lanes - 1):
+        raise ValueError(
+            f"lanes must be a power of two from 1 to {block} (the block size), not {lanes!r}"
+        )
+    return lanes
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _BlockStreamConfig(UnitConfig):
     """What quantizer and dequantizer share: a row of the format table, and lanes."""
@@ -311,12 +335,7 @@ class _BlockStreamConfig(UnitConfig):
 
     def __post_init__(self) -> None:
         row = block_format(self.format, self.block)
-        lanes = row.block if self.lanes is None else _check_int("lanes", self.lanes)
-        if not 1 <= lanes <= row.block or lanes & (lanes - 1):
-            raise ValueError(
-                f"lanes must be a power of two from 1 to {row.block} (the block size), "
-                f"not {lanes!r}"
-            )
+        lanes = _lanes(self.lanes, row.block)
         object.__setattr__(self, "format", row.name)
         object.__setattr__(self, "block", row.block)
         object.__setattr__(self, "lanes", lanes)
@@ -381,8 +400,157 @@ class DequantizerConfig(_BlockStreamConfig):
         return OUTPUTS[self.output]
 
 
-UNITS: dict[str, type[QuantizerConfig] | type[DequantizerConfig]] = {
+ACCUMULATIONS = ("exact", "fixed", "fp32")
+"""How a sum over blocks is kept (docs/numerics.md)."""
+
+FIXED_BITS: dict[str, tuple[int, int]] = {"e5m2": (12, 8), "e4m3": (10, 8)}
+"""What an operand's scale format adds to `frac_bits` and to `int_bits` by default.
+
+On the real tensors this project ships with (a layer of SmolLM2-135M) every product of two E5M2 or
+two E4M3 operands is exact with 20 fraction bits, and sums stay below 2^13 (below 2^7 but for one
+tensor with an outlier of 79, multiplied with itself). E5M2 gets 4 bits more than that; for E4M3,
+20 bits reach the unit of the smallest product, and nothing can be inexact. Both get 3 more
+integer bits.
+"""
+
+CLASS_SUMS = ("masked", "merged")
+"""How products are summed by sign class: in one masked tree per class, or pairs first."""
+
+PIPELINE = ("input", "sums", "terms", "aligned", "rounded")
+"""Where a dot product may hold a pipeline register, in the order of the data path."""
+
+
+def _check_range(parameter: str, value: object, least: int, most: int) -> int:
+    if not least <= _check_int(parameter, value) <= most:
+        raise ValueError(f"{parameter} must be from {least} to {most}, not {value!r}")
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DotConfig(UnitConfig):
+    """Configuration of `dot`.
+
+    `format_a`, `format_b`, `block`, `acc`, `output`, `max_blocks`, `frac_bits` and `int_bits` say
+    what is computed. `lanes` (element pairs per cycle, a power of two from 1 to `block`),
+    `class_sums` and `pipeline` (names out of `PIPELINE`, separated by commas) say how, and never
+    change a bit of the result.
+
+    `acc` is ``exact`` by default, ``fp32`` where a scale is a power of two. `max_blocks` (exact
+    only) is the longest sum that cannot overflow; `frac_bits` and `int_bits` (fixed only) are the
+    accumulator's.
+    """
+
+    unit: ClassVar[str] = "dot"
+
+    format_a: str = "amxfp4"
+    format_b: str = "amxfp4"
+    block: int | None = None
+    lanes: int | None = None
+    acc: str | None = None
+    output: str = "fp32"
+    max_blocks: int | None = None
+    frac_bits: int | None = None
+    int_bits: int | None = None
+    class_sums: str = "merged"
+    pipeline: str = "input,sums,terms,aligned,rounded"
+
+    def __post_init__(self) -> None:
+        rows = [
+            block_format(name, self.block, parameter=parameter)
+            for parameter, name in (("format_a", self.format_a), ("format_b", self.format_b))
+        ]
+        if rows[0].block != rows[1].block:
+            sizes = " and ".join(f"{r.block} ({r.name})" for r in rows)
+            raise ValueError(f"block must be given when the formats' own differ, {sizes}, not None")
+        lanes = _lanes(self.lanes, rows[0].block)
+        choose("output", self.output, OUTPUTS)
+        choose("class_sums", self.class_sums, dict.fromkeys(CLASS_SUMS))
+        bounded = all(row.scale_rule is ScaleRule.NEAREST for row in rows)
+        acc = ("exact" if bounded else "fp32") if self.acc is None else self.acc
+        choose("acc", acc, dict.fromkeys(ACCUMULATIONS))
+        if acc != "fp32" and not bounded:
+            power_of_two = next(r.name for r in rows if r.scale_rule is not ScaleRule.NEAREST)
+            raise ValueError(f"acc must be fp32 for the scales of {power_of_two}, not {acc!r}")
+        set_field = functools.partial(object.__setattr__, self)
+        frac_bits, int_bits = (
+            sum(FIXED_BITS.get(row.scale.name, (0, 0))[n] for row in rows) for n in range(2)
+        )
+        for parameter, mode, least, most, default in (
+            ("max_blocks", "exact", 4096, 1 << 24, 4096),
+            ("frac_bits", "fixed", 0, 128, frac_bits),
+            ("int_bits", "fixed", 0, 128, int_bits),
+        ):
+            value = getattr(self, parameter)
+            if acc == mode:
+                value = default if value is None else _check_range(parameter, value, least, most)
+                set_field(parameter, value)
+            elif value is not None:
+                raise ValueError(
+                    f"{parameter} must be left out unless acc is {mode}, not {value!r}"
+                )
+        set_field("format_a", rows[0].name)
+        set_field("format_b", rows[1].name)
+        set_field("block", rows[0].block)
+        set_field("lanes", lanes)
+        set_field("acc", acc)
+        set_field("pipeline", self._normal_pipeline())
+
+    def _normal_pipeline(self) -> str:
+        if not isinstance(self.pipeline, str):
+            raise TypeError(f"pipeline must be a string, not {self.pipeline!r}")
+        names = [name for name in self.pipeline.split(",") if name]
+        for name in names:
+            choose("pipeline", name, dict.fromkeys(PIPELINE))
+        return ",".join(name for name in PIPELINE if name in names)
+
+    @property
+    def rows_ab(self) -> tuple[BlockFormat, BlockFormat]:
+        """Rows of the format table of A and B."""
+        return block_format(self.format_a, self.block), block_format(self.format_b, self.block)
+
+    @property
+    def word(self) -> FloatFormat:
+        """The format of a result."""
+        return OUTPUTS[self.output]
+
+    @property
+    def beats(self) -> int:
+        """Cycles per block, K / lanes."""
+        assert self.lanes is not None
+        assert self.block is not None
+        return self.block // self.lanes
+
+    @property
+    def cuts(self) -> frozenset[str]:
+        """Names of the pipeline registers."""
+        return frozenset(self.pipeline.split(",")) if self.pipeline else frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayConfig(DotConfig):
+    """Configuration of `array`: that of `dot`, and `rows` and `cols`, 1 to 64 each."""
+
+    unit: ClassVar[str] = "array"
+
+    rows: int = 4
+    cols: int = 4
+
+    def __post_init__(self) -> None:
+        DotConfig.__post_init__(self)
+        _check_range("rows", self.rows, 1, 64)
+        _check_range("cols", self.cols, 1, 64)
+
+    @property
+    def element(self) -> DotConfig:
+        """Configuration of one processing element."""
+        names = {f.name for f in dataclasses.fields(DotConfig)}
+        return DotConfig(**{name: getattr(self, name) for name in names})
+
+
+UNITS: dict[str, type[QuantizerConfig | DequantizerConfig | DotConfig | ArrayConfig]] = {
     "quantizer": QuantizerConfig,
     "dequantizer": DequantizerConfig,
+    "dot": DotConfig,
+    "array": ArrayConfig,
 }
 """Configuration class of every unit, by the unit's name."""

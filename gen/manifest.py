@@ -23,7 +23,7 @@ def make_manifest(
     config
         The configuration it was generated from.
     ports
-        ``{"name", "direction", "width"}`` of every port, in the order of the Verilog header.
+        ``{"name", "direction", "width"}`` of every port: clock and reset, then the streams.
     latency
         Cycles from the transfer of a block's last input beat to the first cycle in which an
         output beat of that block is valid, when nothing stalls.

@@ -5,9 +5,9 @@ Generation is reproducible: the same configuration and the same tool versions gi
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,22 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from amxfp4.gen.config import DequantizerConfig, QuantizerConfig, UnitConfig
+from amxfp4.gen.config import (
+    ArrayConfig,
+    DequantizerConfig,
+    DotConfig,
+    QuantizerConfig,
+    UnitConfig,
+)
 from amxfp4.gen.manifest import make_manifest
 from amxfp4.gen.netlist import to_verilog
+from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
+from amxfp4.rtl.dot import Dot
 from amxfp4.rtl.quantizer import Quantizer
 from amxfp4.rtl.share import ModuleLibrary
 
-__all__ = ["Generated", "generate", "write"]
+__all__ = ["Generated", "component", "generate", "write"]
 
 
 @dataclass(frozen=True)
@@ -35,18 +43,29 @@ class Generated:
     """What `amxfp4.gen.manifest.make_manifest` says about it."""
 
 
-def _component(config: UnitConfig) -> Any:
+def component(config: UnitConfig) -> Any:
+    """Amaranth component of one unit, for those who build on it or simulate it.
+
+    Raises
+    ------
+    TypeError
+        `config` is not the configuration of a unit.
+    """
     if isinstance(config, QuantizerConfig):
         return Quantizer(config)
     if isinstance(config, DequantizerConfig):
         return Dequantizer(config)
+    if isinstance(config, ArrayConfig):
+        return MacArray(config)
+    if isinstance(config, DotConfig):
+        return Dot(config)
     raise TypeError(f"config must be the configuration of a unit, not {config!r}")
 
 
-def _ports(component: wiring.Component) -> list[dict[str, Any]]:
+def _ports(unit: wiring.Component) -> list[dict[str, Any]]:
     """Ports as they appear in the Verilog: clock, reset, then the streams' members."""
     ports = [{"name": name, "direction": "in", "width": 1} for name in ("clk", "rst")]
-    for path, member, value in component.signature.flatten(component):
+    for path, member, value in unit.signature.flatten(unit):
         ports.append(
             {
                 "name": "__".join(map(str, path)),
@@ -68,15 +87,15 @@ def generate(config: UnitConfig) -> Generated:
     TypeError
         `config` is not the configuration of a unit.
     """
-    component = _component(config)
+    unit = component(config)
     manifest = make_manifest(
         config,
-        _ports(component),
-        latency=component.latency,
-        cycles_per_block=config.beats,  # type: ignore[attr-defined]
+        _ports(unit),
+        latency=unit.latency,
+        cycles_per_block=config.beats,
     )
     library = ModuleLibrary()
-    text = rtlil.convert(component, name=config.unit, platform=library, emit_src=False)
+    text = rtlil.convert(unit, name=config.unit, platform=library, emit_src=False)
     body = to_verilog(text, library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     header = f"// amxfp4 {config.unit} {config.digest}\n// {settings}\n"
@@ -84,7 +103,7 @@ def generate(config: UnitConfig) -> Generated:
 
 
 def write(generated: Generated, directory: str | os.PathLike[str]) -> list[Path]:
-    """Write ``UNIT.v`` and ``UNIT.json`` into `directory`, each whole or not at all.
+    """Write ``UNIT.v`` and ``UNIT.json`` into `directory`, both whole or neither.
 
     Returns
     -------
@@ -102,19 +121,18 @@ def write(generated: Generated, directory: str | os.PathLike[str]) -> list[Path]
         folder / f"{unit}.v": generated.text,
         folder / f"{unit}.json": json.dumps(generated.manifest, indent=2) + "\n",
     }
-    for path, text in texts.items():
-        _write_whole(path, text)
-    return list(texts)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write beside the target, then move into place: a reader never sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # All are written beside their targets before one is moved into place: a reader never sees
+    # half a file, and a full disk leaves the old pair.
+    staged = {path.with_name(f".{path.name}.{os.getpid()}"): path for path in texts}
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        for temporary, path in staged.items():
+            temporary.write_text(texts[path])
+        for path in texts:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        for temporary, path in staged.items():
+            temporary.replace(path)
+    finally:
+        for temporary in staged:
+            temporary.unlink(missing_ok=True)
+    return list(texts)

@@ -12,25 +12,21 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import OUTPUTS, BlockFormat, FloatFormat, ScaleRule, choose
+from amxfp4.gen.config import (
+    ACCUMULATIONS,
+    FIXED_BITS,
+    OUTPUTS,
+    BlockFormat,
+    FloatFormat,
+    ScaleRule,
+    choose,
+)
 
 from .formats import magnitude_value
 from .rounding import round_sum, round_to_fp32, round_to_odd, to_values
 from .terms import Operand, Product, block_terms, valid
 
-__all__ = ["FIXED_BITS", "Mode", "Result", "accumulate", "mode"]
-
-_MODES = ("exact", "fixed", "fp32")
-
-FIXED_BITS: dict[str, tuple[int, int]] = {"e5m2": (12, 8), "e4m3": (10, 8)}
-"""What an operand's scale format adds to `frac_bits` and to `int_bits` by default.
-
-On the real tensors this project ships with (a layer of SmolLM2-135M) every product of two E5M2 or
-two E4M3 operands is exact with 20 fraction bits, and sums stay below 2^13 (below 2^7 but for one
-tensor with an outlier of 79, multiplied with itself). E5M2 gets 4 bits more than that; for E4M3,
-20 bits reach the unit of the smallest product, and nothing can be inexact. Both get 3 more
-integer bits.
-"""
+__all__ = ["Mode", "Result", "accumulate", "mode"]
 
 _FLOAT64_BITS = 53
 _CHUNK = 1 << 12
@@ -71,7 +67,7 @@ def mode(
     max_blocks: object = None,
 ) -> Mode:
     """Check the parameters of an accumulation of `blocks` blocks of two formats."""
-    chosen = choose("acc", acc, {m: m for m in _MODES})
+    chosen = choose("acc", acc, {m: m for m in ACCUMULATIONS})
     target = choose("out", out, OUTPUTS)
     if chosen != "fp32":
         for row in rows:

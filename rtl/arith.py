@@ -6,27 +6,24 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, floor
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import C, Module, Mux, Signal, Value
+from amaranth.utils import bits_for
 
-__all__ = ["assign_exact", "at_least", "balanced_max", "count_ones"]
+__all__ = ["assign_low", "at_least", "balanced_max", "count_ones"]
 
 
-def assign_exact(target: Value, source: ValueLike):
-    """Assign `source` to `target`, which must be able to hold every value of it.
+def assign_low(target: Value, value: Value):
+    """Assign the low bits of `value`: it is known to fit, or meant to wrap.
 
-    Amaranth truncates silently; this does not.
-
-    Raises
-    ------
-    ValueError
-        `target` cannot represent some value of the shape of `source`.
+    Amaranth would drop the others without a word. Here that is visible, and
+    `verif/unit/test_widths.py` finds every assignment that loses bits and does not say so.
     """
-    value = Value.cast(source)
-    have, need = target.shape(), value.shape()
-    fits = have.width >= need.width + (have.signed and not need.signed)
-    if not fits or (need.signed and not have.signed):
-        raise ValueError(f"cannot assign {need!r} to {have!r} without losing bits")
-    return target.eq(value)
+    value = Value.cast(value)
+    if len(value) < len(target):
+        # Nothing to drop; a slice would lose the sign.
+        return target.eq(value)
+    low = value[: len(target)]
+    return target.eq(low.as_signed() if target.shape().signed else low)
 
 
 def at_least(fraction: Value, bits: int, bound: Fraction, *, strict: bool = False) -> Value:
@@ -46,7 +43,7 @@ def at_least(fraction: Value, bits: int, bound: Fraction, *, strict: bool = Fals
 
 
 def balanced_max(m: Module, values: Sequence[Value], name: str) -> Value:
-    """Largest of `values`, as a balanced tree of compare-and-select in `m`.
+    """Largest of one or more `values`, as a balanced tree of compare-and-select in `m`.
 
     Each node is a signal, ``name_level_index``: a node is used three times, and as a nested
     expression it would be written out as often.
@@ -69,4 +66,5 @@ def count_ones(flags: Sequence[Value]) -> Value:
     total: Value = C(0, 0)
     for flag in flags:
         total = total + flag
-    return Cat(total)
+    # Each addition is a bit wider than its operands; the count is not.
+    return total[: bits_for(len(flags))]

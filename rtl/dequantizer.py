@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# (Of shared components only the first of a kind is elaborated.)
 """The dequantizer: a stream of block records in, a stream of words out."""
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from amxfp4.gen.config import DequantizerConfig
+from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.formats import floor_log2, magnitude_value, significand
 from amxfp4.rtl.share import Shared
 
 __all__ = ["Dequantizer", "ElementDequantizer", "ScaleDecoder"]
 
 
-class _ScaleTerms:
+class ScaleTerms:
     """Ranges of a decoded scale, derived from the formats.
 
     An element's magnitude is 1 or 1.5 times a power of two, so the only products of significands
@@ -27,8 +29,8 @@ class _ScaleTerms:
         row = config.row
         self.element, self.scale, self.word = row.element, row.scale, config.word
         # Of 1.5 times the scale's significand: one more, and another where it reaches 2.
-        may_carry = self.scale.mantissa_bits > 0
-        self.fraction_bits = self.scale.mantissa_bits + 1 + may_carry
+        self.may_carry = self.scale.mantissa_bits > 0
+        self.fraction_bits = self.scale.mantissa_bits + 1 + self.may_carry
         smallest = magnitude_value(self.scale, 1 if self.scale.subnormals else 0)
         largest = magnitude_value(self.scale, self.scale.max_magnitude)
         # The exponent of a scale as a biased exponent of the output word.
@@ -56,11 +58,11 @@ class ScaleDecoder(wiring.Component):
     Members
     -------
     code : In(8), E5M2, E4M3 or E8M0; the sign bit of the first two is ignored
-    scale : Out, see `_ScaleTerms.layout`
+    scale : Out, see `ScaleTerms.layout`
     """
 
     def __init__(self, config: DequantizerConfig) -> None:
-        self._terms = _ScaleTerms(config)
+        self._terms = ScaleTerms(config)
         super().__init__({"code": In(config.row.scale.width), "scale": Out(self._terms.layout)})
 
     def elaborate(self, platform):
@@ -74,7 +76,8 @@ class ScaleDecoder(wiring.Component):
         rebias = terms.word.bias - fmt.bias
         m.d.comb += [
             fraction.eq(man),
-            self.scale.exponent.eq(field + rebias),
+            # Above the largest scale only for a NaN, where the exponent does not matter.
+            assign_low(self.scale.exponent, field + rebias),
             self.scale.is_nan.eq(magnitude > fmt.max_magnitude),
         ]
         if fmt.subnormals:
@@ -116,12 +119,12 @@ class ElementDequantizer(wiring.Component):
     Members
     -------
     code : In(4), E2M1
-    scale : In, see `_ScaleTerms.layout`
+    scale : In, see `ScaleTerms.layout`
     word : Out(16 or 32), BF16 or FP32
     """
 
     def __init__(self, config: DequantizerConfig) -> None:
-        self._terms = _ScaleTerms(config)
+        self._terms = ScaleTerms(config)
         super().__init__(
             {
                 "code": In(config.row.element.width),
@@ -154,9 +157,11 @@ class ElementDequantizer(wiring.Component):
         fraction = Mux(is_half_more, self.scale.half_more, self.scale.plain)
         carry = is_half_more & self.scale.half_more_carries
         lowest = terms.lowest + min(element_exponents)
-        highest = terms.highest + max(element_exponents) + (terms.scale.mantissa_bits > 0)
+        highest = terms.highest + max(element_exponents) + terms.may_carry
         exponent = Signal(range(min(lowest, 0), highest + 1))
-        m.d.comb += exponent.eq(self.scale.exponent + rise + carry + min(element_exponents))
+        # The range above holds every sum; each addition is given a bit more.
+        total = self.scale.exponent + rise + carry + min(element_exponents)
+        m.d.comb += assign_low(exponent, total)
 
         padding = C(0, fmt.mantissa_bits - terms.fraction_bits)
         finite = Cat(padding, fraction, exponent[: fmt.exponent_bits])
@@ -235,7 +240,8 @@ class Dequantizer(wiring.Component):
             m.d.comb += self.i.ready.eq(~busy | (advance & is_last))
             with m.If(advance):
                 moved = Cat(record.codes)[config.lanes * row.element.width :]
-                m.d.sync += [record.codes.as_value().eq(moved), beat.eq(beat + 1)]
+                m.d.sync += record.codes.as_value().eq(moved)
+                m.d.sync += assign_low(beat, beat + 1)  # a power of two: wraps by itself
                 with m.If(is_last):
                     m.d.sync += busy.eq(0)
             with m.If(self.i.valid & self.i.ready):

@@ -72,6 +72,8 @@ class Queue(wiring.Component):
 
     Raises
     ------
+    TypeError
+        `depth` is not an integer.
     ValueError
         `depth` is less than 1.
     """
@@ -79,6 +81,8 @@ class Queue(wiring.Component):
     _LONGEST_CHAIN = 2
 
     def __init__(self, shape: ShapeLike, depth: int) -> None:
+        if not isinstance(depth, int) or isinstance(depth, bool):
+            raise TypeError(f"depth must be an integer, not {depth!r}")
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth!r}")
         self._shape = shape

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+# (Of shared components only the first of a kind is elaborated.)
 """The quantizer: a stream of words in, a stream of block records out."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import QuantizerConfig
-from amxfp4.rtl.arith import balanced_max
+from amxfp4.rtl.arith import assign_low, balanced_max
 from amxfp4.rtl.pipes import Queue, StreamRegister
 from amxfp4.rtl.quantizer_element import ElementQuantizer
 from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
@@ -157,5 +158,5 @@ class Quantizer(wiring.Component):
         m.d.comb += is_last.eq(index == beats - 1)
         if beats > 1:
             with m.If(advance):
-                m.d.sync += index.eq(index + 1)  # beats is a power of two: wraps by itself
+                m.d.sync += assign_low(index, index + 1)  # beats is a power of two: wraps by itself
         return advance, is_last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -62,6 +62,7 @@ class ElementQuantizer(wiring.Component):
                     """Whether X reaches `bound` (on the scale where 1 <= X < 2)."""
                     return at_least(fraction, keys.fraction_bits, bound - 1, strict=strict)
 
+                # A power-of-two scale has no fraction, and a switch on nothing no cases.
                 with m.Case(index) if len(self.scale.fraction) else m.Default():
                     m.d.comb += normal.eq(reaches(scale))
                     for (sig, strict), passed in passes.items():
@@ -72,7 +73,7 @@ class ElementQuantizer(wiring.Component):
         a, b = self.key.magnitude.exponent, self.scale.exponent
         width = max(len(a), len(b)) + 1
         not_b = ~Cat(b, C(0, width - len(b)))
-        exponent = Signal(range(-(1 << (width - 1)), 1 << (width - 1)), name="exponent")
+        exponent = Signal(Shape(width, signed=True), name="exponent")
         m.d.comb += exponent.eq((a + not_b + normal)[:width].as_signed())
 
         lowest, highest = steps[0].exponent, steps[-1].exponent

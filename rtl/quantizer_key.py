@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from amxfp4.gen.config import FloatFormat, QuantizerConfig, ScaleRule, Ties
+from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.formats import (
     Threshold,
     element_thresholds,
@@ -201,7 +202,8 @@ class KeyDecoder(wiring.Component):
 
         m.d.comb += [
             self.key.sign.eq(self.word[-1]),
-            magnitude.exponent.eq(exponent + keys.offset),
+            # Words of all ones may not fit yet: they become `top` below.
+            assign_low(magnitude.exponent, exponent + keys.offset),
             magnitude.fraction.eq(reduce(man)),
         ]
 
@@ -222,7 +224,8 @@ class KeyDecoder(wiring.Component):
                 m.d.comb += magnitude.exponent.eq(keys.top)
 
         # At both ends of the exponent's range a fraction of zero is what tells infinity from NaN
-        # and zero from a small number: there, the dropped bits count after all.
+        # and zero from a small number: there, the dropped bits count after all. (Words below the
+        # normalised subnormals were gathered above.)
         ends_matter = not keys.infinity_is_nan and not keys.sticky
         if ends_matter and kept < man_bits:
             ends = is_highest if keys.depth else is_lowest | is_highest

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -24,15 +26,26 @@ class _Binade:
     passed: int
     steps: tuple[Threshold, ...]
 
-    def follows(self, earlier: _Binade) -> bool:
-        """Whether the same fractions decide here as in `earlier`, that many codes further up."""
+    @cached_property
+    def pattern(self) -> tuple[tuple[Fraction, bool], ...]:
+        """The fractions that decide, and how."""
+        return tuple((t.fraction, t.strict) for t in self.steps)
 
-        def pattern(binade: _Binade):
-            return [(t.fraction, t.strict) for t in binade.steps]
 
-        distance = self.exponent - earlier.exponent
-        further = self.passed - earlier.passed == distance * len(self.steps)
-        return further and pattern(self) == pattern(earlier)
+def _longest_period(binades: list[_Binade]) -> list[_Binade]:
+    """Find the longest run of binades that repeat each other, each that many codes further up."""
+    longest: list[_Binade] = []
+    run: list[_Binade] = []
+    for binade in binades:
+        repeats = (
+            run
+            and binade.pattern == run[-1].pattern
+            and binade.passed == run[-1].passed + len(binade.steps)
+        )
+        run = [*run, binade] if repeats else [binade]
+        if binade.steps and len(run) > len(longest):
+            longest = run
+    return longest
 
 
 def _binades(keys: KeyFormat) -> list[_Binade]:
@@ -97,11 +110,8 @@ class ScaleChooser(wiring.Component):
             )
 
         binades = _binades(keys)
-        # The longest run of binades that repeat each other, and what lies around it.
-        period = max(
-            ([b for b in binades if b.steps and b.follows(a)] for a in binades if a.steps),
-            key=len,
-        )
+        # The binades that repeat each other, and what lies around them.
+        period = _longest_period(binades)
         first, last = period[0], period[-1]
         lowest = next(b for b in binades if b.steps)
         # Among the subnormal scales' binades, one may hold no decision at all.
@@ -121,7 +131,7 @@ class ScaleChooser(wiring.Component):
             base = first.passed - step * first.exponent
             m.d.comb += finite_code.eq((exponent * step + count(first) + base)[: fmt.width])
 
-        # The ends of the range.
+        # The ends of the range: no element, then infinity, then NaN, which overrides all.
         is_top = exponent == keys.top
         if keys.infinity_is_nan:
             m.d.comb += self.nan_out.eq(is_top)
@@ -158,7 +168,8 @@ class ScaleChooser(wiring.Component):
             top_value = magnitude_value(fmt, fmt.max_magnitude)
             with m.If(is_top):
                 m.d.comb += self.scale.exponent.eq(floor_log2(top_value) + keys.bias)
-                m.d.comb += self.scale.fraction.eq(fmt.max_magnitude)
+                fraction_mask = (1 << fmt.mantissa_bits) - 1
+                m.d.comb += self.scale.fraction.eq(fmt.max_magnitude & fraction_mask)
         with m.If(self.nan_in | no_element):
             m.d.comb += self.scale.exponent.eq(keys.scale_exponent_kill)
         return m

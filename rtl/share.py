@@ -8,6 +8,7 @@ In Amaranth's simulator the wrapper is the component itself.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable
 
 from amaranth.back import rtlil
@@ -29,13 +30,15 @@ class ModuleLibrary:
     def __init__(self) -> None:
         self.modules: dict[str, str] = {}
         self._names: dict[Hashable, str] = {}
+        self._kinds: Counter[str] = Counter()
 
     def module(self, component: wiring.Component, name: str, key: Hashable) -> str:
         """Name of the module of `component`, which is converted if it is the first of its `key`."""
         key = (type(component), key)
         if key not in self._names:
-            same = sum(used.split("__")[0] == name for used in self._names.values())
-            unique = f"{name}__{same}" if same else name
+            kinds = self._kinds[name]
+            self._kinds[name] += 1
+            unique = f"{name}__{kinds}" if kinds else name
             self._names[key] = unique
             self.modules[unique] = rtlil.convert(
                 component, name=unique, platform=self, emit_src=False

@@ -1,8 +1,9 @@
 """``make sim``: the testbenches of the default preset, then real tensors through the RTL.
 
 The tensors are activations and weights of one layer of a language model. Each goes whole through
-a generated quantizer and on through a generated dequantizer in Verilator; every record and every
-word must equal the golden model's, bit for bit.
+a generated quantizer and on through a generated dequantizer in Verilator. Then two of the layer's
+matrix products run on the array. Every record and every word must equal the golden model's, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -21,16 +22,29 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from amxfp4.gen import verilog
-from amxfp4.gen.config import UNITS, DequantizerConfig, QuantizerConfig, UnitConfig
+from amxfp4 import golden
+from amxfp4.gen.config import UNITS, ArrayConfig, DequantizerConfig, QuantizerConfig, UnitConfig
 from amxfp4.golden import formats, packing
 from amxfp4.verif.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
 from amxfp4.verif.batch.dut import BatchDut, ContractError
 from amxfp4.verif.cocotb.runner import TestbenchError, run_testbench
+from amxfp4.verif.product import through_rtl
 
-__all__ = ["FORMATS_COMPARED", "Row", "real_tensors", "run"]
+__all__ = [
+    "FORMATS_COMPARED",
+    "ProductRow",
+    "Row",
+    "real_products",
+    "real_tensors",
+    "run",
+]
 
 FORMATS_COMPARED = ("amxfp4", "mxfp4")
+"""Formats of the tables: this project's own, and OCP's."""
+
+ARRAY = {"rows": 4, "cols": 4}
+"""The array that the products run on."""
+
 DEFAULT_SEED = 20411
 
 
@@ -50,6 +64,24 @@ class Row:
     """Of the quantizer, filling and draining included."""
     blocks_per_second: float | None
     """Verified: golden, both simulations and the comparisons together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductRow:
+    """What one matrix product in one format came to."""
+
+    product: str
+    shape: str
+    format: str
+    tiles: int
+    mismatches: int
+    """1 if a tile differs from golden; the product stops there."""
+    sqnr_db: float | None
+    """Against the product of the unquantized tensors, in FP64."""
+    utilization: float | None
+    """MACs over what the array's lanes could have done."""
+    macs_per_second: float | None
+    """Verified: golden, simulation and comparison together."""
 
 
 def real_tensors() -> dict[str, npt.NDArray[np.float16]]:
@@ -124,6 +156,68 @@ def _table(rows: list[Row]) -> Table:
             )
         )
         table.add_row(r.tensor, r.format, str(r.blocks), str(r.mismatches), *figures)
+    return table
+
+
+def real_products() -> dict[str, tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]]:
+    """Matrix products of the layer: a linear layer, and the attention scores of every head.
+
+    Operands are [M, K] and [N, K]; the heads of q share one k, and stand below each other.
+    """
+    t = real_tensors()
+    return {
+        "attn_in x w_attn_v": (t["attn_in"], t["w_attn_v"]),
+        "q x k": (t["q"].reshape(-1, t["q"].shape[-1]), t["k"][0]),
+    }
+
+
+def _multiply(
+    name: str, x: npt.NDArray[np.float16], y: npt.NDArray[np.float16], array: BatchDut
+) -> tuple[ProductRow, str]:
+    """One row of the products' table, and what went wrong, if anything."""
+    config: ArrayConfig = array.config
+    a, b = golden.quantize(x, config.format_a), golden.quantize(y, config.format_b)
+    known = {
+        "product": name,
+        "shape": f"{x.shape[0]} x {x.shape[1]} x {y.shape[0]}",
+        "format": config.format_a,
+        "tiles": -(-x.shape[0] // config.rows) * -(-y.shape[0] // config.cols),
+    }
+    try:
+        done = through_rtl(array, a, b)
+    except (Mismatch, ContractError) as error:
+        failed = ProductRow(
+            **known, mismatches=1, sqnr_db=None, utilization=None, macs_per_second=None
+        )
+        return failed, f"{name} in {config.format_a}: {error}"
+    reference = x.astype(np.float64) @ y.astype(np.float64).T
+    noise = np.square(reference - formats.values(done.words, config.output)).sum()
+    return ProductRow(
+        **known,
+        mismatches=0,
+        sqnr_db=float(10 * np.log10(np.square(reference).sum() / noise)),
+        utilization=done.utilization,
+        macs_per_second=done.macs_per_second,
+    ), ""
+
+
+def _product_table(rows: list[ProductRow]) -> Table:
+    table = Table(title="Matrix products through the array, RTL against golden")
+    table.add_column("product", no_wrap=True)
+    table.add_column("M x K x N", no_wrap=True)
+    table.add_column("format", no_wrap=True)
+    for column in ("tiles", "mismatches", "SQNR dB", "utilization", "M MAC/s verified"):
+        table.add_column(column, justify="right")
+    for r in rows:
+        figures = (
+            f"{value:{style}}" if value is not None else "-"
+            for value, style in (
+                (r.sqnr_db, ".2f"),
+                (r.utilization, ".1%"),
+                (r.macs_per_second and r.macs_per_second / 1e6, ".1f"),
+            )
+        )
+        table.add_row(r.product, r.shape, r.format, str(r.tiles), str(r.mismatches), *figures)
     return table
 
 
@@ -219,9 +313,7 @@ def run(seed: int | None = None, out: Path = Path("build")) -> int:
                 DequantizerConfig(format=name, output="fp32"),
             ]
             progress.update(task, description=f"tensors: building {name}")
-            quantizer, dequantizer = (
-                BatchDut(verilog.generate(config), cache=out) for config in configs
-            )
+            quantizer, dequantizer = (BatchDut(config, cache=out) for config in configs)
             for tensor, x in tensors.items():
                 progress.update(task, description=f"tensors: {tensor} in {name}")
                 row, problem = _measure(tensor, x, quantizer, dequantizer)
@@ -231,18 +323,42 @@ def run(seed: int | None = None, out: Path = Path("build")) -> int:
                     console.print(problem, style="red", markup=False)
                 progress.advance(task)
         progress.update(task, description="tensors")
+        products: list[ProductRow] = []
+        task = progress.add_task("products", total=len(FORMATS_COMPARED) * len(real_products()))
+        for name in FORMATS_COMPARED:
+            progress.update(task, description=f"products: building a {name} array")
+            array = BatchDut(ArrayConfig(format_a=name, format_b=name, **ARRAY), cache=out)
+            for product, (x, y) in real_products().items():
+                progress.update(task, description=f"products: {product} in {name}")
+                done, problem = _multiply(product, x, y, array)
+                products.append(done)
+                if problem:
+                    problems.append(problem)
+                    console.print(problem, style="red", markup=False)
+                progress.advance(task)
+        progress.update(task, description="products")
 
     rows.sort(key=lambda r: list(tensors).index(r.tensor))
     console.print(_table(rows))
+    products.sort(key=lambda r: list(real_products()).index(r.product))
+    console.print(_product_table(products))
     _picture(rows, reports / "sim.png")
-    report = {"seed": seed, "testbenches": testbenches, "tensors": [asdict(r) for r in rows]}
+    report = {
+        "seed": seed,
+        "testbenches": testbenches,
+        "tensors": [asdict(r) for r in rows],
+        "products": [asdict(r) for r in products],
+    }
     (reports / "sim.json").write_text(json.dumps(report, indent=2) + "\n")
     console.print(f"Written: {reports / 'sim.json'}, {reports / 'sim.png'}", highlight=False)
     if problems:
-        console.print(f"{len(problems)} of {len(rows)} tensors FAILED", style="red")
+        total = len(rows) + len(products)
+        console.print(f"{len(problems)} of {total} tensors and products FAILED", style="red")
         return 1
     blocks = sum(r.blocks for r in rows)
     console.print(
-        f"All {blocks} blocks of {len(tensors)} tensors agree, bit for bit.", highlight=False
+        f"All {blocks} blocks of {len(tensors)} tensors and all {sum(r.tiles for r in products)} "
+        f"tiles of {len(products)} products agree, bit for bit.",
+        highlight=False,
     )
     return 0

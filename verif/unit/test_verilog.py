@@ -70,7 +70,6 @@ def test_same_bytes_in_fresh_processes(tmp_path):
     assert _hashes(fields, "2", tmp_path) == first
 
 
-@pytest.mark.xfail(strict=True, reason="Yosys as a library keeps its names from design to design")
 def test_same_bytes_again_in_one_process(tmp_path):
     """A configuration gives the same bytes whatever the process generated before."""
     fields = [config.to_dict() for config in (CONFIGS[3], CONFIGS[4], CONFIGS[3])]
@@ -78,7 +77,6 @@ def test_same_bytes_again_in_one_process(tmp_path):
     assert again == first
 
 
-@pytest.mark.xfail(strict=True, reason="the path is given to Yosys without quotes; it then exits")
 def test_temporary_folder_may_have_spaces(tmp_path, monkeypatch):
     """The name of the folder for temporary files does not matter."""
     folder = tmp_path / "with a space"
