@@ -17,14 +17,25 @@ from amxfp4.gen import verilog
 from amxfp4.gen.config import (
     FORMATS,
     UNITS,
+    ArrayConfig,
     DequantizerConfig,
+    DotConfig,
     QuantizerConfig,
     ScaleRule,
     UnitConfig,
 )
 from amxfp4.gen.verilog import generate, write
+from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
+from amxfp4.rtl.dot import Dot
 from amxfp4.rtl.quantizer import Quantizer
+
+COMPONENTS = {
+    "quantizer": Quantizer,
+    "dequantizer": Dequantizer,
+    "dot": Dot,
+    "array": MacArray,
+}
 
 CONFIGS = [
     QuantizerConfig(lanes=8),
@@ -32,8 +43,11 @@ CONFIGS = [
     QuantizerConfig(format="nvfp4", input="fp16", ties="RNE"),
     DequantizerConfig(lanes=8),
     DequantizerConfig(format="mxfp4-roundup", output="fp32", block=64, lanes=4),
+    DotConfig(lanes=2),
+    DotConfig(format_b="mxfp4", output="bf16", block=16, lanes=16, pipeline=""),
+    ArrayConfig(format_b="mxfp4-e4m3", acc="fixed", lanes=2, rows=2, cols=3),
 ]
-configs = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.unit}-{c.format}")
+configs = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.unit}-{c.digest}")
 
 _PROGRAM = """
 import hashlib, json, sys
@@ -64,7 +78,7 @@ def _hashes(fields: list[dict], hash_seed: str, folder: Path) -> list[str]:
 
 def test_same_bytes_in_fresh_processes(tmp_path):
     """Two processes with different hash seeds write the same text and manifest."""
-    fields = [config.to_dict() for config in CONFIGS[2:4]]
+    fields = [config.to_dict() for config in (*CONFIGS[2:4], CONFIGS[7])]
     first = _hashes(fields, "1", tmp_path)
     assert len(set(first)) == len(fields)
     assert _hashes(fields, "2", tmp_path) == first
@@ -72,9 +86,9 @@ def test_same_bytes_in_fresh_processes(tmp_path):
 
 def test_same_bytes_again_in_one_process(tmp_path):
     """A configuration gives the same bytes whatever the process generated before."""
-    fields = [config.to_dict() for config in (CONFIGS[3], CONFIGS[4], CONFIGS[3])]
-    first, _, again = _hashes(fields, "1", tmp_path)
-    assert again == first
+    fields = [config.to_dict() for config in map(CONFIGS.__getitem__, (3, 7, 4, 7, 3))]
+    first, array, _, *again = _hashes(fields, "1", tmp_path)
+    assert again == [array, first]
 
 
 def test_temporary_folder_may_have_spaces(tmp_path, monkeypatch):
@@ -103,8 +117,13 @@ def test_modules_have_plain_unique_names(generated, config):
     names = re.findall(r"^module (\S+?)\(", generated(config).text, re.M)
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
-    kinds = {"quantizer": ("key", "scale", "element"), "dequantizer": ("scale", "element")}
-    assert {f"{config.unit}_{kind}" for kind in kinds[config.unit]} <= set(names)
+    kinds = {
+        "quantizer": {"quantizer_key", "quantizer_scale", "quantizer_element"},
+        "dequantizer": {"dequantizer_scale", "dequantizer_element"},
+        "dot": {"processing_element", "element_product"},
+        "array": {"processing_element", "element_product"},
+    }
+    assert kinds[config.unit] <= set(names)
 
 
 @configs
@@ -124,9 +143,9 @@ def test_manifest(generated, config):
     manifest = json.loads(json.dumps(generated(config).manifest))
     assert UNITS[manifest["unit"]].from_dict(manifest["config"]) == config
     assert manifest["digest"] == config.digest
-    component = (Quantizer if config.unit == "quantizer" else Dequantizer)(config)
+    component = COMPONENTS[config.unit](config)
     assert manifest["latency"] == component.latency
-    assert manifest["cycles_per_block"] == config.row.block // config.lanes
+    assert manifest["cycles_per_block"] == config.block // config.lanes
     assert manifest["tools"]["amxfp4"] == amxfp4.__version__
     assert set(manifest["tools"]) == {"amxfp4", "amaranth", "pyosys"}
 
@@ -143,10 +162,24 @@ def test_text_names_no_machine(generated, config, tmp_path):
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_is_generated(format):
-    """Every row of the format table has both units, one of them here where that takes seconds."""
+    """Every row of the format table has every unit, bar a quantizer that takes seconds."""
     powers = FORMATS[format].scale_rule is not ScaleRule.NEAREST
-    for kind in (DequantizerConfig,) if powers else UNITS.values():
+    for kind in (DequantizerConfig,) if powers else (QuantizerConfig, DequantizerConfig):
         assert f"format={format}" in generate(kind(format=format, lanes=1)).text
+    for kind, options in ((DotConfig, {}), (ArrayConfig, {"rows": 1, "cols": 2})):
+        config = kind(format_a=format, format_b=format, lanes=1, **options)
+        assert f"format_b={format}" in generate(config).text
+
+
+def test_array_grows_by_instances_only():
+    """A larger array has the same modules, and one more instance for each more element."""
+    texts = [
+        generate(ArrayConfig(lanes=2, rows=rows, cols=cols)).text for rows, cols in ((1, 2), (3, 5))
+    ]
+    kinds = [sorted(re.findall(r"^module (\S+?)\(", text, re.M)) for text in texts]
+    assert kinds[0] == kinds[1]
+    counts = [len(re.findall(r"^  processing_element ", text, re.M)) for text in texts]
+    assert counts == [2, 15]
 
 
 def test_generate_wrong_config():
@@ -167,7 +200,7 @@ def test_write(generated, tmp_path):
         assert json.loads(paths[1].read_text()) == made.manifest
 
 
-@pytest.mark.parametrize("name", ["fdopen", "replace"])
+@pytest.mark.parametrize("name", ["write_text", "replace"])
 def test_write_leaves_nothing_behind(generated, tmp_path, monkeypatch, name):
     """A failure while writing or moving leaves the folder as it was."""
     made = generated(CONFIGS[0])
@@ -178,7 +211,7 @@ def test_write_leaves_nothing_behind(generated, tmp_path, monkeypatch, name):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((os, name) if name == "fdopen" else (Path, name)), fail)
+        patch.setattr(Path, name, fail)
         with pytest.raises(OSError, match="disk full"):
             write(verilog.Generated("other", made.manifest), tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,0 +1,260 @@
+"""Configurations of dot and array: defaults, what they refuse and say, JSON, digests."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amxfp4.gen.config import (
+    ACCUMULATIONS,
+    BLOCK_SIZES,
+    CLASS_SUMS,
+    FORMATS,
+    OUTPUTS,
+    PIPELINE,
+    UNITS,
+    ArrayConfig,
+    DotConfig,
+    ScaleRule,
+)
+
+units = pytest.mark.parametrize("unit", ["dot", "array"])
+
+
+@st.composite
+def _configs(draw):
+    block = draw(st.sampled_from(BLOCK_SIZES))
+    formats = [draw(st.sampled_from([*FORMATS, "amxfp4-e5m2"])) for _ in range(2)]
+    bounded = all("pot" not in f and f not in ("mxfp4", "mxfp4-roundup") for f in formats)
+    acc = draw(st.sampled_from([None, *(ACCUMULATIONS if bounded else ["fp32"])]))
+    fields = {
+        "format_a": formats[0],
+        "format_b": formats[1],
+        "block": block,
+        "lanes": draw(st.sampled_from([None, 1, 2, 4, 8, 16, block])),
+        "acc": acc,
+        "output": draw(st.sampled_from(list(OUTPUTS))),
+        "class_sums": draw(st.sampled_from(CLASS_SUMS)),
+        "pipeline": ",".join(draw(st.lists(st.sampled_from(PIPELINE), max_size=6))),
+    }
+    if acc == "exact":
+        fields["max_blocks"] = draw(st.none() | st.integers(4096, 1 << 24))
+    if acc == "fixed":
+        for name in ("frac_bits", "int_bits"):
+            fields[name] = draw(st.none() | st.integers(0, 128))
+    if draw(st.booleans()):
+        return DotConfig(**fields)
+    return ArrayConfig(**fields, rows=draw(st.integers(1, 64)), cols=draw(st.integers(1, 64)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(_configs())
+def test_round_trip(config):
+    """What `to_dict` writes, `from_dict` reads; fields are normalised, and in order."""
+    fields = config.to_dict()
+    again = UNITS[fields["unit"]].from_dict(fields)
+    assert again == config
+    assert (again.digest, hash(again)) == (config.digest, hash(config))
+    assert {type(value) for value in fields.values()} <= {str, int, type(None)}
+    assert config.beats * config.lanes == config.block
+    assert {row.block for row in config.rows_ab} == {config.block}
+    assert [name for name in PIPELINE if name in config.cuts] == [
+        name for name in config.pipeline.split(",") if name
+    ]
+    assert (config.max_blocks is None) == (config.acc != "exact")
+    assert (config.frac_bits is None) == (config.int_bits is None) == (config.acc != "fixed")
+
+
+@settings(max_examples=200, deadline=None)
+@given(_configs(), _configs())
+def test_digests_tell_configurations_apart(one, other):
+    """Digests are equal exactly when configurations are."""
+    assert (one.digest == other.digest) == (one == other)
+    assert re.fullmatch("[0-9a-f]{16}", one.digest)
+
+
+@units
+def test_digest_differs_when_any_field_does(unit):
+    """Changing one field, whichever, changes the digest."""
+    plain = UNITS[unit]()
+    others = {
+        "format_a": "mxfp4-e5m2", "format_b": "amxfp4-e4m3", "block": 64, "lanes": 16,
+        "output": "bf16", "max_blocks": 5000, "class_sums": "masked", "pipeline": "sums",
+        "rows": 3, "cols": 5,
+    }  # fmt: skip
+    changed = [
+        dataclasses.replace(plain, **{name: value})
+        for name, value in others.items()
+        if name in plain.to_dict()
+    ]
+    changed += [UNITS[unit](acc=acc) for acc in ("fp32", "fixed")]
+    changed += [UNITS[unit](acc="fixed", **{name: 9}) for name in ("frac_bits", "int_bits")]
+    digests = [c.digest for c in (plain, *changed)]
+    assert len(set(digests)) == len(dataclasses.fields(plain)) + 2
+    assert DotConfig().digest != ArrayConfig().digest
+
+
+@units
+def test_defaults_are_normalised(unit):
+    """Equal hardware has equal configurations, however it was asked for."""
+    kind = UNITS[unit]
+    plain = kind()
+    assert (plain.format_a, plain.format_b) == ("amxfp4", "amxfp4")
+    assert (plain.block, plain.lanes, plain.output) == (32, 32, "fp32")
+    assert (plain.acc, plain.max_blocks) == ("exact", 4096)
+    assert (plain.frac_bits, plain.int_bits) == (None, None)
+    assert plain.class_sums == "merged"
+    assert plain.pipeline == ",".join(PIPELINE)
+    assert kind(format_a="amxfp4-e5m2", format_b="amxfp4-e5m2") == plain
+    assert kind(block=32, lanes=32, acc="exact", max_blocks=4096) == plain
+    assert kind(pipeline="rounded,,aligned,terms,sums,input,sums") == plain
+    assert kind(pipeline="").cuts == frozenset()
+    assert kind(pipeline="terms,input").pipeline == "input,terms"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "frac_bits", "int_bits"),
+    [
+        ("amxfp4", "amxfp4", 24, 16),
+        ("amxfp4", "nvfp4", 22, 16),
+        ("amxfp4-e4m3", "nvfp4", 20, 16),
+        ("mxfp4-e5m2", "amxfp4", 24, 16),
+    ],
+)
+def test_defaults_of_fixed(a, b, frac_bits, int_bits):
+    """The fixed accumulator's default size follows from both scale formats."""
+    config = DotConfig(format_a=a, format_b=b, block=32, acc="fixed")
+    assert (config.frac_bits, config.int_bits) == (frac_bits, int_bits)
+    assert config == DotConfig(
+        format_a=a, format_b=b, block=32, acc="fixed", frac_bits=frac_bits, int_bits=int_bits
+    )
+
+
+@pytest.mark.parametrize(("a", "b"), list(itertools.product(FORMATS, FORMATS)))
+def test_default_acc(a, b):
+    """Sums are exact by default, and in FP32 where a scale is a power of two."""
+    powers = any(FORMATS[f].scale_rule is not ScaleRule.NEAREST for f in (a, b))
+    config = DotConfig(format_a=a, format_b=b, block=16)
+    assert config.acc == ("fp32" if powers else "exact")
+
+
+@units
+def test_element_of_array(unit):
+    """An array's elements are dot products of the same fields; no field is lost."""
+    config = ArrayConfig(rows=2, cols=3, lanes=8, acc="fixed", frac_bits=3, pipeline="sums")
+    element = config.element
+    assert type(element) is DotConfig
+    fields = {k: v for k, v in config.to_dict().items() if k not in ("unit", "rows", "cols")}
+    assert element == DotConfig(**fields)
+
+
+def _check_wrong(unit, error, message, **fields):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        UNITS[unit](**fields)
+
+
+@units
+@pytest.mark.parametrize(
+    ("parameter", "allowed"),
+    [
+        ("format_a", FORMATS),
+        ("format_b", FORMATS),
+        ("acc", ACCUMULATIONS),
+        ("output", OUTPUTS),
+        ("class_sums", CLASS_SUMS),
+        ("pipeline", PIPELINE),
+    ],
+)
+def test_init_wrong_choice(unit, parameter, allowed):
+    """A name that does not exist is told with those that do; another type is a type error."""
+    message = f"{parameter} must be one of {', '.join(allowed)}, not 'odd'"
+    _check_wrong(unit, ValueError, message, **{parameter: "odd"})
+    _check_wrong(unit, TypeError, f"{parameter} must be a string, not 16", **{parameter: 16})
+
+
+@units
+@pytest.mark.parametrize("names", ["sums,odd", " sums", "odd,sums"])
+def test_init_wrong_pipeline(unit, names):
+    """One wrong name among the registers is an error that names it."""
+    wrong = next(name for name in names.split(",") if name not in PIPELINE)
+    message = f"pipeline must be one of {', '.join(PIPELINE)}, not {wrong!r}"
+    _check_wrong(unit, ValueError, message, pipeline=names)
+
+
+@units
+def test_init_wrong_block(unit):
+    """Blocks of other sizes are errors, and formats of different sizes without a choice."""
+    for block in (0, 8, 24, 256, -32):
+        message = f"block must be one of 16, 32, 64, 128, not {block}"
+        _check_wrong(unit, ValueError, message, block=block)
+    message = "block must be given when the formats' own differ, 32 (amxfp4) and 16 (nvfp4)"
+    _check_wrong(unit, ValueError, f"{message}, not None", format_b="nvfp4")
+
+
+@units
+@pytest.mark.parametrize("lanes", [0, -1, 3, 31, 64])
+def test_init_wrong_lanes(unit, lanes):
+    """Lanes are a power of two, up to the block."""
+    message = f"lanes must be a power of two from 1 to 32 (the block size), not {lanes}"
+    _check_wrong(unit, ValueError, message, lanes=lanes)
+
+
+@units
+@pytest.mark.parametrize("acc", ["exact", "fixed"])
+@pytest.mark.parametrize("format", ["mxfp4", "mxfp4-roundup", "amxfp4-pot", "amxfp4-pot-roundup"])
+def test_init_wrong_acc(unit, acc, format):
+    """Power-of-two scales are summed in FP32 only, on whichever side they are."""
+    message = f"acc must be fp32 for the scales of {format}, not {acc!r}"
+    for side in ("format_a", "format_b"):
+        _check_wrong(unit, ValueError, message, **{side: format}, acc=acc)
+
+
+RANGES = [
+    ("max_blocks", "exact", 4096, 1 << 24),
+    ("frac_bits", "fixed", 0, 128),
+    ("int_bits", "fixed", 0, 128),
+]
+
+
+@units
+@pytest.mark.parametrize(("parameter", "acc", "least", "most"), RANGES)
+def test_init_wrong_range(unit, parameter, acc, least, most):
+    """Numbers outside their range are errors, the ends are not; nor may they be idle."""
+    for value in (least, most):
+        assert getattr(UNITS[unit](acc=acc, **{parameter: value}), parameter) == value
+    for value in (least - 1, most + 1):
+        message = f"{parameter} must be from {least} to {most}, not {value}"
+        _check_wrong(unit, ValueError, message, acc=acc, **{parameter: value})
+    for other in set(ACCUMULATIONS) - {acc}:
+        message = f"{parameter} must be left out unless acc is {acc}, not {least}"
+        _check_wrong(unit, ValueError, message, acc=other, **{parameter: least})
+
+
+@pytest.mark.parametrize("parameter", ["rows", "cols"])
+def test_init_wrong_rows_cols(parameter):
+    """An array has 1 to 64 rows and columns."""
+    for value in (1, 64):
+        assert getattr(ArrayConfig(**{parameter: value}), parameter) == value
+    for value in (0, 65, -1):
+        message = f"{parameter} must be from 1 to 64, not {value}"
+        _check_wrong("array", ValueError, message, **{parameter: value})
+
+
+INTEGERS = [
+    *itertools.product(["dot", "array"], ["block", "lanes"], [{}]),
+    *((u, name, {"acc": acc}) for u in ("dot", "array") for name, acc, *_ in RANGES),
+    *itertools.product(["array"], ["rows", "cols"], [{}]),
+]
+
+
+@pytest.mark.parametrize(("unit", "parameter", "fields"), INTEGERS)
+@pytest.mark.parametrize("value", [32.0, "32", True])
+def test_init_wrong_integer(unit, parameter, fields, value):
+    """Numbers that are no integers are type errors, booleans too."""
+    message = f"{parameter} must be an integer, not {value!r}"
+    _check_wrong(unit, TypeError, message, **fields, **{parameter: value})
