@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import BlockFormat, FloatFormat
+from amxfp4.gen.config import BlockFormat, DotConfig, FloatFormat
 
-__all__ = ["Counts", "handshake", "holes", "merge", "transactions"]
+__all__ = ["Counts", "handshake", "holes", "merge", "products", "transactions"]
 
 Counts = dict[str, dict[str, int]]
 """Hits by cover point, then by bin."""
@@ -94,6 +94,79 @@ def transactions(
         if row.scale.subnormals:
             del counts["word"]["infinity"]  # no product leaves the range of the word
             del counts["word"]["subnormal"]
+    return counts
+
+
+def _result_bins(config: DotConfig, words: npt.NDArray[Any]) -> dict[str, int]:
+    word = config.word
+    sign = 1 << (word.width - 1)
+    magnitude = words.astype(np.int64) & (sign - 1)
+    assert word.inf_magnitude is not None
+    finite = (magnitude > 0) & (magnitude < word.inf_magnitude)
+    bins = {
+        "zero": magnitude == 0,
+        "positive": finite & (words < sign),
+        "negative": finite & (words > sign),
+        "nan": magnitude > word.inf_magnitude,
+    }
+    # With two bounded scales every product stays within the range of the word.
+    if any(not row.scale.subnormals for row in config.rows_ab):
+        bins["subnormal"] = finite & (magnitude < 1 << word.mantissa_bits)
+        bins["infinity"] = magnitude == word.inf_magnitude
+    return {name: int(hits.sum()) for name, hits in bins.items()}
+
+
+def _nan_bins(nan: npt.NDArray[np.bool_], lengths: npt.NDArray[Any]) -> dict[str, int]:
+    """Where in its sum a step with a NaN block stands."""
+    ends = np.cumsum(lengths) - 1
+    starts = ends - lengths + 1
+    inside = nan.copy()
+    inside[starts] = inside[ends] = False
+    longer = lengths > 1
+    return {
+        "only step": int(nan[ends[~longer]].sum()),
+        "first step": int(nan[starts[longer]].sum()),
+        "step between": int(inside.sum()),
+        "last step": int(nan[ends[longer]].sum()),
+    }
+
+
+def products(
+    config: DotConfig,
+    operands: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+    lengths: npt.NDArray[Any],
+    words: npt.NDArray[Any],
+    flags: npt.NDArray[np.bool_] | None,
+) -> Counts:
+    """Coverage of sums that went through a `dot` or an `array`.
+
+    Parameters
+    ----------
+    operands
+        By ``a`` and ``b``: codes uint8 [records, steps, K], scales uint8 [records, steps, 1 or 2].
+    lengths
+        Steps of every sum.
+    words
+        Result words of all sums.
+    flags
+        Inexact and overflow [..., 2] in fixed mode, else None.
+    """
+    counts: Counts = {"result": _result_bins(config, words)}
+    counts["sum_length"] = {str(n): int((lengths == n).sum()) for n in (1, 2, 3)}
+    counts["sum_length"]["4 or more"] = int((lengths > 3).sum())
+    nan = np.zeros(int(lengths.sum()), np.bool_)
+    for row, (name, (codes, scales)) in zip(config.rows_ab, operands.items(), strict=True):
+        hits = np.bincount(codes.ravel(), minlength=16)
+        counts[f"{name}_element_code"] = {f"0x{code:x}": int(hits[code]) for code in range(16)}
+        for n, sign in enumerate(("pos", "neg")[: row.scales]):
+            counts[f"{name}_scale_{sign}"] = _scale_bins(row.scale, scales[..., n].ravel())
+        mask = (1 << (row.scale.width - row.scale.signed_bit)) - 1
+        nan |= ((scales & mask) > row.scale.max_magnitude).any(axis=(0, 2))
+    counts["nan_block"] = _nan_bins(nan, lengths)
+    if flags is not None:
+        inexact, overflow = flags[..., 0], flags[..., 1]
+        kinds = {"neither": ~inexact & ~overflow, "inexact": inexact, "overflow": overflow}
+        counts["flags"] = {kind: int(hits.sum()) for kind, hits in kinds.items()}
     return counts
 
 

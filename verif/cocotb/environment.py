@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from cocotb.triggers import RisingEdge
 from amxfp4.gen.config import UNITS
 from amxfp4.verif.cocotb import coverage
 from amxfp4.verif.cocotb.agents import StreamMonitor, StreamSink, StreamSource, pauses
-from amxfp4.verif.cocotb.models import Model, model_of
+from amxfp4.verif.cocotb.models import DequantizerModel, Model, QuantizerModel
+from amxfp4.verif.cocotb.models_products import ProductModel
 from amxfp4.verif.cocotb.scoreboard import Scoreboard
 
 __all__ = ["MANIFEST", "REPORT", "Environment"]
@@ -30,6 +32,13 @@ REPORT = "AMXFP4_REPORT"
 
 _PATIENCE = 2_000
 """Cycles without any transfer that mean the unit is stuck; pauses are far shorter."""
+
+_MODELS: dict[str, Callable[[Any], Model]] = {
+    "quantizer": QuantizerModel,
+    "dequantizer": DequantizerModel,
+    "dot": ProductModel,
+    "array": ProductModel,
+}
 
 _total: dict[str, Any] = {"transactions": 0, "tests": 0, "coverage": {}}
 
@@ -52,11 +61,11 @@ class Environment:
     def __init__(self, dut: Any) -> None:
         self.manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
         self.config = UNITS[self.manifest["unit"]].from_dict(self.manifest["config"])
-        self.model: Model = model_of(self.config)
+        self.model: Model = _MODELS[self.manifest["unit"]](self.config)
         self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
         self._clk, self._rst = dut.clk, dut.rst
         self.scoreboard = Scoreboard(
-            self._golden, unit=self.model.beats_in, results=self.model.beats_out
+            self._golden, unit=self.model.unit, results=self.model.beats_out
         )
         self.source = StreamSource(dut, "i")
         self.sink = StreamSink(dut, "o")
@@ -76,11 +85,7 @@ class Environment:
 
     def _golden(self, sent: list[int]) -> list[int]:
         expected = self.model.expected(sent)
-        counts = coverage.transactions(
-            self.manifest["unit"], self.config.row, self.config.word,
-            self.model.decode(sent, expected),
-        )  # fmt: skip
-        coverage.merge(self._coverage, counts)
+        coverage.merge(self._coverage, self.model.cover(sent, expected))
         return expected
 
     async def cycles(self, count: int) -> None:
@@ -104,8 +109,8 @@ class Environment:
         self.sink.pause = pauses(sink, self.rng)
 
     def blocks(self, beats: int) -> int:
-        """Blocks that make about `beats` beats on the busier side, at least 4."""
-        return max(4, beats // max(self.model.beats_in, self.model.beats_out))
+        """Blocks that keep the unit busy for about `beats` cycles, at least 4."""
+        return max(4, beats // int(self.manifest["cycles_per_block"]))
 
     async def drain(self) -> None:
         """Wait until everything queued has entered and everything due has left.

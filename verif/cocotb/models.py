@@ -6,6 +6,7 @@ lane count: how a block is cut into beats is part of the transaction, not of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,19 @@ from amxfp4 import golden
 from amxfp4.gen.config import FP32, DequantizerConfig, QuantizerConfig
 from amxfp4.golden import formats, stimulus
 from amxfp4.verif.batch import beats
+from amxfp4.verif.cocotb import coverage
 
-__all__ = ["DequantizerModel", "Model", "QuantizerModel", "model_of"]
+__all__ = ["DequantizerModel", "Model", "QuantizerModel", "to_beats", "to_ints"]
 
 
-def _to_ints(payloads: npt.NDArray[np.uint32]) -> list[int]:
+def to_ints(payloads: npt.NDArray[np.uint32]) -> list[int]:
+    """Beats as integers, one each."""
     raw = np.ascontiguousarray(payloads, dtype="<u4")
     return [int.from_bytes(row.tobytes(), "little") for row in raw]
 
 
-def _to_beats(payloads: list[int], bits: int) -> npt.NDArray[np.uint32]:
+def to_beats(payloads: list[int], bits: int) -> npt.NDArray[np.uint32]:
+    """Integers of `bits` bits as beats."""
     words = -(-bits // 32)
     raw = b"".join(p.to_bytes(4 * words, "little") for p in payloads)
     return np.frombuffer(raw, "<u4").reshape(-1, words).astype(np.uint32)
@@ -41,6 +45,11 @@ class Model:
     beats_in: int
     beats_out: int
 
+    @property
+    def unit(self) -> int | Callable[[int], bool]:
+        """What the scoreboard counts as a block: so many payloads, or up to a last one."""
+        return self.beats_in
+
     def random(self, rng: np.random.Generator, count: int) -> list[int]:
         """Input payloads of `count` blocks from the structured distributions of golden."""
         raise NotImplementedError
@@ -53,8 +62,8 @@ class Model:
         """Output payloads due for whole blocks of input payloads."""
         raise NotImplementedError
 
-    def decode(self, sent: list[int], received: list[int]) -> dict[str, npt.NDArray[Any]]:
-        """Arrays for coverage: words [n, K], codes [n, K] and scales [n, 1 or 2]."""
+    def cover(self, sent: list[int], received: list[int]) -> coverage.Counts:
+        """Coverage of whole blocks of input payloads and their output payloads."""
         raise NotImplementedError
 
 
@@ -69,11 +78,11 @@ class QuantizerModel(Model):
 
     def _send(self, words: npt.NDArray[np.unsignedinteger[Any]]) -> list[int]:
         assert self._config.lanes is not None
-        return _to_ints(beats.words_to_beats(words, self._config.lanes))
+        return to_ints(beats.words_to_beats(words, self._config.lanes))
 
     def _words(self, sent: list[int]) -> npt.NDArray[np.unsignedinteger[Any]]:
         assert self._config.lanes is not None
-        raw = _to_beats(sent, self._config.lanes * self._word.width)
+        raw = to_beats(sent, self._config.lanes * self._word.width)
         return beats.to_words(raw, self._word.width, self._config.lanes, self._row.block)
 
     def random(self, rng: np.random.Generator, count: int) -> list[int]:
@@ -124,13 +133,14 @@ class QuantizerModel(Model):
             values, self._row.name, ties=self._config.ties, block=self._row.block
         )
         raw = golden.pack(blocks).reshape(len(values), self._row.record_bytes)
-        return _to_ints(beats.from_bytes(raw))
+        return to_ints(beats.from_bytes(raw))
 
-    def decode(self, sent: list[int], received: list[int]) -> dict[str, npt.NDArray[Any]]:
-        """Split records and beats for coverage."""
-        raw = beats.to_bytes(_to_beats(received, self._row.record_bits), self._row.record_bytes)
+    def cover(self, sent: list[int], received: list[int]) -> coverage.Counts:
+        """Split records and beats into the arrays that coverage counts."""
+        raw = beats.to_bytes(to_beats(received, self._row.record_bits), self._row.record_bytes)
         codes, scales = beats.split_records(raw, self._row.block)
-        return {"words": self._words(sent), "codes": codes, "scales": scales}
+        arrays = {"words": self._words(sent), "codes": codes, "scales": scales}
+        return coverage.transactions("quantizer", self._row, self._word, arrays)
 
 
 class DequantizerModel(Model):
@@ -143,12 +153,12 @@ class DequantizerModel(Model):
         self.beats_in, self.beats_out = 1, config.beats
 
     def _raw(self, sent: list[int]) -> npt.NDArray[np.uint8]:
-        return beats.to_bytes(_to_beats(sent, self._row.record_bits), self._row.record_bytes)
+        return beats.to_bytes(to_beats(sent, self._row.record_bits), self._row.record_bytes)
 
     def random(self, rng: np.random.Generator, count: int) -> list[int]:
         """Draw records, with codes that quantizers never write among them."""
         raw = beats.pack_records(*stimulus.records(rng, count, self._row))
-        return _to_ints(beats.from_bytes(raw))
+        return to_ints(beats.from_bytes(raw))
 
     def special(self) -> list[int]:
         """Put every element code under the scales at the ends of their ranges, either sign."""
@@ -160,7 +170,7 @@ class DequantizerModel(Model):
         scale = np.array(sorted(edges), np.uint8)
         other = scale[::-1].copy() if row.asymmetric else None
         raw = beats.pack_records(np.tile(codes, (len(scale), 1)), scale, other)
-        return _to_ints(beats.from_bytes(raw))
+        return to_ints(beats.from_bytes(raw))
 
     def expected(self, sent: list[int]) -> list[int]:
         """Dequantize with golden."""
@@ -170,27 +180,13 @@ class DequantizerModel(Model):
         words = golden.dequantize_words(
             codes, scales[:, 0], scale_neg, self._row.name, self._word.name
         )
-        return _to_ints(beats.words_to_beats(words, self._config.lanes))
+        return to_ints(beats.words_to_beats(words, self._config.lanes))
 
-    def decode(self, sent: list[int], received: list[int]) -> dict[str, npt.NDArray[Any]]:
-        """Split records and beats for coverage."""
+    def cover(self, sent: list[int], received: list[int]) -> coverage.Counts:
+        """Split records and beats into the arrays that coverage counts."""
         assert self._config.lanes is not None
         codes, scales = beats.split_records(self._raw(sent), self._row.block)
-        raw = _to_beats(received, self._config.lanes * self._word.width)
+        raw = to_beats(received, self._config.lanes * self._word.width)
         words = beats.to_words(raw, self._word.width, self._config.lanes, self._row.block)
-        return {"words": words, "codes": codes, "scales": scales}
-
-
-def model_of(config: QuantizerConfig | DequantizerConfig) -> Model:
-    """Model of a configuration's unit.
-
-    Raises
-    ------
-    TypeError
-        No model is known for the unit.
-    """
-    if isinstance(config, QuantizerConfig):
-        return QuantizerModel(config)
-    if isinstance(config, DequantizerConfig):
-        return DequantizerModel(config)
-    raise TypeError(f"config must be of quantizer or dequantizer, not {config!r}")
+        arrays = {"words": words, "codes": codes, "scales": scales}
+        return coverage.transactions("dequantizer", self._row, self._word, arrays)

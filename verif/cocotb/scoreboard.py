@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 __all__ = ["Scoreboard", "ScoreboardError"]
 
@@ -22,17 +22,23 @@ class Scoreboard:
         Output payloads that complete blocks of input payloads make, all at once: the golden
         model works on arrays.
     unit
-        Input payloads that make a block.
+        Input payloads that make a block, or a function that tells the last payload of one.
     results
         Output payloads of a block.
     """
 
     def __init__(
-        self, expected: Callable[[list[int]], list[int]], *, unit: int, results: int
+        self,
+        expected: Callable[[list[int]], list[int]],
+        *,
+        unit: int | Callable[[int], bool],
+        results: int,
     ) -> None:
         self._expected = expected
         self._unit = unit
         self._results = results
+        self._seen = 0
+        self._found: list[int] = []
         self.sent: list[int] = []
         self.received: list[int] = []
         self.compared = 0
@@ -41,13 +47,28 @@ class Scoreboard:
     @property
     def due(self) -> int:
         """Output payloads that the complete blocks seen so far account for."""
-        return len(self.sent) // self._unit * self._results
+        return len(self._ends()) * self._results
+
+    def _ends(self) -> Sequence[int]:
+        """Count the payloads sent up to the end of each complete block."""
+        if not callable(self._unit):
+            return range(self._unit, len(self.sent) + 1, self._unit)
+        for at in range(self._seen, len(self.sent)):
+            if self._unit(self.sent[at]):
+                self._found.append(at + 1)
+        self._seen = len(self.sent)
+        return self._found
+
+    def _clear(self) -> None:
+        self.sent.clear()
+        self.received.clear()
+        self._seen = 0
+        self._found.clear()
 
     def flush(self) -> None:
         """Compare what has come so far and forget the rest, which a reset has destroyed."""
         self._compare()
-        self.sent.clear()
-        self.received.clear()
+        self._clear()
 
     def finish(self) -> int:
         """Compare everything, and insist that nothing is left over on either side.
@@ -63,23 +84,26 @@ class Scoreboard:
             An output is wrong, missing or surplus, a block is incomplete, or nothing was
             compared.
         """
-        if len(self.sent) % self._unit:
+        whole = [0, *self._ends()][-1]
+        if whole != len(self.sent):
+            size = "" if callable(self._unit) else f" of {self._unit} beats"
             raise ScoreboardError(
-                f"inputs must be whole blocks of {self._unit} beats, not {len(self.sent)} beats"
+                f"inputs must be whole blocks{size}, not {len(self.sent)} beats, "
+                f"{len(self.sent) - whole} of them behind the last whole one"
             )
         if len(self.received) != self.due:
             raise ScoreboardError(
                 f"outputs must be {self.due} for {len(self.sent)} inputs, not {len(self.received)}"
             )
         self._compare()
-        self.sent.clear()
-        self.received.clear()
+        self._clear()
         if self.compared == 0:
             raise ScoreboardError("at least one transaction must be compared, not 0")
         return self.compared
 
     def _compare(self) -> None:
-        whole = len(self.sent) // self._unit * self._unit
+        ends = [0, *self._ends()]
+        whole = ends[-1]
         if len(self.received) > self.due:
             raise ScoreboardError(
                 f"outputs must be at most {self.due} for {len(self.sent)} inputs, "
@@ -90,8 +114,8 @@ class Scoreboard:
             raise ScoreboardError(f"golden must give {self.due} outputs, not {len(expected)}")
         for at, (due, got) in enumerate(zip(expected, self.received, strict=False)):
             if due != got:
-                first = at // self._results * self._unit
-                block = ", ".join(f"{p:#x}" for p in self.sent[first : first + self._unit])
+                first, behind = ends[at // self._results :][:2]
+                block = ", ".join(f"{p:#x}" for p in self.sent[first:behind])
                 raise ScoreboardError(
                     f"output {at} must be {due:#x}, not {got:#x}; its block is [{block}]"
                 )
