@@ -38,7 +38,7 @@ lint: $(READY_DEV) ## check style, formatting and import rules
 type: $(READY_DEV) ## check types
 	@$(BIN)/amxfp4 type $(ARGS)
 
-bench: $(READY) ## measure golden's speed
+bench: $(READY) ## measure the speed of golden and of verification
 	@$(BIN)/amxfp4 bench $(ARGS)
 
 nightly: $(READY) ## run every test with a million random blocks per format

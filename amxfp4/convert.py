@@ -47,7 +47,8 @@ def quantize(
     mode = choose("ties", ties or "RNA", {str(t): t for t in Ties})
     _require_suffix(target, ".safetensors")
     with reading("IN", source, TENSORS):
-        tensors = files.load_tensors(source)
+        left_out: list[str] = []
+        tensors = files.load_tensors(source, left_out=left_out)
     table = Table("tensor", "shape", "words", "bytes", "blocks", "to bytes", "SQNR dB")
     done = {}
     for name, tensor in tensors.items():
@@ -74,6 +75,8 @@ def quantize(
     _save(target, ".safetensors", lambda: files.save_blocks(target, done))
     print(f"{target}: format={row.name} block={row.block} axis={axis} ties={mode}")
     table.show()
+    if left_out:
+        print(f"left out, not of a floating-point word: {', '.join(left_out)}")
 
 
 def dequantize(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables of the documents, made from the project itself.
+"""Tables and timing diagrams of the documents, made from the project itself.
 
 A document marks where a table goes::
 
@@ -84,7 +84,60 @@ def _sqnr() -> str:
     return _table(("tensor", *(f"`{name}`" for name in names)), rows)
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"formats": _formats, "units": _units, "sqnr": _sqnr}
+def _widths() -> str:
+    """List the widths of the dot product's steps for some pairs of formats."""
+    from amxfp4.gen.config import DotConfig
+    from amxfp4.rtl.dot_widths import DotWidths
+
+    configs = [
+        DotConfig(),
+        DotConfig(format_a="amxfp4-e4m3", format_b="amxfp4-e4m3"),
+        DotConfig(format_a="nvfp4", format_b="nvfp4", block=32),
+        DotConfig(acc="fixed"),
+        DotConfig(format_a="amxfp4-pot", format_b="amxfp4-pot"),
+        DotConfig(format_a="mxfp4", format_b="mxfp4"),
+    ]
+    tables = [DotWidths(config).table() for config in configs]
+    steps = list(tables[0])
+    rows = [
+        (f"`{c.format_a}` x `{c.format_b}`", f"`{c.acc}`", *(t.get(s, "-") for s in steps))
+        for c, t in zip(configs, tables, strict=True)
+    ]
+    return _table(("operands", "acc", *steps), rows)
+
+
+def _flags() -> str:
+    """Count flagged results of fixed accumulation on the shipped tensors, F and I varied."""
+    from amxfp4 import golden
+    from amxfp4.gen.config import DotConfig
+    from amxfp4.verif.sim import real_tensors
+
+    config = DotConfig(acc="fixed")
+    frac_bits, int_bits = config.frac_bits or 0, config.int_bits or 0
+    fractions = [frac_bits - n for n in (16, 12, 8, 4, 0)]
+    integers = [int_bits - n for n in (12, 8, 4, 0)]
+    rows = []
+    for name, x in real_tensors().items():
+        # Every row of the tensor with every other, and with itself.
+        q = golden.quantize(x.reshape(-1, x.shape[-1]))
+        shares = []
+        for f, i in [(f, int_bits) for f in fractions] + [(frac_bits, i) for i in integers[:-1]]:
+            _, flags = golden.matmul(q, q, acc="fixed", frac_bits=f, int_bits=i)
+            inexact, overflow = flags.mean(axis=(0, 1))
+            share = inexact if i == int_bits else overflow
+            shares.append(f"{share:.2%}" if share else "0")
+        rows.append((f"`{name}`", *shares))
+    header = ("tensor", *(f"F={f}" for f in fractions), *(f"I={i}" for i in integers[:-1]))
+    return _table(header, rows)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "formats": _formats,
+    "units": _units,
+    "sqnr": _sqnr,
+    "widths": _widths,
+    "flags": _flags,
+}
 """What can stand between marks, by name."""
 
 
@@ -107,29 +160,48 @@ def _renewed(text: str, made: dict[str, str]) -> str:
     return _SECTION.sub(section, text)
 
 
+def _drawings(root: Path) -> dict[Path, str]:
+    """Draw the timing diagrams that the documents of `root` show."""
+    from amxfp4 import waves
+
+    shown = "".join(d.read_text() for d in documents(root))
+    names = [name for name in waves.WAVES if f"waves/{name}.svg" in shown]
+    return {root / "docs" / "waves" / f"{name}.svg": waves.draw(name) for name in names}
+
+
+def _current(root: Path) -> dict[Path, str]:
+    """Make what the files of `root` with generated parts should hold, by path."""
+    made: dict[str, str] = {}
+    texts = {d: _renewed(d.read_text(), made) for d in documents(root)}
+    return texts | _drawings(root)
+
+
+def _differing(current: dict[Path, str]) -> list[Path]:
+    return [p for p, text in current.items() if not p.exists() or p.read_text() != text]
+
+
 def stale(root: Path) -> list[Path]:
-    """Documents whose generated tables are not what the project makes now.
+    """Documents and timing diagrams that are not what the project makes now.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist.
     """
-    made: dict[str, str] = {}
-    return [d for d in documents(root) if _renewed(d.read_text(), made) != d.read_text()]
+    return _differing(_current(root))
 
 
 def update(root: Path) -> list[Path]:
-    """Rewrite the generated tables of the documents below `root`; return what changed.
+    """Rewrite the generated tables and diagrams below `root`; return what changed.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist; nothing is written then.
     """
-    made: dict[str, str] = {}
-    texts = {d: _renewed(d.read_text(), made) for d in documents(root)}
-    changed = [d for d, text in texts.items() if text != d.read_text()]
-    for document in changed:
-        document.write_text(texts[document])
+    current = _current(root)
+    changed = _differing(current)
+    for path in changed:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(current[path])
     return changed

@@ -56,7 +56,9 @@ class Tensor:
     word: str
 
 
-def load_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+def load_tensors(
+    path: str | os.PathLike[str], *, left_out: list[str] | None = None
+) -> dict[str, Tensor]:
     """Read all tensors of a ``.npy``, ``.npz`` or ``.safetensors`` file.
 
     Parameters
@@ -64,6 +66,9 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     path
         The one tensor of a ``.npy`` file is named as the file, without its suffix. Elements of
         two anonymous bytes, as NumPy saves bfloat16, are read as bfloat16.
+    left_out
+        If given, tensors of other types (a checkpoint's integers, say) are no error; their names
+        and types are appended here.
 
     Returns
     -------
@@ -74,11 +79,11 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     OSError
         The file cannot be read.
     ValueError
-        The file is not what its suffix says, is truncated or empty, or a tensor is not float32,
-        float16 or bfloat16. The message names the file.
+        The file is not what its suffix says or is truncated, a tensor is not float32, float16 or
+        bfloat16, or there is none. The message names the file.
     """
     path = Path(path)
-    readers: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    readers: dict[str, Callable[[Path], dict[str, Tensor | str]]] = {
         ".npy": _read_numpy,
         ".npz": _read_numpy,
         ".safetensors": _read_safetensors,
@@ -90,47 +95,52 @@ def load_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         reason = "is a directory" if path.is_dir() else "no such file"
         raise FileNotFoundError(f"{path} cannot be read: {reason}")
     try:
-        tensors = readers[path.suffix](path)
+        found = readers[path.suffix](path)
+        tensors = {name: t for name, t in found.items() if isinstance(t, Tensor)}
+        others = {name: dtype for name, dtype in found.items() if isinstance(dtype, str)}
+        if left_out is not None:
+            left_out.extend(f"{name} ({dtype})" for name, dtype in others.items())
+        elif others:
+            name, dtype = next(iter(others.items()))
+            raise ValueError(f"tensor {name} must be float32, float16 or bfloat16, not {dtype}")
     except PermissionError as error:
         raise PermissionError(f"{path} cannot be read: {error.strerror}") from error
     except (EOFError, OSError, ValueError, zipfile.BadZipFile, safetensors.SafetensorError) as e:
         raise ValueError(f"{path} cannot be read: {e}") from e
     if not tensors:
-        raise ValueError(f"{path} must hold at least one tensor")
+        raise ValueError(f"{path} must hold at least one tensor of float32, float16 or bfloat16")
     return tensors
 
 
-def _read_numpy(path: Path) -> dict[str, Tensor]:
+def _read_numpy(path: Path) -> dict[str, Tensor | str]:
     # Opened here, so that it is closed even when NumPy gives up on it.
     with path.open("rb") as stream:
         loaded = np.load(stream, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return {path.stem: _tensor(path.stem, loaded)}
+            return {path.stem: _tensor(loaded)}
         with loaded:
-            return {name: _tensor(name, loaded[name]) for name in loaded.files}
+            return {name: _tensor(loaded[name]) for name in loaded.files}
 
 
-def _tensor(name: str, array: npt.NDArray[Any]) -> Tensor:
+def _tensor(array: npt.NDArray[Any]) -> Tensor | str:
+    """Read an array as a tensor, or the name of the type that it should not have."""
     native = array.dtype.newbyteorder("=")
     if native.name not in _NUMPY_WORDS:
-        raise ValueError(_wrong_type(name, native.name))
+        return native.name
     word = _NUMPY_WORDS[native.name]
     if word == "bf16":
         return Tensor(values(array.view(np.uint16), word), word)
     return Tensor(array.astype(native, copy=False), word)
 
 
-def _wrong_type(name: str, dtype: str) -> str:
-    return f"tensor {name} must be float32, float16 or bfloat16, not {dtype}"
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    tensors = {}
+def _read_safetensors(path: Path) -> dict[str, Tensor | str]:
+    tensors: dict[str, Tensor | str] = {}
     # The library's NumPy reader needs another package for bfloat16; its bytes do not.
     for name, entry in _deserialize(path.read_bytes()):
         dtype = entry["dtype"]
         if dtype not in _SAFETENSORS_WORDS:
-            raise ValueError(_wrong_type(name, dtype))
+            tensors[name] = dtype
+            continue
         word, numpy_type = _SAFETENSORS_WORDS[dtype]
         raw = np.frombuffer(entry["data"], np.dtype(numpy_type).newbyteorder("<"))
         array: npt.NDArray[Any] = raw.astype(numpy_type, copy=False).reshape(entry["shape"])

@@ -1,4 +1,4 @@
-"""Speed and memory of the golden model on one core, against what the project promises.
+"""Speed and memory on one core, of the golden model and of verification, against what is promised.
 
 Each figure is the best of several runs in a process of its own, pinned to one core and with
 BLAS on one thread, so that it can be compared between machines and commits.
@@ -58,7 +58,7 @@ class Row:
 def run(size: int = 4096) -> int:
     """Measure and print a table; return 0 if every target is met, else 1."""
     rows = measure(size)
-    table = Table("golden model, one core", "figure", "unit", "target", "")
+    table = Table("one core", "figure", "unit", "target", "")
     for row in rows:
         bound = "at least" if row.at_least else "at most"
         table.add(row.name, f"{row.value:.3g}", row.unit, f"{bound} {row.target:g}",
@@ -67,13 +67,15 @@ def run(size: int = 4096) -> int:
     return 0 if all(row.passed for row in rows) else 1
 
 
-def measure(size: int = 4096) -> list[Row]:
+def measure(size: int = 4096, *, side: int = 4, lanes: int = 32) -> list[Row]:
     """Measure in a process of its own.
 
     Parameters
     ----------
     size
         Rows and columns of the tensor that is quantized; the matrix product is of an eighth.
+    side, lanes
+        Rows and columns of the array that products are verified through, and its lanes.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def measure(size: int = 4096) -> list[Row]:
     if size < 256:
         raise ValueError(f"size must be at least 256, not {size!r}")
     done = subprocess.run(
-        [sys.executable, "-m", "amxfp4.verif.bench", str(size)],
+        [sys.executable, "-m", "amxfp4.verif.bench", *map(str, (size, side, lanes))],
         env={**os.environ, **_ONE_THREAD},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -108,7 +110,7 @@ def _best(call: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def _measure_here(size: int) -> list[Row]:
+def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
     import numpy as np
 
     from amxfp4 import golden
@@ -143,8 +145,43 @@ def _measure_here(size: int) -> list[Row]:
     for acc, target in (("exact", 1.5), ("fixed", 5.0), ("fp32", 5.0)):
         seconds = _best(partial(golden.matmul, a, w, acc))
         rows.append(Row(f"matmul {n}x{n}x{n} amxfp4, {acc}", seconds, "s", target, False))
+    return rows + _array_rows(n, side, lanes)
+
+
+def _array_rows(n: int, side: int, lanes: int) -> list[Row]:
+    """Measure how fast a product is verified through the array, and how fast one is generated."""
+    import numpy as np
+
+    from amxfp4 import golden
+    from amxfp4.gen import verilog
+    from amxfp4.gen.config import ArrayConfig
+    from amxfp4.verif.batch.dut import BatchDut
+    from amxfp4.verif.product import through_rtl
+
+    rng = np.random.default_rng(1)
+    a, w = (golden.quantize(rng.standard_normal((n // 2, n), dtype=np.float32)) for _ in range(2))
+    rows = []
+    for name, target in (("amxfp4", 50), ("mxfp4", 50)):
+        x, y = a, w
+        if name != "amxfp4":
+            x, y = (golden.quantize(golden.dequantize(side), name) for side in (a, w))
+        config = ArrayConfig(format_a=name, format_b=name, rows=side, cols=side, lanes=lanes)
+        array = BatchDut(config)
+        best = max(through_rtl(array, x, y).macs_per_second for _ in range(3)) / 1e6
+        what = f"verified through a {side}x{side} array of {lanes} lanes, {name}"
+        rows.append(Row(what, best, "M MAC/s", target, True))
+    sizes = {}
+    for more in (side, 4 * side):
+        start = time.perf_counter()
+        config = ArrayConfig(rows=more, cols=more, lanes=lanes)
+        sizes[more] = len(verilog.generate(config).text)
+        seconds = time.perf_counter() - start
+        rows.append(Row(f"generate a {more}x{more} array", seconds, "s", 20, False))
+    growth = sizes[4 * side] / sizes[side]
+    what = f"Verilog of a {4 * side}x{4 * side} array over a {side}x{side}"
+    rows.append(Row(what, growth, "x", 4, False))
     return rows
 
 
 if __name__ == "__main__":
-    print(json.dumps([asdict(row) for row in _measure_here(int(sys.argv[1]))]))
+    print(json.dumps([asdict(row) for row in _measure_here(*map(int, sys.argv[1:]))]))

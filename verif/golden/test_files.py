@@ -14,6 +14,7 @@ import safetensors.numpy
 
 from amxfp4 import golden
 from amxfp4.gen.config import FORMATS
+from amxfp4.golden import files
 
 
 @pytest.fixture
@@ -182,3 +183,19 @@ def test_save_blocks_wrong_tensors(x: Any, tmp_path: Path) -> None:
         golden.save_blocks(tmp_path / "q.safetensors", {"w": x})
     with pytest.raises(ValueError, match=r"path must end in .safetensors, not '.*npy'"):
         golden.save_blocks(tmp_path / "q.npy", {"w": golden.quantize(x)})
+
+
+def test_load_tensors_leaves_out_other_types(tmp_path):
+    """A file's integers are an error, or are named and left out if the caller asks for that."""
+    floats, ids = np.ones((2, 16), np.float32), np.arange(4)
+    np.savez(tmp_path / "a.npz", x=floats, ids=ids)
+    safetensors.numpy.save_file({"x": floats, "ids": ids}, tmp_path / "a.safetensors")
+    for path in (tmp_path / "a.npz", tmp_path / "a.safetensors"):
+        with pytest.raises(ValueError, match="tensor ids must be float32, float16 or bfloat16"):
+            files.load_tensors(path)
+        left_out: list[str] = []
+        assert list(files.load_tensors(path, left_out=left_out)) == ["x"]
+        assert left_out in (["ids (int64)"], ["ids (I64)"])
+    np.savez(tmp_path / "b.npz", ids=ids)
+    with pytest.raises(ValueError, match="must hold at least one tensor of float32"):
+        files.load_tensors(tmp_path / "b.npz", left_out=[])
