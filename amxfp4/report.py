@@ -51,7 +51,8 @@ def _units() -> str:
     for unit, configuration in UNITS.items():
         manifest = verilog.generate(configuration()).manifest
         width = {port["name"]: port["width"] for port in manifest["ports"]}
-        options = ", ".join(f"`--{name}`" for name in manifest["config"] if name != "unit")
+        names = (name.replace("_", "-") for name in manifest["config"] if name != "unit")
+        options = ", ".join(f"`--{name}`" for name in names)
         rows.append(
             (
                 f"[`{unit}`](docs/{unit}.md)", width["i__payload"], width["o__payload"],
