@@ -22,6 +22,7 @@ from amxfp4.gen.config import (
     OUTPUTS,
     PIPELINE,
     UNITS,
+    ArrayConfig,
     Ties,
     choose,
 )
@@ -232,6 +233,7 @@ def matmul(
         if value is not None
     }  # fmt: skip
     config = units.configure("array", options)
+    assert isinstance(config, ArrayConfig)
     return product.matmul(
         a, b, config=config, transpose_b=transpose_b, through=through, out=out, build=build
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +102,8 @@ def _golden(a: golden.Blocks, b: golden.Blocks, config: ArrayConfig) -> npt.NDAr
         )  # fmt: skip
         _report_flags(flags)
         return result
-    return golden.matmul(a, b, acc=config.acc, out=config.output)  # type: ignore[call-overload, no-any-return]
+    acc: Literal["exact", "fp32"] = "exact" if config.acc == "exact" else "fp32"
+    return golden.matmul(a, b, acc=acc, out=config.output)
 
 
 def _report_flags(flags: npt.NDArray[np.bool_]) -> None:

@@ -330,8 +330,8 @@ class _BlockStreamConfig(UnitConfig):
     """What quantizer and dequantizer share: a row of the format table, and lanes."""
 
     format: str = "amxfp4"
-    block: int | None = None
-    lanes: int | None = None
+    block: int = None  # type: ignore[assignment]  # filled in below
+    lanes: int = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         row = block_format(self.format, self.block)
@@ -348,7 +348,6 @@ class _BlockStreamConfig(UnitConfig):
     @property
     def beats(self) -> int:
         """Beats of `lanes` words per block, K / lanes."""
-        assert self.lanes is not None  # filled in by __post_init__
         return self.row.block // self.lanes
 
 
@@ -444,9 +443,9 @@ class DotConfig(UnitConfig):
 
     format_a: str = "amxfp4"
     format_b: str = "amxfp4"
-    block: int | None = None
-    lanes: int | None = None
-    acc: str | None = None
+    block: int = None  # type: ignore[assignment]  # filled in below
+    lanes: int = None  # type: ignore[assignment]
+    acc: str = None  # type: ignore[assignment]
     output: str = "fp32"
     max_blocks: int | None = None
     frac_bits: int | None = None
@@ -516,8 +515,6 @@ class DotConfig(UnitConfig):
     @property
     def beats(self) -> int:
         """Cycles per block, K / lanes."""
-        assert self.lanes is not None
-        assert self.block is not None
         return self.block // self.lanes
 
     @property

@@ -103,7 +103,6 @@ class ClassSums(wiring.Component):
         self._config = config
         self._widths = widths = DotWidths(config)
         lanes = config.lanes
-        assert lanes is not None
         self._shape = widths.sum_of(lanes)
         codes = data.ArrayLayout(widths.rows[0].element.width, lanes)
         sums = data.ArrayLayout(self._shape, len(widths.classes))

@@ -130,7 +130,6 @@ class DotWidths:
     @cached_property
     def sum_bound(self) -> int:
         """Largest magnitude of a class sum over a block."""
-        assert self.config.block is not None
         return max(self.element_halves) ** 2 * self.config.block
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from amxfp4.gen.config import ArrayConfig
 from amxfp4.golden import Blocks, formats
 from amxfp4.verif.batch.check import Mismatch
 from amxfp4.verif.batch.dut import BatchDut
-from amxfp4.verif.batch.products import check_products, packed_results
+from amxfp4.verif.batch.products import check_products, packed_results, regroup
 
 __all__ = ["Product", "through_rtl"]
 
@@ -55,21 +56,16 @@ def _pad(x: Blocks, multiple: int) -> Blocks:
         return x
     zero = golden.quantize(np.zeros((missing, x.shape[-1]), np.float32), x.format, block=x.block)
     codes = np.concatenate([x.codes, zero.codes])
-    scales = [
-        None if own is None or pad is None else np.concatenate([own, pad])
-        for own, pad in ((x.scale_pos, zero.scale_pos), (x.scale_neg, zero.scale_neg))
-    ]
-    return Blocks(codes, *scales, x.format, (len(codes), x.shape[-1]), -1)
+    pos, neg = np.concatenate([x.scale_pos, zero.scale_pos]), None
+    if x.scale_neg is not None and zero.scale_neg is not None:
+        neg = np.concatenate([x.scale_neg, zero.scale_neg])
+    return Blocks(codes, pos, neg, x.format, (len(codes), x.shape[-1]), -1)
 
 
 def _steps(x: Blocks, height: int, tiles: npt.NDArray[np.intp]) -> Blocks:
     """Rows of the given tiles, one tile after the other: [height, tiles * blocks, K]."""
     index = tiles[None, :] * height + np.arange(height)[:, None]
-    codes = x.codes[index].reshape(height, -1, x.block)
-    scales = [
-        None if s is None else s[index].reshape(height, -1) for s in (x.scale_pos, x.scale_neg)
-    ]
-    return Blocks(codes, *scales, x.format, (height, codes.shape[1] * x.block), -1)
+    return regroup(x, lambda array: array[index].reshape(height, -1, *array.shape[2:]))
 
 
 def through_rtl(
@@ -103,20 +99,23 @@ def through_rtl(
     start = time.perf_counter()
     shape = (a.codes.shape[0], b.codes.shape[0])
     blocks = a.codes.shape[1]
-    fixed = {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
-    parameters = fixed if config.acc == "fixed" else {}
     a, b = _pad(a, config.rows), _pad(b, config.cols)
-    expected = golden.matmul(a, b, acc=config.acc, out=config.output, **parameters)
     flags = None
     if config.acc == "fixed":
-        expected, flags = expected
+        expected, flags = golden.matmul(
+            a, b, acc="fixed", out=config.output,
+            frac_bits=config.frac_bits, int_bits=config.int_bits,
+        )  # fmt: skip
+    else:
+        acc: Literal["exact", "fp32"] = "exact" if config.acc == "exact" else "fp32"
+        expected = golden.matmul(a, b, acc=acc, out=config.output)
     words = formats.words(expected, config.output)
 
     down, across = len(a.codes) // config.rows, len(b.codes) // config.cols
     tiles = down * across
     # [tiles, rows, cols]
-    tiled = words.reshape(down, config.rows, across, config.cols).swapaxes(1, 2)
-    tiled = tiled.reshape(tiles, config.rows, config.cols)
+    by_tile = words.reshape(down, config.rows, across, config.cols).swapaxes(1, 2)
+    tiled = by_tile.reshape(tiles, config.rows, config.cols)
     tiled_flags = None
     if flags is not None:
         tiled_flags = flags.reshape(down, config.rows, across, config.cols, 2).swapaxes(1, 2)
@@ -146,7 +145,6 @@ def through_rtl(
             progress(int(at[-1]) + 1, tiles)
     seconds = time.perf_counter() - start
     macs = shape[0] * shape[1] * a.shape[-1]
-    assert config.lanes is not None
     return Product(
         words=words[: shape[0], : shape[1]],
         flags=None if flags is None else flags[: shape[0], : shape[1]],

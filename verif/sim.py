@@ -42,9 +42,6 @@ __all__ = [
 FORMATS_COMPARED = ("amxfp4", "mxfp4")
 """Formats of the tables: this project's own, and OCP's."""
 
-ARRAY = {"rows": 4, "cols": 4}
-"""The array that the products run on."""
-
 DEFAULT_SEED = 20411
 
 
@@ -327,7 +324,7 @@ def run(seed: int | None = None, out: Path = Path("build")) -> int:
         task = progress.add_task("products", total=len(FORMATS_COMPARED) * len(real_products()))
         for name in FORMATS_COMPARED:
             progress.update(task, description=f"products: building a {name} array")
-            array = BatchDut(ArrayConfig(format_a=name, format_b=name, **ARRAY), cache=out)
+            array = BatchDut(ArrayConfig(format_a=name, format_b=name), cache=out)
             for product, (x, y) in real_products().items():
                 progress.update(task, description=f"products: {product} in {name}")
                 done, problem = _multiply(product, x, y, array)

@@ -5,7 +5,8 @@ A dot product is an array of one row and one column, in its payloads too.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,13 @@ __all__ = [
     "expected_results",
     "packed_results",
     "pick",
+    "regroup",
     "step_beats",
     "tile_of",
 ]
+
+
+Array = npt.NDArray[np.uint8]
 
 
 def tile_of(config: DotConfig) -> tuple[int, int]:
@@ -34,10 +39,15 @@ def tile_of(config: DotConfig) -> tuple[int, int]:
 
 def pick(blocks: Blocks, index: Any) -> Blocks:
     """Blocks `index` of [..., blocks, K] codes, as a tensor of their own."""
-    codes = blocks.codes[index]
-    scales = [None if s is None else s[index] for s in (blocks.scale_pos, blocks.scale_neg)]
-    shape = (*codes.shape[:-2], codes.shape[-2] * codes.shape[-1])
-    return Blocks(codes, *scales, blocks.format, shape, -1)
+    return regroup(blocks, lambda array: array[index])
+
+
+def regroup(blocks: Blocks, move: Callable[[Array], Array]) -> Blocks:
+    """Blocks in another order or shape: `move` is applied to codes and scales alike."""
+    codes, pos, neg = blocks.codes, blocks.scale_pos, blocks.scale_neg
+    codes, pos, neg = move(codes), move(pos), None if neg is None else move(neg)
+    shape = (*pos.shape[:-1], pos.shape[-1] * blocks.block)
+    return Blocks(codes, pos, neg, blocks.format, shape, -1)
 
 
 def step_beats(
@@ -75,8 +85,6 @@ def expected_results(
     """
     rows, cols = tile_of(config)
     ends = np.cumsum(lengths)
-    fixed = {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
-    parameters = fixed if config.acc == "fixed" else {}
     words = np.empty((len(lengths), rows * cols), f"<u{config.word.width // 8}")
     flags = np.zeros((len(lengths), rows * cols, 2), np.bool_)
     for length in np.unique(lengths):
@@ -86,10 +94,15 @@ def expected_results(
         r, c = np.arange(rows)[:, None, None], np.arange(cols)[:, None]
         left = pick(a, np.broadcast_arrays(r, steps[:, None, None, :], c)[:2])
         right = pick(b, np.broadcast_arrays(c, steps[:, None, None, :], r)[:2])
-        result = golden.dot(left, right, acc=config.acc, out=config.output, **parameters)
         if config.acc == "fixed":
-            result, raised = result
+            result, raised = golden.dot(
+                left, right, acc="fixed", out=config.output,
+                frac_bits=config.frac_bits, int_bits=config.int_bits,
+            )  # fmt: skip
             flags[at] = raised.reshape(len(at), -1, 2)
+        else:
+            acc: Literal["exact", "fp32"] = "exact" if config.acc == "exact" else "fp32"
+            result = golden.dot(left, right, acc=acc, out=config.output)
         words[at] = formats.words(result, config.output).reshape(len(at), -1)
     return packed_results(words, flags if config.acc == "fixed" else None, config)
 
