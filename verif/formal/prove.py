@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import Fragment, Signal
+from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 __all__ = ["ProofError", "Verdict", "decide", "signals"]
@@ -123,17 +123,17 @@ def _read(output: str, errors: str, code: int) -> Verdict:
     raise ProofError(f"no answer (exit {code}): {output[-1500:]}{errors[-500:]}")
 
 
-def signals(fragment: Fragment, name: str) -> list[Signal]:
-    """Find what is called `name` and assigned in `fragment`, but not below it.
+def signals(fragment: Fragment, name: str | None = None, *, domain: str | None = None):
+    """Find what is called `name`, or driven in `domain`, in `fragment` but not below it.
 
     What must hold in every reachable state is often a relation between registers that a component
     does not show.
     """
     found = {
         id(signal): signal
-        for statements in fragment.statements.values()
+        for of, statements in fragment.statements.items()
         for statement in statements
         for signal in statement._lhs_signals()
-        if signal.name == name
+        if name in (None, signal.name) and domain in (None, of)
     }
     return list(found.values())

@@ -94,7 +94,7 @@ def _memory(depth):
         m.d.comb += [
             Assert(level == count),
             Assert(level <= depth),
-            Assert(first < depth),
+            Assert((first < depth) & (place < depth)),
             Assert((place == first + level) | (place + depth == first + level)),
         ]
         for n, slot in enumerate(slots):
