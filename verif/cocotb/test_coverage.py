@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amxfp4.gen.config import BF16, FORMATS
+from amxfp4.gen.config import BF16, FORMATS, DotConfig
 from amxfp4.verif.cocotb import coverage
 
 ROW = FORMATS["amxfp4"]
@@ -61,3 +61,38 @@ def test_every_bin_can_be_counted(name: str, rng: np.random.Generator) -> None:
     scale = coverage._scale_bins(row.scale, rng.permutation(np.arange(256, dtype=np.uint8)))
     # The largest finite scale is named on its own and is normal too.
     assert sum(scale.values()) == 256 + scale["largest"]
+
+
+def test_product_holes_are_named() -> None:
+    """Sums of known content: what was hit is counted, what was not is listed by name."""
+    codes = np.resize(np.arange(16, dtype=np.uint8), (1, 6, 32))
+    scales = np.full((1, 6, 2), 0x3C, np.uint8)
+    nan = scales.copy()
+    nan[0, 3, 1] = 0x7F
+    counts = coverage.products(
+        DotConfig(acc="fixed"),
+        {"a": (codes, scales), "b": (codes, nan)},
+        np.array([1, 3, 2]),
+        np.array([0, 0x7FC00000, 0xBF800000], np.uint32),
+        np.array([[[False, False]], [[False, False]], [[True, False]]]),
+    )
+    assert counts["result"] == {"zero": 1, "positive": 0, "negative": 1, "nan": 1}
+    assert counts["sum_length"] == {"1": 1, "2": 1, "3": 1, "4 or more": 0}
+    assert counts["nan_block"] == {
+        "only step": 0, "first step": 0, "step between": 0, "last step": 1,
+    }  # fmt: skip
+    assert counts["flags"] == {"neither": 2, "inexact": 1, "overflow": 0}
+    missed = coverage.holes(counts)
+    assert "flags: overflow" in missed
+    assert "a_scale_neg: nan" in missed
+    assert "b_scale_neg: nan" not in missed
+    assert "b_element_code: 0xf" not in missed
+
+
+def test_unbounded_products_have_more_bins() -> None:
+    """Power-of-two scales reach the ends of FP32; bounded ones are not asked to."""
+    for name, more in (("mxfp4", True), ("amxfp4", False)):
+        bins = coverage._result_bins(
+            DotConfig(format_a=name, format_b=name), np.array([1, 0x7F800000], np.uint32)
+        )
+        assert ("infinity" in bins) == ("subnormal" in bins) == more
