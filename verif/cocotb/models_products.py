@@ -134,7 +134,26 @@ class ProductModel(Model):
             all_codes = np.stack([np.roll(codes, n) for n in range(count * steps)])
             operands.append(_blocks(row, all_codes, pos, neg, count))
         lengths = [1, 3] * (steps // 4)
-        return self.payloads(operands[0], operands[1], lengths)
+        return self.payloads(operands[0], operands[1], lengths) + self._subnormal()
+
+    def _subnormal(self) -> list[int]:
+        """Make a sum of one step whose results are subnormal: 6 K 2^-136."""
+        bounded = [row.scale.subnormals for row in self._rows]
+        if all(bounded):
+            return []
+        exponents = (-68, -68) if not any(bounded) else (-9, -127) if bounded[0] else (-127, -9)
+        operands = []
+        for count, row, exponent, code in zip(
+            self._counts, self._rows, exponents, (7, 2), strict=True
+        ):
+            fmt = row.scale
+            field, mantissa = exponent + fmt.bias, fmt.mantissa_bits
+            normal = field > 0 or not fmt.subnormals
+            power = field << mantissa if normal else 1 << (field - 1 + mantissa)
+            scale = np.full(count, power, np.uint8)
+            codes = np.full((count, row.block), code, np.uint8)
+            operands.append(_blocks(row, codes, scale, scale if row.asymmetric else None, count))
+        return self.payloads(operands[0], operands[1], [1])
 
     def zeros(self, rng: np.random.Generator) -> list[int]:
         """Make sums of zeros of both signs under any scale, and a zero step at every place."""

@@ -1,11 +1,12 @@
 """``amxfp4 sim`` with the testbenches left out and small tensors: what it finds and writes."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
 
-from amxfp4.gen.config import QuantizerConfig
+from amxfp4.gen.config import ArrayConfig, QuantizerConfig
 from amxfp4.verif import sim
 from amxfp4.verif.batch import build
 from amxfp4.verif.batch.dut import BatchDut
@@ -25,7 +26,8 @@ def small(monkeypatch, rng):
     monkeypatch.setattr(sim, "_testbenches", lambda seed, out, progress: iter(benches))
     monkeypatch.setattr(sim, "real_tensors", lambda: {"x": x})
     monkeypatch.setattr(sim, "real_products", lambda: {"x x y": (x, y)})
-    monkeypatch.setattr(sim, "ARRAY", {"rows": 2, "cols": 2, "lanes": 8})
+    array = functools.partial(ArrayConfig, rows=2, cols=2, lanes=8)
+    monkeypatch.setattr(sim, "ArrayConfig", array)
     monkeypatch.setattr(sim, "BatchDut", lambda unit, *, cache: BatchDut(unit, cache=build.CACHE))
     return x
 
