@@ -96,6 +96,7 @@ def scale_pairs(rng: np.random.Generator, config: DotConfig) -> tuple[Blocks, Bl
                 codes = TOP | rng.integers(0, 2, codes.shape) << 3
                 scales[1] = rng.integers(0, row.scale.max_magnitude + 1, len(code))
                 sign = 0
+            sign &= row.asymmetric  # one scale serves both signs
             for kept, made in zip(sides[n], (codes, scales[sign], scales[1 - sign]), strict=True):
                 kept.append(made)
     a, b = (
@@ -178,7 +179,7 @@ def fractions_of(
     """
     ends = np.cumsum(lengths)
     words, flags = [], []
-    bits = {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
+    bits: dict[str, Any] = {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
     for n in sums:
         pairs = []
         for step in range(int(ends[n] - lengths[n]), int(ends[n])):

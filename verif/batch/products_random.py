@@ -76,7 +76,7 @@ def operand(rng: np.random.Generator, row: BlockFormat, rows: int, steps: int) -
     words = stimulus.blocks(rng, total - count, row.block, "bf16", formats=[row.name])
     made = golden.quantize(formats.values(words, "bf16"), row.name, block=row.block)
     order = rng.permutation(total)
-    parts = []
+    parts: list[npt.NDArray[np.uint8] | None] = []
     for left, right in zip(drawn, (made.codes, made.scale_pos, made.scale_neg), strict=True):
         if left is None or right is None:
             parts.append(None)
@@ -91,8 +91,9 @@ def operand(rng: np.random.Generator, row: BlockFormat, rows: int, steps: int) -
 def negated(x: Blocks) -> Blocks:
     """Blocks of the opposite values: signs change, and so does whose scale is whose."""
     pos, neg = x.scale_pos, x.scale_neg
-    swapped = (pos, neg) if neg is None else (neg, pos)
-    return Blocks(x.codes ^ np.uint8(8), *swapped, x.format, x.shape, x.axis)
+    if neg is not None:
+        pos, neg = neg, pos
+    return Blocks(x.codes ^ np.uint8(8), pos, neg, x.format, x.shape, x.axis)
 
 
 def _cancel(
@@ -106,7 +107,7 @@ def _cancel(
     for side, source in ((a, opposite), (b, b)):
         codes = side.codes.copy()
         codes[:, first + 1] = source.codes[:, first]
-        scales = []
+        scales: list[Any] = []
         for own, other in zip(
             (side.scale_pos, side.scale_neg), (source.scale_pos, source.scale_neg), strict=True
         ):
@@ -120,7 +121,7 @@ def _cancel(
             spoiled = first[rng.random(len(first)) < 0.5] + 1
             lane = rng.integers(0, side.block, len(spoiled))
             codes[:, spoiled, lane] ^= 1
-        changed.append(Blocks(codes, *scales, side.format, side.shape, side.axis))
+        changed.append(Blocks(codes, scales[0], scales[1], side.format, side.shape, side.axis))
     return changed[0], changed[1]
 
 

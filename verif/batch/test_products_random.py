@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_random_products(
     stalled = blocks // 4
     done = [randoms.check_random_products(dut, rng, blocks - stalled)]
     if stalled:
-        stalls = {"seed": seed, "stall_in": 0.3, "stall_out": 0.3}
+        stalls: dict[str, Any] = {"seed": seed, "stall_in": 0.3, "stall_out": 0.3}
         done.append(randoms.check_random_products(dut, rng, stalled, **stalls))
     assert sum(tally.pairs for tally in done) >= blocks
     assert randoms.check_random_resets(dut, rng, seed).resets >= 20

@@ -15,6 +15,8 @@ VERIF = Path(__file__).parent.parent
 ROOT = VERIF.parent
 PLANS = sorted(Path(__file__).parent.glob("*.toml"))
 STAGES = {"V1", "V2", "V3"}
+PRODUCTS = {"dot", "array"}
+"""Units whose batch suite is one: an array is dot products."""
 FIELDS = {"name", "requirement", "desc", "stage", "tests", "mutants"}
 
 
@@ -75,16 +77,34 @@ def test_named_tests_exist(plan: Path) -> None:
             assert name.startswith("test_") or "cocotb.test" in functions(file)[name], test
 
 
+def existing_tests(file: str) -> set[str]:
+    """List the tests of a file as plans name them."""
+    return {
+        f"{file}::{name}"
+        for name, decorators in functions(file).items()
+        if name.startswith("test_") or "cocotb.test" in decorators
+    }
+
+
 @pytest.mark.parametrize("plan", PLANS, ids=lambda p: p.stem)
 def test_existing_tests_are_named(plan: Path) -> None:
     """Every test of the unit's testbench and of its batch suite belongs to a testpoint."""
-    named = named_tests(load(plan))
-    for file in (f"cocotb/tb_{plan.stem}.py", f"batch/test_{plan.stem}.py"):
-        tests = {
-            f"{file}::{name}"
-            for name, decorators in functions(file).items()
-            if name.startswith("test_") or "cocotb.test" in decorators
-        }
+    files = [f"cocotb/tb_{plan.stem}.py"]
+    if plan.stem not in PRODUCTS:
+        files.append(f"batch/test_{plan.stem}.py")
+    for file in files:
+        tests = existing_tests(file)
+        assert tests
+        assert tests - named_tests(load(plan)) == set()
+
+
+def test_existing_product_tests_are_named() -> None:
+    """Every test of the batch suite that dot product and array share belongs to one of them."""
+    named = {t for p in PLANS if p.stem in PRODUCTS for t in named_tests(load(p))}
+    files = sorted(VERIF.glob("batch/test_products_*.py"))
+    assert files
+    for file in files:
+        tests = existing_tests(str(file.relative_to(VERIF)))
         assert tests
         assert tests - named == set()
 

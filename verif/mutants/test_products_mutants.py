@@ -1,0 +1,263 @@
+"""Planted bugs in dot product and array, caught by the checkers that the real tests call.
+
+Most are edits of the RTL's own source, made in memory: what is looked for must stand there once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amxfp4.gen import verilog
+from amxfp4.gen.config import ArrayConfig, DotConfig
+from amxfp4.verif.batch import products_directed as directed
+from amxfp4.verif.batch import products_ends as ends
+from amxfp4.verif.batch import products_random as randoms
+from amxfp4.verif.batch.check import Mismatch
+from amxfp4.verif.batch.dut import BatchDut, ContractError
+from amxfp4.verif.batch.products import check_products
+from amxfp4.verif.batch.products_timing import check_product_timing
+from amxfp4.verif.batch.timing import TimingError
+from amxfp4.verif.mutants import planted
+
+CUTS = "input,sums,aligned"
+EXACT = DotConfig(block=16, lanes=8, pipeline=CUTS)
+# Few integer bits: sums overflow of which no term does.
+FIXED = DotConfig(block=16, lanes=8, pipeline=CUTS, acc="fixed", frac_bits=12, int_bits=8)
+FP32 = DotConfig(block=16, lanes=8, pipeline=CUTS, acc="fp32")
+POWERS = DotConfig(
+    block=16, lanes=8, pipeline=CUTS, format_a="amxfp4-pot", format_b="amxfp4-pot"
+)  # fmt: skip
+SINGLE = DotConfig(block=16, lanes=8, pipeline=CUTS, format_a="mxfp4", format_b="mxfp4")
+ARRAY = ArrayConfig(block=16, lanes=8, pipeline=CUTS, rows=2, cols=2)
+UNITS = {
+    "exact": EXACT, "fixed": FIXED, "fp32": FP32, "powers": POWERS, "single": SINGLE,
+    "array": ARRAY,
+}  # fmt: skip
+
+
+def planted_bug(monkeypatch: pytest.MonkeyPatch, module: str, old: str, new: str) -> None:
+    """Replace `old`, which must stand in a module of the RTL once, wherever its classes went."""
+    right = importlib.import_module(f"amxfp4.rtl.{module}")
+    assert right.__file__ is not None
+    text = Path(right.__file__).read_text()
+    if text.count(old) != 1:
+        raise ValueError(f"{module} must have {old!r} once, not {text.count(old)} times")
+    names: dict[str, Any] = {"__name__": right.__name__, "__file__": right.__file__}
+    exec(compile(text.replace(old, new), right.__file__, "exec"), names)
+    users = [m for n, m in list(sys.modules.items()) if n.startswith(("amxfp4.rtl", "amxfp4.gen"))]
+    for name in right.__all__:
+        original = getattr(right, name)
+        for user in users:
+            if getattr(user, name, None) is original:
+                monkeypatch.setattr(user, name, names[name])
+
+
+def run_checks(dut: BatchDut, rng: np.random.Generator, seed: int) -> int:
+    """Run what the real tests run, in little: random sums, stalls, ends, ties, cancellation."""
+    config = dut.config
+    sums = randoms.check_random_products(dut, rng, 3_000).sums
+    stalls: dict[str, Any] = {"seed": seed, "stall_in": 0.3, "stall_out": 0.3}
+    sums += randoms.check_random_products(dut, rng, 2_000, **stalls).sums
+    sums += randoms.check_random_resets(dut, rng, seed, runs=10).sums
+    if config.unit == "array":
+        return sums
+    batches: list[Any] = [ends.rounding_ties(rng, config, 2_000)[:3]]
+    if config.rows_ab[0].scale.signed_bit:
+        if config.acc != "fp32":
+            batches.append(ends.longest_sums(config))
+    else:
+        batches.append(ends.around_ends(rng, config, 8_000))
+        if config.rows_ab[0].asymmetric:
+            a, b, _ = directed.class_sums_cancel(rng, config, 8_000)
+            batches.append((a, b, np.ones(8_000, np.int64)))
+    return sums + sum(check_products(dut, *batch).count for batch in batches)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_wrapper_alone_passes(rng: np.random.Generator, seed: int, unit: str) -> None:
+    """Without a bug everything passes: what is caught below is the bug."""
+    assert run_checks(BatchDut(planted.wrapped(UNITS[unit], {})), rng, seed) > 300
+
+
+BUGS: dict[str, tuple[str, str, str, str]] = {
+    "accumulator one bit short": (
+        "exact", "dot_widths", "config.max_blocks * self.d_bound, signed",
+        "config.max_blocks * self.d_bound // 2, signed",
+    ),
+    "ties away from zero": (
+        "exact", "rounding", "guard & (rest | significand[0])", "guard",
+    ),
+    "ties down": ("exact", "rounding", "guard & (rest | significand[0])", "guard & rest"),
+    "rest of the rounding dropped": (
+        "fp32", "rounding", "normalised[: -precision - 1].any() | sticky", "C(0, 1)",
+    ),
+    "sticky of subnormal results dropped": (
+        "single", "rounding", "normalised[: -precision - 1].any() | sticky",
+        "normalised[: -precision - 1].any()",
+    ),
+    "overflow not infinity": ("powers", "rounding", "leading > highest", "leading > highest + 1"),
+    "classes swapped": (
+        "exact", "dot_sums", "for c, (i, j) in enumerate(widths.classes)",
+        "for c, (j, i) in enumerate(widths.classes)",
+    ),
+    "significand of B of the wrong sign": (
+        "exact", "dot_terms", "operands[1][j].significand", "operands[1][1 - j].significand",
+    ),
+    "exponent of B of the wrong sign": (
+        "exact", "dot_terms", "self.terms.shifts_b[j]", "self.terms.shifts_b[1 - j]",
+    ),
+    "subnormal scale as normal": (
+        "exact", "dot_terms", "significand.eq(Cat(man, normal))", "significand.eq(Cat(man, 1))",
+    ),
+    "first NaN code as finite": (
+        "exact", "dot_terms", "magnitude > fmt.max_magnitude", "magnitude > fmt.max_magnitude + 1",
+    ),
+    "sticky of an addition dropped": (
+        "fp32", "dot_fp32", "long[width] | long[:width].any()", "long[width]",
+    ),
+    "infinity less infinity": (
+        "powers", "dot_fp32", "| (infinite & opposite)", "| C(0, 1)",
+    ),
+    "gap too short": (
+        "powers", "dot_fp32", "widths.term.width + 2 + 28", "widths.term.width + 2 + 16",
+    ),
+    "term below a gap dropped": (
+        "powers", "dot_fp32", "assign_low(shifted, term << shift)",
+        'assign_low(shifted, Mux((shift == 0) & (gaps["outer"][0] > longest), 0, term) << shift)',
+    ),
+    "exponent above a gap not put back": (
+        "powers", "dot_fp32", "Mux(is_above, true - cut, 0)", "Mux(is_above & 0, true - cut, 0)",
+    ),
+    "exponent put back below a gap": (
+        "powers", "dot_fp32", "Mux(is_above, true - cut, 0)", "Mux(true > longest, true - cut, 0)",
+    ),
+    "inexact not sticky": (
+        "fixed", "dot_accumulate", "following.inexact.eq(state.inexact | addend.inexact)",
+        "following.inexact.eq(addend.inexact)",
+    ),
+    "inexact of the upper lost bit missed": (
+        "fixed", "dot_accumulate", "magnitude[:drop].any()", "magnitude[: drop - 1].any()",
+    ),
+    "overflow not sticky": (
+        "fixed", "dot_accumulate", "state.overflow | addend.overflow | leaves",
+        "addend.overflow | leaves",
+    ),
+    "overflow of a sum missed": (
+        "fixed", "dot_accumulate", "state.overflow | addend.overflow | leaves",
+        "state.overflow | addend.overflow",
+    ),
+    "NaN not sticky": (
+        "exact", "dot_accumulate", "state.is_nan | addend.is_nan", "addend.is_nan",
+    ),
+    "NaN block adds its other terms": (
+        "exact", "dot_accumulate", "following.is_nan.eq(state.is_nan | addend.is_nan)",
+        "following.is_nan.eq(state.is_nan)",
+    ),
+    "last ignored": ("exact", "dot", "step.last & ends_block", "ends_block"),
+    "last never seen": ("exact", "dot", "step.last & ends_block", "step.last & 0"),
+    "sum not cleared after last": (
+        "exact", "dot", "m.d.sync += [state.eq(0), finished.eq", "m.d.sync += [finished.eq",
+    ),
+    "class sums not cleared after a block": (
+        "exact", "dot", "Mux(beat.payload.ends_block, 0, with_beat)", "with_beat",
+    ),
+    "result overwritten under back-pressure": (
+        "array", "dot", "~block.payload.ends_sum | ~result.valid | result.ready", "1",
+    ),
+    "columns share one operand": ("array", "array", "step.b[c]", "step.b[0]"),
+    "rows share one operand": ("array", "array", "step.a[r]", "step.a[0]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_bug_is_caught(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, seed: int, bug: str
+) -> None:
+    """Each bug in the RTL's source differs from golden, or breaks the stream contract."""
+    unit, module, old, new = BUGS[bug]
+    planted_bug(monkeypatch, module, old, new)
+    dut = BatchDut(verilog.generate(UNITS[unit]))
+    with pytest.raises((Mismatch, ContractError)):
+        run_checks(dut, rng, seed)
+
+
+@pytest.mark.parametrize("old", ["kept >= limit)", "kept > limit,"])
+def test_overflow_at_the_limit_is_caught(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, old: str
+) -> None:
+    """A term of exactly 2^I must raise the flag, one of exactly -2^I must not.
+
+    Only after a negative block is it the term alone that leaves the range, not the sum.
+    """
+    new = old.replace(">= limit", "> limit") if ">=" in old else "kept >= limit,"
+    planted_bug(monkeypatch, "dot_accumulate", old, new)
+    config = DotConfig(block=16, lanes=8, acc="fixed", frac_bits=4, int_bits=6)
+    codes = np.zeros((2, 400, 16), np.int64)
+    codes[:, :, 3] = 1
+    codes[0, :, 3] |= 8 * rng.integers(0, 2, 400)
+    # Products of 1/4 under scales around 2^8: around 2^6.
+    a, b = directed.cross(config, codes[0], codes[1], rng.integers(6, 10, 400))
+    with pytest.raises(Mismatch):
+        check_products(BatchDut(verilog.generate(config)), a, b, np.full(200, 2))
+
+
+def test_bugs_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit that finds nothing to change is an error: the mutant would be the unit itself."""
+    with pytest.raises(ValueError, match="must have 'no such text' once"):
+        planted_bug(monkeypatch, "dot", "no such text", "")
+
+
+@pytest.mark.parametrize("unit", ["exact", "array"])
+def test_product_bubble_is_caught(rng: np.random.Generator, unit: str) -> None:
+    """One cycle lost in sixty-four is not full throughput; nor is a wrong latency believed."""
+    lengths = np.ones(300, np.int64)
+    bubble = BatchDut(planted.wrapped(UNITS[unit], planted.WRAPPERS["bubble"]))
+    with pytest.raises(TimingError, match="last_in"):
+        check_product_timing(bubble, rng, lengths)
+    whole = planted.wrapped(UNITS[unit], {})
+    wrong = planted.with_manifest(whole, latency=whole.manifest["latency"] + 1)
+    with pytest.raises(TimingError, match="first_out"):
+        check_product_timing(BatchDut(wrong), rng, lengths)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["payload changes under stall", "valid depends on ready", "output survives reset",
+     "beat dropped", "beat taken twice"],
+)  # fmt: skip
+@pytest.mark.parametrize("unit", ["exact", "array"])
+def test_product_contract_fault_is_caught(
+    rng: np.random.Generator, seed: int, unit: str, fault: str
+) -> None:
+    """Ways to break the stream contract, at the ports of either unit."""
+    dut = BatchDut(planted.wrapped(UNITS[unit], planted.WRAPPERS[fault]))
+    with pytest.raises((ContractError, Mismatch)):
+        run_checks(dut, rng, seed)
+
+
+def test_missing_resets_of_products_are_caught(rng: np.random.Generator, seed: int) -> None:
+    """Each register that is reset needs its reset: stale state spoils what comes after."""
+    count = planted.resets(EXACT)
+    assert count >= 3
+    for index in range(count):
+        dut = BatchDut(planted.without_reset(EXACT, index))
+        with pytest.raises((ContractError, Mismatch)):
+            randoms.check_random_resets(dut, rng, seed, runs=100)
+
+
+def test_zero_sums_are_an_error(rng: np.random.Generator) -> None:
+    """A comparison of nothing, or of less than was sent, is no success."""
+    dut = BatchDut(EXACT)
+    a, b, lengths = randoms.operands(rng, EXACT, 20)
+    with pytest.raises(ValueError, match="lengths must be 1 or more each"):
+        check_products(dut, a, b, np.zeros(0, np.int64))
+    with pytest.raises(ValueError, match="lengths must be"):
+        check_products(dut, a, b, lengths[:-1])
+    with pytest.raises(Mismatch, match="as many sums must be compared"):
+        check_products(dut, a, b, lengths, expected=np.zeros((0, 4), np.uint8))
