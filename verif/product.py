@@ -54,12 +54,12 @@ def _pad(x: Blocks, multiple: int) -> Blocks:
     missing = -x.codes.shape[0] % multiple
     if not missing:
         return x
-    zero = golden.quantize(np.zeros((missing, x.shape[-1]), np.float32), x.format, block=x.block)
+    zero = golden.quantize(np.zeros((missing, x.shape[x.axis]), np.float32), x.format, block=x.block)
     codes = np.concatenate([x.codes, zero.codes])
     pos, neg = np.concatenate([x.scale_pos, zero.scale_pos]), None
     if x.scale_neg is not None and zero.scale_neg is not None:
         neg = np.concatenate([x.scale_neg, zero.scale_neg])
-    return Blocks(codes, pos, neg, x.format, (len(codes), x.shape[-1]), -1)
+    return Blocks(codes, pos, neg, x.format, (len(codes), x.shape[x.axis]), -1)
 
 
 def _steps(x: Blocks, height: int, tiles: npt.NDArray[np.intp]) -> Blocks:
@@ -144,7 +144,7 @@ def through_rtl(
         if progress is not None:
             progress(int(at[-1]) + 1, tiles)
     seconds = time.perf_counter() - start
-    macs = shape[0] * shape[1] * a.shape[-1]
+    macs = shape[0] * shape[1] * a.shape[a.axis]
     return Product(
         words=words[: shape[0], : shape[1]],
         flags=None if flags is None else flags[: shape[0], : shape[1]],
