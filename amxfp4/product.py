@@ -86,7 +86,7 @@ def _matrix(parameter: str, source: str) -> npt.NDArray[Any]:
         name = next(iter(tensors))
     if name is None or name not in tensors:
         raise ValueError(
-            f"{parameter} must name one of {', '.join(tensors)} as FILE:NAME, not {source!r}"
+            f"{parameter} must name one of {', '.join(sorted(tensors))} as FILE:NAME, not {source!r}"
         )
     values = tensors[name].values
     if values.ndim != 2:

@@ -54,7 +54,9 @@ def _pad(x: Blocks, multiple: int) -> Blocks:
     missing = -x.codes.shape[0] % multiple
     if not missing:
         return x
-    zero = golden.quantize(np.zeros((missing, x.shape[x.axis]), np.float32), x.format, block=x.block)
+    zero = golden.quantize(
+        np.zeros((missing, x.shape[x.axis]), np.float32), x.format, block=x.block
+    )
     codes = np.concatenate([x.codes, zero.codes])
     pos, neg = np.concatenate([x.scale_pos, zero.scale_pos]), None
     if x.scale_neg is not None and zero.scale_neg is not None:
