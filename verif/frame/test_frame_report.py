@@ -50,5 +50,7 @@ def test_report_wrong_section(checkout, capsys):
     page.write_text("<!-- generated: areas -->\n<!-- end -->\n")
     assert cli.run(["report", str(checkout)]) == 2
     error = capsys.readouterr().err
-    assert "generated section must be one of formats, units, sqnr, not 'areas'" in error
+    assert (
+        "generated section must be one of formats, units, sqnr, widths, flags, not 'areas'" in error
+    )
     assert readme.read_text() == before
