@@ -85,9 +85,8 @@ def _matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     if name is None and len(tensors) == 1:
         name = next(iter(tensors))
     if name is None or name not in tensors:
-        raise ValueError(
-            f"{parameter} must name one of {', '.join(sorted(tensors))} as FILE:NAME, not {source!r}"
-        )
+        names = ", ".join(sorted(tensors))
+        raise ValueError(f"{parameter} must name one of {names} as FILE:NAME, not {source!r}")
     values = tensors[name].values
     if values.ndim != 2:
         raise ValueError(f"{parameter} must be a matrix, not of shape {list(values.shape)}")

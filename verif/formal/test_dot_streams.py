@@ -160,10 +160,10 @@ class Element(wiring.Component):
 
 
 def _element(pipeline: str, acc: str = "fixed") -> DotConfig:
-    bits = {"frac_bits": 2, "int_bits": 2} if acc == "fixed" else {}
+    bits = 2 if acc == "fixed" else None
     return DotConfig(
         format_a="nvfp4", format_b="nvfp4", lanes=1, acc=acc, output="bf16",
-        pipeline=pipeline, **bits,
+        pipeline=pipeline, frac_bits=bits, int_bits=bits,
     )  # fmt: skip
 
 

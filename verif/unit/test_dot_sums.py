@@ -43,8 +43,8 @@ def _cases(rng, lanes: int) -> tuple[np.ndarray, np.ndarray]:
     largest = np.array([[x, y] for x in (7, 15) for y in (7, 15)])
     ends = np.broadcast_to(largest.T[:, :, None], (2, 4, lanes))
     if lanes == 1:
-        every = np.stack(np.meshgrid(np.arange(16), np.arange(16)))
-        return tuple(every.reshape(2, 256, 1))
+        x, y = np.meshgrid(np.arange(16), np.arange(16))
+        return x.reshape(256, 1), y.reshape(256, 1)
     a, b = np.concatenate([random, ends], axis=1)
     return a, b
 
