@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -43,6 +44,9 @@ FORMATS_COMPARED = ("amxfp4", "mxfp4")
 """Formats of the tables: this project's own, and OCP's."""
 
 DEFAULT_SEED = 20411
+
+# Narrow enough for a terminal of 80 columns.
+_PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1), "pad_edge": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +141,8 @@ def _measure(
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table(title="Real tensors through quantizer and dequantizer, RTL against golden")
+    title = "Real tensors through quantizer and dequantizer, RTL against golden"
+    table = Table(title=title, **_PLAIN)
     table.add_column("tensor", no_wrap=True)
     table.add_column("format", no_wrap=True)
     columns = ("blocks", "mismatches", "SQNR dB", "cycles / block", "blocks/s verified")
@@ -176,7 +181,7 @@ def _multiply(
     a, b = golden.quantize(x, config.format_a), golden.quantize(y, config.format_b)
     known = {
         "product": name,
-        "shape": f"{x.shape[0]} x {x.shape[1]} x {y.shape[0]}",
+        "shape": "x".join(map(str, (*x.shape, y.shape[0]))),
         "format": config.format_a,
         "tiles": -(-x.shape[0] // config.rows) * -(-y.shape[0] // config.cols),
     }
@@ -199,12 +204,12 @@ def _multiply(
 
 
 def _product_table(rows: list[ProductRow]) -> Table:
-    table = Table(title="Matrix products through the array, RTL against golden")
+    table = Table(title="Matrix products through the array, RTL against golden", **_PLAIN)
     table.add_column("product", no_wrap=True)
     table.add_column("M x K x N", no_wrap=True)
     table.add_column("format", no_wrap=True)
-    for column in ("tiles", "mismatches", "SQNR dB", "utilization", "M MAC/s verified"):
-        table.add_column(column, justify="right")
+    for column in ("tiles", "mis-\nmatches", "SQNR\ndB", "utili-\nzation", "M MAC/s\nverified"):
+        table.add_column(column, justify="right", no_wrap=True)
     for r in rows:
         figures = (
             f"{value:{style}}" if value is not None else "-"
