@@ -46,7 +46,7 @@ FORMATS_COMPARED = ("amxfp4", "mxfp4")
 DEFAULT_SEED = 20411
 
 # Narrow enough for a terminal of 80 columns.
-_PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1), "pad_edge": False}
+_PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
 @dataclass(frozen=True, kw_only=True)
