@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from amxfp4.gen.config import FORMATS, OUTPUTS, DequantizerConfig, QuantizerConfig, UnitConfig
+from amxfp4.gen.config import (
+    FORMATS,
+    OUTPUTS,
+    ArrayConfig,
+    DequantizerConfig,
+    DotConfig,
+    QuantizerConfig,
+    UnitConfig,
+)
 from amxfp4.verif.batch import rotation
 from amxfp4.verif.batch.lint import LintError, lint
 from amxfp4.verif.batch.sources import source
@@ -13,6 +21,33 @@ SMALL: list[UnitConfig] = [
     *(QuantizerConfig(format=f, lanes=4, ties=t) for f in FORMATS for t in ("RNA", "RNE")),
     *(DequantizerConfig(format=f, lanes=4, output=o) for f in FORMATS for o in OUTPUTS),
 ]
+
+
+PRODUCTS: list[UnitConfig] = [
+    *(DotConfig(format_a=f, format_b=f, block=16, lanes=2) for f in FORMATS),
+    *(DotConfig(format_a="amxfp4", format_b=f, block=16, lanes=2) for f in list(FORMATS)[1:]),
+    *(
+        DotConfig(acc=acc, lanes=lanes, output=output, class_sums=sums, pipeline=pipeline)
+        for acc, lanes, output, sums, pipeline in (
+            ("exact", 32, "fp32", "merged", "input,sums,terms,aligned,rounded"),
+            ("exact", 1, "bf16", "masked", ""),
+            ("fixed", 4, "fp32", "merged", "input,rounded"),
+            ("fp32", 8, "bf16", "masked", "sums"),
+        )
+    ),
+    ArrayConfig(rows=2, cols=3, lanes=8),
+    ArrayConfig(rows=1, cols=2, lanes=32, acc="fixed", output="bf16"),
+]
+
+
+def _label(config: UnitConfig) -> str:
+    return f"{config.unit}-{config.digest}"
+
+
+@pytest.mark.parametrize("config", PRODUCTS, ids=_label)
+def test_lint_products(config: UnitConfig) -> None:
+    """Neither dot product nor array gives a warning beyond those that waivers.vlt names."""
+    lint(source(config).text, config.unit)
 
 
 @pytest.mark.parametrize(
