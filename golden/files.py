@@ -67,8 +67,8 @@ def load_tensors(
         The one tensor of a ``.npy`` file is named as the file, without its suffix. Elements of
         two anonymous bytes, as NumPy saves bfloat16, are read as bfloat16.
     left_out
-        If given, tensors of other types (a checkpoint's integers, say) are no error; their names
-        and types are appended here.
+        If given, tensors of other types (a checkpoint's integers, say) beside these are no error;
+        their names and types are appended here.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def load_tensors(
         found = readers[path.suffix](path)
         tensors = {name: t for name, t in found.items() if isinstance(t, Tensor)}
         others = {name: dtype for name, dtype in found.items() if isinstance(dtype, str)}
-        if left_out is not None:
+        if left_out is not None and tensors:
             left_out.extend(f"{name} ({dtype})" for name, dtype in others.items())
         elif others:
             name, dtype = next(iter(others.items()))
@@ -108,7 +108,7 @@ def load_tensors(
     except (EOFError, OSError, ValueError, zipfile.BadZipFile, safetensors.SafetensorError) as e:
         raise ValueError(f"{path} cannot be read: {e}") from e
     if not tensors:
-        raise ValueError(f"{path} must hold at least one tensor of float32, float16 or bfloat16")
+        raise ValueError(f"{path} must hold at least one tensor")
     return tensors
 
 

@@ -197,5 +197,7 @@ def test_load_tensors_leaves_out_other_types(tmp_path):
         assert list(files.load_tensors(path, left_out=left_out)) == ["x"]
         assert left_out in (["ids (int64)"], ["ids (I64)"])
     np.savez(tmp_path / "b.npz", ids=ids)
-    with pytest.raises(ValueError, match="must hold at least one tensor of float32"):
+    with pytest.raises(
+        ValueError, match="tensor ids must be float32, float16 or bfloat16, not int64"
+    ):
         files.load_tensors(tmp_path / "b.npz", left_out=[])
