@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import C, Cat, Module, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import DotConfig
+from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.share import Shared
 
@@ -54,12 +55,9 @@ class ElementProduct(wiring.Component):
             shifts.append(shift)
         product = Signal(4)
         m.d.comb += product.eq(significands[0] * significands[1])
-        shifted: Value = product
-        for shift in shifts:
-            shifted = Mux(
-                shift[1], Cat(C(0, 2), shifted), Mux(shift[0], Cat(C(0, 1), shifted), shifted)
-            )
-        m.d.comb += self.product.eq(shifted[: len(self.product)])
+        places = Signal(range(5))
+        m.d.comb += places.eq(shifts[0] + shifts[1])
+        m.d.comb += self.product.eq((product << places)[: len(self.product)])
         return m
 
 
@@ -130,7 +128,9 @@ class ClassSums(wiring.Component):
             else:
                 signed = Signal(Shape(len(multiplier.product) + 1, signed=True), name=f"signed_{n}")
                 negative = a[-1] ^ b[-1]
-                m.d.comb += signed.eq(Mux(negative, -multiplier.product, multiplier.product))
+                # Negation as complement and carry: no choice between two words.
+                flip = negative.replicate(len(signed))
+                m.d.comb += assign_low(signed, ((multiplier.product ^ flip) + negative).as_signed())
                 products.append(signed)
 
         form = {"masked": self._masked, "merged": self._merged}[config.class_sums]
