@@ -57,7 +57,7 @@ def test_clean_run(small, tmp_path, capfd):
         assert row["cycles_per_block"] >= 1
     for row in report["products"]:
         assert (row["product"], row["tiles"], row["mismatches"]) == ("x x y", 2, 0)
-        assert row["shape"] == "3 x 96 x 2"
+        assert row["shape"] == "3x96x2"
         assert 0 < row["utilization"] <= 1
         assert row["macs_per_second"] > 0
 
