@@ -412,8 +412,8 @@ tensor with an outlier of 79, multiplied with itself). E5M2 gets 4 bits more tha
 integer bits.
 """
 
-CLASS_SUMS = ("masked", "merged")
-"""How products are summed by sign class: in one masked tree per class, or pairs first."""
+CLASS_SUMS = ("masked", "merged", "grouped")
+"""How products find their sign class: in one tree each, in pairs, or in groups of four."""
 
 PIPELINE = ("input", "sums", "terms", "aligned", "rounded")
 """Where a dot product may hold a pipeline register, in the order of the data path."""
@@ -450,7 +450,7 @@ class DotConfig(UnitConfig):
     max_blocks: int | None = None
     frac_bits: int | None = None
     int_bits: int | None = None
-    class_sums: str = "merged"
+    class_sums: str = "grouped"
     pipeline: str = "input,sums,terms,aligned,rounded"
 
     def __post_init__(self) -> None:

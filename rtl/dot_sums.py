@@ -3,12 +3,14 @@
 """Products of elements, and their sums by sign class.
 
 How the sums are formed decides much of the area of a dot product, so it is a strategy behind one
-interface; docs/dot.md compares them.
+interface; docs/microarchitecture.md compares them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import C, Cat, Module, Shape, Signal, Value
 from amaranth.lib import data, wiring
@@ -19,14 +21,16 @@ from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.share import Shared
 
-__all__ = ["ClassSums", "ElementProduct"]
+__all__ = ["ClassSums", "ElementProduct", "balanced_sum"]
 
 
 class ElementProduct(wiring.Component):
     """Magnitude of the product of two elements, exact, in units of 1/4. Combinational.
 
     An E2M1 magnitude in units of 1/2 is a significand of two bits (0 to 3) shifted left by up to
-    two places, so the product is a 2 x 2 bit multiplication and a shift by up to four.
+    two places, so the product is a 2 x 2 bit multiplication and a shift by up to four. The shift
+    is one of five wires, and each bit of the product an OR of at most four of its candidates:
+    smaller than a binary shift, and a single 6-input function of the codes.
 
     Members
     -------
@@ -44,20 +48,30 @@ class ElementProduct(wiring.Component):
         significands, shifts = [], []
         for name, code in (("a", self.a), ("b", self.b)):
             field = code[1:]
-            shift = Signal(2, name=f"shift_{name}")
             significand = Signal(2, name=f"significand_{name}")
+            # By 0 for the subnormal field and for field 1.
+            shift = Signal(3, name=f"shift_{name}")
             m.d.comb += [
                 significand.eq(Cat(code[0], field != 0)),
-                # 0 for the subnormal field and for field 1.
-                shift.eq(Cat(field == 2, field == 3)),
+                shift.eq(Cat(field < 2, field == 2, field == 3)),
             ]
             significands.append(significand)
             shifts.append(shift)
-        product = Signal(4)
-        m.d.comb += product.eq(significands[0] * significands[1])
-        places = Signal(range(5))
-        m.d.comb += places.eq(shifts[0] + shifts[1])
-        m.d.comb += self.product.eq((product << places)[: len(self.product)])
+        (a0, a1), (b0, b1) = significands
+        low = a0 & b0
+        product = Signal(4)  # 0 to 9: its highest bits exclude each other
+        m.d.comb += product.eq(Cat(low, (a1 & b0) ^ (a0 & b1), a1 & b1 & ~low, a1 & b1 & low))
+        places = Signal(5)  # one of them
+        for n in range(len(places)):
+            pairs = [shifts[0][i] & shifts[1][n - i] for i in range(3) if 0 <= n - i < 3]
+            m.d.comb += places[n].eq(reduce(or_, pairs))
+        for bit in range(len(self.product)):
+            candidates = [
+                places[n] & product[bit - n]
+                for n in range(len(places))
+                if 0 <= bit - n < len(product)
+            ]
+            m.d.comb += self.product[bit].eq(reduce(or_, candidates))
         return m
 
 
@@ -87,15 +101,22 @@ class ClassSums(wiring.Component):
     Parameters
     ----------
     config : DotConfig
-        Its `class_sums` chooses ``masked``, one tree per class over all lanes, or ``merged``,
-        which adds each pair of lanes once: lanes of one class send their sum to it, lanes of
-        different classes send each product to its own.
+        Its `class_sums` chooses how lanes find their class (a single class needs no choice):
+
+        - ``masked``: one tree per class over all lanes.
+        - ``merged``: each pair of lanes is added once; lanes of one class send their sum to it,
+          lanes of different classes send each product to its own.
+        - ``grouped``: the same for four lanes. Each lane adds what the last lane before it in its
+          class has gathered, so three adders serve four lanes however their classes fall, and
+          the last lane of a class holds the group's sum.
 
     Members
     -------
     a, b : In(lanes x 4), element codes
     sums : Out(classes x `DotWidths.sum_of` of the lanes)
     """
+
+    _GROUP = 4
 
     def __init__(self, config: DotConfig) -> None:
         self._config = config
@@ -109,64 +130,126 @@ class ClassSums(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, widths = self._config, self._widths
-        products, memberships = [], []
+        products = []
         for n in range(config.lanes):
             multiplier = ElementProduct(config)
             m.submodules[f"product_{n}"] = Shared(
                 multiplier, "element_product", widths.rows[0].element
             )
-            a, b = self.a[n], self.b[n]
-            m.d.comb += [multiplier.a.eq(a[:-1]), multiplier.b.eq(b[:-1])]
-            members = Signal(len(widths.classes), name=f"class_{n}")
-            for c, (i, j) in enumerate(widths.classes):
-                of_a = a[-1] == i if widths.rows[0].asymmetric else C(1, 1)
-                of_b = b[-1] == j if widths.rows[1].asymmetric else C(1, 1)
-                m.d.comb += members[c].eq(of_a & of_b)
-            memberships.append(members)
-            if widths.one_sign:
-                products.append(multiplier.product)
-            else:
-                signed = Signal(Shape(len(multiplier.product) + 1, signed=True), name=f"signed_{n}")
-                negative = a[-1] ^ b[-1]
-                # Negation as complement and carry: no choice between two words.
-                flip = negative.replicate(len(signed))
-                m.d.comb += assign_low(signed, ((multiplier.product ^ flip) + negative).as_signed())
-                products.append(signed)
-
-        form = {"masked": self._masked, "merged": self._merged}[config.class_sums]
-        for c, addends in enumerate(form(m, products, memberships)):
-            m.d.comb += self.sums[c].eq(balanced_sum(m, addends, f"sum_{c}"))
+            m.d.comb += [multiplier.a.eq(self.a[n][:-1]), multiplier.b.eq(self.b[n][:-1])]
+            products.append(multiplier.product)
+        if len(widths.classes) == 1:
+            m.d.comb += assign_low(self.sums[0], self._signed_sum(m, products))
+            return m
+        if not widths.one_sign:
+            products = [self._signed(m, n, product) for n, product in enumerate(products)]
+        form = {"masked": self._masked, "merged": self._merged, "grouped": self._grouped}
+        for c, addends in enumerate(form[config.class_sums](m, products)):
+            # The largest sum is less than its addends' widths allow.
+            m.d.comb += assign_low(self.sums[c], balanced_sum(m, addends, f"sum_{c}"))
         return m
 
-    def _masked(self, m: Module, products, memberships) -> list[list[Value]]:
+    def _negative(self, n: int) -> Value:
+        """Whether the product of lane `n` is negative (or zero)."""
+        return self.a[n][-1] ^ self.b[n][-1]
+
+    def _signed_sum(self, m: Module, products) -> Value:
+        """Sum with signs: complements, and one correction for all.
+
+        A complement is 255 - p where -p was asked for, so the number of negative products, times
+        255, is too much.
+        """
+        flipped = []
+        for n, product in enumerate(products):
+            word = Signal.like(product, name=f"flipped_{n}")
+            m.d.comb += word.eq(product ^ self._negative(n).replicate(len(product)))
+            flipped.append(word)
+        negatives = balanced_sum(m, [self._negative(n) for n in range(len(products))], "negatives")
+        total = balanced_sum(m, flipped, "sum_0")
+        return total + negatives - (negatives << len(products[0]))
+
+    def _signed(self, m: Module, n: int, product) -> Value:
+        """Negate as complement and carry: no choice between two words."""
+        signed = Signal(Shape(len(product) + 1, signed=True), name=f"signed_{n}")
+        negative = self._negative(n)
+        flip = negative.replicate(len(signed))
+        # A product has a bit less than the word, so that nothing wraps.
+        m.d.comb += assign_low(signed, ((product ^ flip) + negative).as_signed())
+        return signed
+
+    def _tags(self, n: int) -> Value:
+        """Sign bits that choose the class of lane `n`."""
+        row_a, row_b = self._widths.rows
+        return Cat(
+            *([self.a[n][-1]] if row_a.asymmetric else []),
+            *([self.b[n][-1]] if row_b.asymmetric else []),
+        )
+
+    def _member(self, n: int, c: int) -> Value:
+        """Whether lane `n` is in class `c`."""
+        row_a, row_b = self._widths.rows
+        i, j = self._widths.classes[c]
+        wanted = ([i] if row_a.asymmetric else []) + ([j] if row_b.asymmetric else [])
+        return self._tags(n) == Cat(C(bit, 1) for bit in wanted)
+
+    def _masked(self, m: Module, products) -> list[list[Value]]:
         """Every product goes to every class, or zero does."""
         return [
-            [
-                _gated(product, members[c], product.shape())
-                for product, members in zip(products, memberships, strict=True)
-            ]
+            [_gated(p, self._member(n, c), p.shape()) for n, p in enumerate(products)]
             for c in range(len(self._widths.classes))
         ]
 
-    def _merged(self, m: Module, products, memberships) -> list[list[Value]]:
+    def _merged(self, m: Module, products) -> list[list[Value]]:
         """Each pair is added once; a class gets the sum, one of the two, or zero."""
-        classes = range(len(self._widths.classes))
-        if len(products) == 1 or len(classes) == 1:
-            return self._masked(m, products, memberships)
-        addends: list[list[Value]] = [[] for _ in classes]
-        for n in range(0, len(products), 2):
-            (p, q), (of_p, of_q) = products[n : n + 2], memberships[n : n + 2]
-            both = Signal((p + q).shape(), name=f"pair_{n}")
-            m.d.comb += both.eq(p + q)
-            for c in classes:
-                addend = Signal(both.shape(), name=f"addend_{c}_{n}")
-                m.d.comb += addend.eq(
-                    _gated(both, of_p[c] & of_q[c], both.shape())
-                    | _gated(p, of_p[c] & ~of_q[c], both.shape())
-                    | _gated(q, of_q[c] & ~of_p[c], both.shape())
+        return self._groups(m, products, 2)
+
+    def _grouped(self, m: Module, products) -> list[list[Value]]:
+        """Groups of four lanes share three adders."""
+        return self._groups(m, products, self._GROUP)
+
+    def _groups(self, m: Module, products, size: int) -> list[list[Value]]:
+        addends: list[list[Value]] = [[] for _ in self._widths.classes]
+        for first in range(0, len(products), size):
+            lanes = range(first, min(first + size, len(products)))
+            same = {}
+            for n in lanes:
+                for before in range(first, n):
+                    same[before, n] = Signal(name=f"same_{before}_{n}")
+                    m.d.comb += same[before, n].eq(self._tags(before) == self._tags(n))
+
+            def is_next(before: int, n: int, same=same) -> Value:
+                """Whether `n` is the first lane behind `before` in its class."""
+                return reduce(
+                    lambda so_far, k: so_far & ~same[before, k],
+                    range(before + 1, n),
+                    same[before, n],
                 )
+
+            gathered = {first: products[first]}
+            for n in lanes[1:]:
+                before = self._widths.sum_of(n - first)
+                passed = [_gated(gathered[k], is_next(k, n), before) for k in gathered]
+                gathered[n] = Signal(self._widths.sum_of(n - first + 1), name=f"gathered_{n}")
+                m.d.comb += assign_low(gathered[n], products[n] + _union(passed))
+            shape = self._widths.sum_of(len(lanes))
+            for c in range(len(self._widths.classes)):
+                parts = []
+                for n in lanes:
+                    is_last = reduce(
+                        lambda so_far, k, n=n, same=same: so_far & ~same[n, k],
+                        range(n + 1, lanes[-1] + 1),
+                        self._member(n, c),
+                    )
+                    parts.append(_gated(gathered[n], is_last, shape))
+                addend = Signal(shape, name=f"addend_{c}_{first}")
+                m.d.comb += addend.eq(_union(parts))
                 addends[c].append(addend)
         return addends
+
+
+def _union(parts: Sequence[Value]) -> Value:
+    """OR of words of which at most one is not zero."""
+    return reduce(or_, parts)
 
 
 def _gated(value: Value, gate: Value, shape: Shape) -> Value:
