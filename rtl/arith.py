@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, floor
 
-from amaranth.hdl import C, Module, Mux, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value
 from amaranth.utils import bits_for
 
-__all__ = ["assign_low", "at_least", "balanced_max", "count_ones"]
+__all__ = ["assign_low", "at_least", "balanced_max", "count_ones", "gated", "times_small"]
 
 
 def assign_low(target: Value, value: Value):
@@ -68,3 +68,48 @@ def count_ones(flags: Sequence[Value]) -> Value:
         total = total + flag
     # Each addition is a bit wider than its operands; the count is not.
     return total[: bits_for(len(flags))]
+
+
+def gated(value: Value, gate: Value, shape: Shape) -> Value:
+    """`value` where `gate` is 1, else zero, in `shape`: an OR of such words is a choice."""
+    extended = Value.cast(value)
+    fill = extended[-1] if extended.shape().signed else C(0, 1)
+    bits = Cat(extended, fill.replicate(shape.width - len(extended)))
+    masked = bits & gate.replicate(shape.width)
+    return masked.as_signed() if shape.signed else masked
+
+
+def times_small(m: Module, value: Value, factor: Value, name: str) -> Value:
+    """`value` times a `factor` of a few bits, exact, as an expression wide enough for it.
+
+    Two bits of the factor at a time are a digit out of -1, 0, 1 and 2, with 3 = 4 - 1 and 4 = 4 + 0
+    carried into the next digit: half the additions that single bits would need.
+    """
+    shape = value.shape()
+    signed = Shape(shape.width + 1 + (not shape.signed), signed=True)
+    total: Value | None = None
+    carry: Value = C(0, 1)
+    for place in range(0, len(factor), 2):
+        bits = factor[place : place + 2]
+        plus_one = Signal(name=f"{name}_plus_one_{place}")
+        plus_two = Signal(name=f"{name}_plus_two_{place}")
+        minus_one = Signal(name=f"{name}_minus_one_{place}")
+        if len(bits) == 1:
+            m.d.comb += [plus_one.eq(bits ^ carry), plus_two.eq(bits & carry), minus_one.eq(0)]
+            carry = C(0, 1)
+        else:
+            odd = bits[0] ^ carry
+            high = bits[1] ^ (bits[0] & carry)
+            m.d.comb += [
+                plus_one.eq(odd & ~high),
+                plus_two.eq(~odd & high),
+                minus_one.eq(odd & high),
+            ]
+            carry = bits[1] & (bits[0] | carry)
+        digit = gated(value, plus_one | minus_one, signed) | gated(value << 1, plus_two, signed)
+        word = (digit.as_unsigned() ^ minus_one.replicate(len(digit))).as_signed()
+        part = (word << place) + (minus_one << place)
+        total = part if total is None else total + part
+    if len(factor) % 2 == 0:
+        total = total + (gated(value, carry, shape) << len(factor))
+    return total

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from amaranth.hdl import C, Cat, Module, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import DotConfig
-from amxfp4.rtl.arith import assign_low
+from amxfp4.rtl.arith import assign_low, gated
 from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.share import Shared
 
@@ -195,7 +195,7 @@ class ClassSums(wiring.Component):
     def _masked(self, m: Module, products) -> list[list[Value]]:
         """Every product goes to every class, or zero does."""
         return [
-            [_gated(p, self._member(n, c), p.shape()) for n, p in enumerate(products)]
+            [gated(p, self._member(n, c), p.shape()) for n, p in enumerate(products)]
             for c in range(len(self._widths.classes))
         ]
 
@@ -204,7 +204,7 @@ class ClassSums(wiring.Component):
         return self._groups(m, products, 2)
 
     def _grouped(self, m: Module, products) -> list[list[Value]]:
-        """Groups of four lanes share three adders."""
+        """Add each lane to those of its class before it, four by four."""
         return self._groups(m, products, self._GROUP)
 
     def _groups(self, m: Module, products, size: int) -> list[list[Value]]:
@@ -217,30 +217,25 @@ class ClassSums(wiring.Component):
                     same[before, n] = Signal(name=f"same_{before}_{n}")
                     m.d.comb += same[before, n].eq(self._tags(before) == self._tags(n))
 
-            def is_next(before: int, n: int, same=same) -> Value:
-                """Whether `n` is the first lane behind `before` in its class."""
-                return reduce(
-                    lambda so_far, k: so_far & ~same[before, k],
-                    range(before + 1, n),
-                    same[before, n],
-                )
+            def free(n: int, upto: int, same=same) -> list[Value]:
+                """Say for each lane between `n` and `upto` that it is of another class."""
+                return [~same[n, k] for k in range(n + 1, upto)]
 
             gathered = {first: products[first]}
             for n in lanes[1:]:
                 before = self._widths.sum_of(n - first)
-                passed = [_gated(gathered[k], is_next(k, n), before) for k in gathered]
+                passed = [
+                    gated(gathered[k], reduce(and_, free(k, n), same[k, n]), before)
+                    for k in gathered
+                ]
                 gathered[n] = Signal(self._widths.sum_of(n - first + 1), name=f"gathered_{n}")
                 m.d.comb += assign_low(gathered[n], products[n] + _union(passed))
             shape = self._widths.sum_of(len(lanes))
             for c in range(len(self._widths.classes)):
                 parts = []
                 for n in lanes:
-                    is_last = reduce(
-                        lambda so_far, k, n=n, same=same: so_far & ~same[n, k],
-                        range(n + 1, lanes[-1] + 1),
-                        self._member(n, c),
-                    )
-                    parts.append(_gated(gathered[n], is_last, shape))
+                    is_last = reduce(and_, free(n, lanes[-1] + 1), self._member(n, c))
+                    parts.append(gated(gathered[n], is_last, shape))
                 addend = Signal(shape, name=f"addend_{c}_{first}")
                 m.d.comb += addend.eq(_union(parts))
                 addends[c].append(addend)
@@ -250,12 +245,3 @@ class ClassSums(wiring.Component):
 def _union(parts: Sequence[Value]) -> Value:
     """OR of words of which at most one is not zero."""
     return reduce(or_, parts)
-
-
-def _gated(value: Value, gate: Value, shape: Shape) -> Value:
-    """`value` where `gate` is 1, else zero; gates and an OR merge what a multiplexer would."""
-    extended = Value.cast(value)
-    fill = extended[-1] if extended.shape().signed else C(0, 1)
-    bits = Cat(extended, fill.replicate(shape.width - len(extended)))
-    masked = bits & gate.replicate(shape.width)
-    return masked.as_signed() if shape.signed else masked

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import DotConfig
-from amxfp4.rtl.arith import assign_low
+from amxfp4.rtl.arith import assign_low, times_small
 from amxfp4.rtl.dot_widths import DotWidths, ScaleRange, holding
 
 __all__ = ["ScaleOperand", "TermAligner", "Terms"]
@@ -105,10 +105,12 @@ class Terms(wiring.Component):
         m.d.comb += self.terms.is_nan.eq(Cat(s.is_nan for side in operands for s in side).any())
         for c, (i, j) in enumerate(widths.classes):
             a, b = operands[0][i].significand, operands[1][j].significand
-            both = Signal(len(a) + len(b), name=f"significand_{c}")
-            m.d.comb += both.eq(a * b)
-            # A significand of all ones is the largest, less than the widths' product allows.
-            m.d.comb += assign_low(self.terms.terms[c], self.sums[c] * both)
+            once = Signal(widths.scaled, name=f"scaled_{c}")
+            # Significands of all ones are the largest, less than the widths' product allows.
+            m.d.comb += [
+                assign_low(once, times_small(m, self.sums[c], b, f"scaled_{c}")),
+                assign_low(self.terms.terms[c], times_small(m, once, a, f"term_{c}")),
+            ]
         return m
 
 

@@ -137,6 +137,11 @@ class DotWidths:
         """Class sum over a block."""
         return self._shape(self.sum_bound)
 
+    @property
+    def scaled(self) -> Shape:
+        """Class sum times the significand of B."""
+        return self._shape(self.sum_bound * self.scales[1].largest_significand)
+
     @cached_property
     def term_bound(self) -> int:
         """Largest magnitude of a class sum times both significands."""
