@@ -185,14 +185,11 @@ class ResultWord(wiring.Component):
                 m.d.comb += [narrow.word.eq(total), self.word.eq(narrow.rounded)]
             return m
         unit = widths.unit if config.acc == "exact" else -config.frac_bits
-        magnitude = Signal(len(total), name="magnitude")
-        m.d.comb += magnitude.eq(Mux(total < 0, -total, total)[: len(total)])
         m.submodules.round = rounder = RoundToFloat(
-            len(magnitude), range(unit, unit + 1), config.word
+            len(total) - 1, range(unit, unit + 1), config.word
         )
         m.d.comb += [
-            rounder.sign.eq(total < 0),
-            rounder.magnitude.eq(magnitude),
+            rounder.number.eq(total),
             rounder.exponent.eq(unit),
             self.word.eq(rounder.word),
         ]

@@ -10,7 +10,7 @@ from amxfp4.gen.config import FP32, DotConfig
 from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.dot_sums import balanced_sum
 from amxfp4.rtl.dot_terms import TermAligner, Terms
-from amxfp4.rtl.dot_widths import DotWidths, holding
+from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.rounding import RoundToFloat
 
 __all__ = ["Fp32Adder", "Fp32ToBf16", "RoundedD"]
@@ -41,20 +41,14 @@ class RoundedD(wiring.Component):
         m = Module()
         widths = self._widths
         if len(widths.classes) == 1:
-            total, lowest, exponents = self._single(m)
+            total, exponent, exponents = self._single(m)
         elif not widths.power_of_two:
-            total, lowest, exponents = self._aligned(m)
+            total, exponent, exponents = self._aligned(m)
         else:
-            total, lowest, exponents = self._compressed(m)
-        bound = max(abs(v) for v in (_low(total), _high(total)))
-        sign, magnitude = Signal(), Signal(holding(bound), name="magnitude")
-        m.d.comb += sign.eq(total < 0)
-        m.d.comb += magnitude.eq(Mux(sign, -total, total)[: len(magnitude)])
-        m.submodules.round = rounder = RoundToFloat(len(magnitude), exponents, FP32)
-        exponent = lowest(magnitude)
+            total, exponent, exponents = self._compressed(m)
+        m.submodules.round = rounder = RoundToFloat(len(total) - 1, exponents, FP32)
         m.d.comb += [
-            rounder.sign.eq(sign),
-            rounder.magnitude.eq(magnitude),
+            rounder.number.eq(total),
             # Exponents are those of scales; the sums' shapes are a little wider.
             assign_low(rounder.exponent, exponent),
             self.word.eq(rounder.word),
@@ -68,7 +62,7 @@ class RoundedD(wiring.Component):
         widths = self._widths
         shift = self.terms.shifts_a[0] + self.terms.shifts_b[0]
         exponents = range(widths.unit, widths.unit + len(widths.term_shift))
-        return self.terms.terms[0], lambda magnitude: shift + widths.unit, exponents
+        return self.terms.terms[0], shift + widths.unit, exponents
 
     def _aligned(self, m: Module):
         """Terms that are near enough to be aligned in full."""
@@ -82,11 +76,7 @@ class RoundedD(wiring.Component):
         total = Signal(widths.d)
         # Every lane is in one class, so the sum is no longer than D.
         m.d.comb += assign_low(total, balanced_sum(m, parts, "part"))
-        return (
-            total,
-            lambda magnitude: C(widths.unit, range(widths.unit, 1)),
-            range(widths.unit, widths.unit + 1),
-        )
+        return total, C(widths.unit, range(widths.unit, 1)), range(widths.unit, widths.unit + 1)
 
     def _compressed(self, m: Module):
         """Terms in order of exponent, with long gaps between them cut."""
@@ -150,26 +140,15 @@ class RoundedD(wiring.Component):
             parts.append(shifted)
         total = balanced_sum(m, parts, "part")
 
-        def lowest(magnitude: Value) -> Value:
-            """Exponent of the lowest bit: higher for what lies above a gap that was cut."""
-            exponent: Value = lows[0] + lows[1] + widths.unit
-            for name, level in zip(("outer", "middle", "outer"), levels, strict=True):
-                true, cut = gaps[name]
-                is_above = (true > longest) & (magnitude >> (level - 2)[: len(level)]).any()
-                exponent = exponent + Mux(is_above, true - cut, 0)
-            return exponent
-
-        return total, lowest, range(widths.unit, widths.unit + len(widths.term_shift))
-
-
-def _low(value: Value) -> int:
-    shape = value.shape()
-    return -(1 << (shape.width - 1)) if shape.signed else 0
-
-
-def _high(value: Value) -> int:
-    shape = value.shape()
-    return (1 << (shape.width - shape.signed)) - 1
+        # The exponent of the lowest bit is higher for what lies above a gap that was cut. A number
+        # reaches above a place where its bits from there on are not all equal to its sign.
+        plain = total.as_unsigned() ^ total[-1].replicate(len(total))
+        exponent: Value = lows[0] + lows[1] + widths.unit
+        for name, level in zip(("outer", "middle", "outer"), levels, strict=True):
+            true, cut = gaps[name]
+            reaches = (plain >> (level - 2)[: len(level)]).any()
+            exponent = exponent + Mux((true > longest) & reaches, true - cut, 0)
+        return total, exponent, range(widths.unit, widths.unit + len(widths.term_shift))
 
 
 class Fp32Adder(wiring.Component):
@@ -216,22 +195,26 @@ class Fp32Adder(wiring.Component):
         width = man + 1 + guards
         distance = Signal(8)
         m.d.comb += distance.eq((exponents[0] - exponents[1])[:8])
-        near = Signal(range(width + 1))
-        m.d.comb += near.eq(Mux(distance > width, width, distance)[: len(near)])
-        long = Signal(2 * width)
-        m.d.comb += long.eq(Cat(C(0, width + guards), significands[1]) >> near)
-        aligned = Signal(width)
-        m.d.comb += aligned.eq(Cat(long[width] | long[:width].any(), long[width + 1 :]))
+        aligned, lost = self._shifted_right(m, Cat(C(0, guards - 1), significands[1]), distance[:5])
+        # Five bits of the distance move everything out of sight.
+        is_far = distance[5:].any()
+        smaller = Signal(width)
+        m.d.comb += smaller.eq(Mux(is_far, significands[1].any(), Cat(lost, aligned)))
         larger = Cat(C(0, guards), significands[0])
+        # A difference of magnitudes: complement and carry.
+        subtract = x[-1] ^ y[-1]
         total = Signal(width + 1)
-        m.d.comb += total.eq(Mux(x[-1] ^ y[-1], larger - aligned, larger + aligned)[: width + 1])
+        m.d.comb += total.eq(
+            (larger + (smaller ^ subtract.replicate(width)) + subtract)[: width + 1]
+            & ~Cat(C(0, width), subtract)
+        )
 
         lowest = 1 - FP32.bias - man - guards
         exponents_of_sum = range(lowest, lowest + (1 << FP32.exponent_bits) - 1)
         m.submodules.round = rounder = RoundToFloat(width + 1, exponents_of_sum, FP32)
         m.d.comb += [
-            rounder.sign.eq(x[-1]),
-            rounder.magnitude.eq(total),
+            rounder.number.eq(total),
+            rounder.negate.eq(x[-1]),
             # An operand's exponent is at least 1.
             assign_low(rounder.exponent, exponents[0] + (lowest - 1)),
             self.sum.eq(rounder.word),
@@ -243,6 +226,18 @@ class Fp32Adder(wiring.Component):
         with m.If((x[:-1] > FP32.inf_magnitude) | (infinite & opposite)):
             m.d.comb += self.sum.eq(FP32.nan_magnitude)
         return m
+
+    @staticmethod
+    def _shifted_right(m: Module, bits: Value, amount: Value) -> tuple[Value, Value]:
+        """`bits` shifted right by `amount`, and whether a 1 was lost, bit by bit of the amount."""
+        lost: list[Value] = []
+        for n in reversed(range(len(amount))):
+            step = 1 << n
+            lost.append(amount[n] & bits[:step].any())
+            shifted = Signal(len(bits), name=f"aligned_{step}")
+            m.d.comb += shifted.eq(Mux(amount[n], bits[step:], bits))
+            bits = shifted
+        return bits, Cat(lost).any()
 
 
 class Fp32ToBf16(wiring.Component):

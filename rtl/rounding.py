@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from amxfp4.gen.config import FloatFormat
 from amxfp4.rtl.arith import assign_low
@@ -15,14 +16,23 @@ __all__ = ["RoundToFloat"]
 class RoundToFloat(wiring.Component):
     """Round to nearest, ties to even, as IEEE 754 says. Combinational.
 
-        word = RNE((-1)^sign * magnitude * 2^exponent)
+        word = RNE((-1)^negate * number * 2^exponent)
 
-    Subnormal results are kept, overflow is infinity, zero is +0.
+    Subnormal results are kept, overflow is infinity, a number of zero is +0.
+
+    A negative number is not negated first, which would take an adder of its width: the magnitude
+    is its complement and one more. Only the bits that reach the word are complemented. The one
+    more passes through the ones that zeros become, so it arrives at the word when everything that
+    was cut was zero.
+
+    The leading one moves to the top, or as far as the smallest exponent allows. Each step halves
+    what is left to go, and with it the bits that can still reach the word; of the others it only
+    counts whether they are zero.
 
     Parameters
     ----------
     width
-        Bits of the magnitude.
+        Bits of the number without its sign.
     exponents
         Values that `exponent` can take; a single one costs nothing.
     fmt
@@ -30,9 +40,9 @@ class RoundToFloat(wiring.Component):
 
     Members
     -------
-    sign : In(1)
-    magnitude : In(width)
-    exponent : In(exponents), of the magnitude's lowest bit
+    number : In(signed(width + 1))
+    negate : In(1)
+    exponent : In(exponents), of the number's lowest bit
     word : Out(width of fmt)
     """
 
@@ -40,8 +50,8 @@ class RoundToFloat(wiring.Component):
         self._width, self._exponents, self._fmt = width, exponents, fmt
         super().__init__(
             {
-                "sign": In(1),
-                "magnitude": In(width),
+                "number": In(Shape(width + 1, signed=True)),
+                "negate": In(1),
                 "exponent": In(exponents),
                 "word": Out(fmt.width),
             }
@@ -51,75 +61,90 @@ class RoundToFloat(wiring.Component):
         m = Module()
         fmt, exponents = self._fmt, self._exponents
         precision = fmt.mantissa_bits + 1
+        window = precision + 1  # the significand and the guard bit
         lowest_normal = 1 - fmt.bias
         highest = (1 << fmt.exponent_bits) - 2 - fmt.bias
 
-        # Room for the guard bit and one more below the significand.
-        width = max(self._width, precision + 2)
-        padding = width - self._width
-        normalised: Value = Cat(C(0, padding), self.magnitude)
-        exponent: Value = self.exponent - padding + (width - 1)
-        if len(exponents) == 1:
-            exponent = C(exponents[0] - padding + width - 1, range(-512, 1024))
+        # More copies of the sign, if all of the number may lie below the normal range; no more than
+        # what puts it below the guard bit.
+        above = max(lowest_normal - (min(exponents) + self._width - 1), 0)
+        above = min(above, window + 1)
+        # A complement of ones only is a magnitude of one: it stands in the first place below.
+        below = max(1, window - above - self._width)
+        sign = self.number[-1]
+        bits: Value = Cat(C(0, below), self.number[:-1], sign.replicate(above))
+        farthest = above + self._width
+        has_limit = min(exponents) < lowest_normal
+        exponent = C(exponents[0], range(-512, 512)) if len(exponents) == 1 else self.exponent
+        top = farthest - 1  # exponent of the highest bit, less that of the lowest
 
-        # Move the leading one to the top, halving the distance each time.
-        distance = Signal(range(width))
-        for n in reversed(range((width - 1).bit_length())):
+        steps = bits_for(farthest)
+        limit: Value = C(0, 0)
+        if has_limit:
+            limit = Signal(steps, name="limit")
+            room = exponent + (top - lowest_normal)
+            most = (1 << steps) - 1
+            m.d.comb += limit.eq(Mux(room < 0, 0, Mux(room > most, most, room))[:steps])
+
+        distance = Signal(steps)
+        something: list[Value] = []
+        for n in reversed(range(steps)):
             step = 1 << n
-            is_clear = Signal(name=f"clear_{step}")
-            m.d.comb += is_clear.eq(~normalised[-step:].any())
-            m.d.comb += distance[n].eq(is_clear)
-            moved = Signal(width, name=f"normalised_{step}")
-            m.d.comb += moved.eq(
-                Mux(is_clear, Cat(C(0, step), normalised[: width - step]), normalised)
-            )
-            normalised = moved
-        leading = Signal(
-            range(min(exponents) - padding - 1, max(exponents) + width + 1), name="leading"
-        )
+            moves = Signal(name=f"moves_{step}")
+            head = bits[max(len(bits) - step, 0) :]
+            is_clear = Mux(sign, head.all(), ~head.any())
+            if has_limit:
+                m.d.comb += moves.eq(is_clear & limit[n:].any())
+                left = Signal(max(n, 1), name=f"limit_{step}")
+                # As long as more than this step is allowed, all that follows is.
+                m.d.comb += left.eq(self._left(limit, moves, n))
+                limit = left
+            else:
+                m.d.comb += moves.eq(is_clear)
+            m.d.comb += distance[n].eq(moves)
+            moved = Cat(C(0, step), bits)[: len(bits)]
+            keep = min(len(bits), window + step - 1)
+            cut = len(bits) - keep
+            stays = cut - min(step, cut)
+            something += [bits[:stays].any(), ~moves & bits[stays:cut].any()]
+            kept = Signal(keep, name=f"moved_{step}")
+            m.d.comb += kept.eq(Mux(moves, moved[cut:], bits[cut:]))
+            bits = kept
+
+        guard, rest, round_up = Signal(), Signal(), Signal()
+        significand = Signal(precision)
+        m.d.comb += [
+            Cat(guard, significand).eq(bits ^ sign.replicate(window)),
+            rest.eq(Cat(something).any()),
+        ]
+        odd, arrives = significand[0], sign & ~rest
+        m.d.comb += round_up.eq(Mux(rest, guard, (guard & (odd | arrives)) | (odd & arrives)))
+
+        leading = Signal(range(min(exponents) - 1, max(exponents) + farthest), name="leading")
         # Zero has no leading one; its word does not come from here.
-        m.d.comb += assign_low(leading, exponent - distance)
-
-        # Below the normal range the significand moves down again, and rounds where it then ends.
-        sticky = C(0, 1)
-        lowest = min(exponents)
-        if lowest < lowest_normal:
-            most = precision + 1
-            down = Signal(range(most + 1))
-            missing = lowest_normal - leading
-            m.d.comb += down.eq(
-                Mux(leading >= lowest_normal, 0, Mux(missing > most, most, missing))[: len(down)]
-            )
-            fallen = Signal(width, name="subnormal")
-            lost = Signal(width, name="lost")
-            m.d.comb += fallen.eq(normalised >> down)
-            mask = ((C(1, 1) << down) - 1)[:width]
-            m.d.comb += lost.eq(normalised & mask)
-            sticky = lost.any()
-            normalised = fallen
-
-        significand = normalised[-precision:]
-        guard = normalised[-precision - 1]
-        rest = normalised[: -precision - 1].any() | sticky
-        round_up = Signal()
-        m.d.comb += round_up.eq(guard & (rest | significand[0]))
-
-        # The hidden bit carries into the exponent's field, and so may the rounding.
+        m.d.comb += assign_low(leading, exponent + top - distance)
+        # Rounding carries into the exponent's field as it should.
         field = Signal(fmt.exponent_bits)
-        clamped = (
-            Mux(leading < lowest_normal, lowest_normal, leading)
-            if lowest < lowest_normal
-            else leading
-        )
-        m.d.comb += field.eq((clamped + (fmt.bias - 1))[: fmt.exponent_bits])
+        hidden = significand[-1]
+        m.d.comb += field.eq((leading + fmt.bias)[: fmt.exponent_bits])
+        biased = field & hidden.replicate(len(field)) if has_limit else field
+        negative = sign ^ self.negate
         magnitude = Signal(fmt.width - 1)
-        m.d.comb += magnitude.eq(
-            (Cat(C(0, fmt.mantissa_bits), field) + significand + round_up)[: len(magnitude)]
-        )
-        m.d.comb += self.word.eq(Cat(magnitude, self.sign))
-        if max(exponents) + self._width - 1 > highest:
+        m.d.comb += magnitude.eq((Cat(significand[:-1], biased) + round_up)[: len(magnitude)])
+        m.d.comb += self.word.eq(Cat(magnitude, negative))
+        if max(exponents) + self._width > highest:
             with m.If(leading > highest):
-                m.d.comb += self.word.eq(Cat(C(fmt.inf_magnitude, fmt.width - 1), self.sign))
-        with m.If(self.magnitude == 0):
+                m.d.comb += self.word.eq(Cat(C(fmt.inf_magnitude, fmt.width - 1), negative))
+        is_zero = self.number == 0 if has_limit else ~hidden
+        with m.If(is_zero):
             m.d.comb += self.word.eq(0)
         return m
+
+    @staticmethod
+    def _left(limit: Value, moves: Value, n: int) -> Value:
+        """Keep what of the limit is left behind step 2^n, as far as following steps can tell."""
+        most = (1 << n) - 1
+        high = limit[n:]
+        # More than this step allowed: all of the following are, whether or not this one was taken.
+        stays = Mux(high.any() & ~moves, most, limit[:n])
+        return Mux(high[1:].any(), most, stays) if len(high) > 1 else stays

@@ -6,7 +6,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from amaranth.hdl import Assert, C, Module, Mux, Signal
+from amaranth.hdl import Assert, C, Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -36,7 +36,9 @@ class Rounding(wiring.Component):
 
     def __init__(self, width: int, exponents: range, fmt: FloatFormat, *, away: bool = False):
         self.width, self.exponents, self.fmt, self.away = width, exponents, fmt, away
-        super().__init__({"sign": In(1), "magnitude": In(width), "choice": In(3)})
+        super().__init__(
+            {"number": In(Shape(width + 1, signed=True)), "negate": In(1), "choice": In(3)}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -46,13 +48,14 @@ class Rounding(wiring.Component):
         choice = Signal(3)
         m.d.comb += choice.eq(Mux(self.choice < steps, self.choice, 0))
         m.d.comb += [
-            unit.sign.eq(self.sign),
-            unit.magnitude.eq(self.magnitude),
+            unit.number.eq(self.number),
+            unit.negate.eq(self.negate),
             unit.exponent.eq(choice + lowest),
         ]
         # The value in units of 2^lowest, and every midpoint between two words, as a fraction.
-        value = Signal(self.width + steps)
-        m.d.comb += value.eq((self.magnitude << choice)[: len(value)])
+        value = Signal(self.width + 1 + steps)
+        magnitude = Mux(self.number < 0, -self.number, self.number)[: self.width + 1]
+        m.d.comb += value.eq((magnitude << choice)[: len(value)])
         word = C(0, 1)
         for code in range(fmt.inf_magnitude):
             midpoint = (_value(fmt, code) + _value(fmt, code + 1)) / 2 / Fraction(2) ** lowest
@@ -60,7 +63,7 @@ class Rounding(wiring.Component):
             if code % 2 or self.away:
                 reached |= value * midpoint.denominator == midpoint.numerator
             word = word + reached
-        sign = self.sign & (self.magnitude != 0)
+        sign = (self.negate ^ (self.number < 0)) & (self.number != 0)
         total = Signal(16)
         m.d.comb += total.eq(word)
         m.d.comb += Assert(unit.word[:-1] == total)

@@ -68,11 +68,12 @@ def test_sim_rounds_to_nearest_even(rng, name, width, exponents):
         for n, magnitude in enumerate(_magnitudes(rng, width, fmt.mantissa_bits + 1)):
             # The largest number with the largest exponent is the third.
             exponent = max(exponents) if n == 2 else int(rng.choice(exponents))
-            ctx.set(unit.sign, n % 2)
-            ctx.set(unit.magnitude, magnitude)
+            # Either sign of the number, negated or not.
+            ctx.set(unit.number, -magnitude if n % 2 else magnitude)
+            ctx.set(unit.negate, n // 2 % 2)
             ctx.set(unit.exponent, exponent)
             expected = nearest(magnitude * Fraction(2) ** exponent, fmt)
-            sign = (n % 2) << (fmt.width - 1) if magnitude else 0
+            sign = ((n ^ n // 2) % 2) << (fmt.width - 1) if magnitude else 0
             assert ctx.get(unit.word) == sign | expected, (magnitude, exponent)
             kind = "normal" if expected >> fmt.mantissa_bits else "subnormal"
             seen.add("infinite" if expected == fmt.inf_magnitude else kind)
@@ -102,7 +103,7 @@ def test_sim_rounds_as_libraries_do(rng, evaluate, name):
         expected = values.astype(np.float32).astype(dtype).view(words)
     found = evaluate(
         lambda: RoundToFloat(24, exponents, fmt),
-        sign=np.zeros(4000), magnitude=magnitude, exponent=exponent.astype(np.int32),
+        number=magnitude, negate=np.zeros(4000), exponent=exponent.astype(np.int32),
     )["word"]  # fmt: skip
     chosen = keep & exact
     assert chosen.sum() > 3000
