@@ -30,6 +30,7 @@ __all__ = [
     "INPUTS",
     "OUTPUTS",
     "PIPELINE",
+    "SCALING",
     "UNITS",
     "ArrayConfig",
     "BlockFormat",
@@ -415,7 +416,10 @@ integer bits.
 CLASS_SUMS = ("masked", "merged", "grouped")
 """How products find their sign class: in one tree each, in pairs, or in groups of four."""
 
-PIPELINE = ("input", "sums", "terms", "aligned", "rounded")
+SCALING = ("parallel", "serial")
+"""How the terms of a block are scaled: all at once, or one after another in the same hardware."""
+
+PIPELINE = ("input", "sums", "terms", "aligned", "finished", "rounded")
 """Where a dot product may hold a pipeline register, in the order of the data path."""
 
 
@@ -431,12 +435,13 @@ class DotConfig(UnitConfig):
 
     `format_a`, `format_b`, `block`, `acc`, `output`, `max_blocks`, `frac_bits` and `int_bits` say
     what is computed. `lanes` (element pairs per cycle, a power of two from 1 to `block`),
-    `class_sums` and `pipeline` (names out of `PIPELINE`, separated by commas) say how, and never
-    change a bit of the result.
+    `class_sums`, `scaling` and `pipeline` (names out of `PIPELINE`, separated by commas) say how,
+    and never change a bit of the result.
 
     `acc` is ``exact`` by default, ``fp32`` where a scale is a power of two. `max_blocks` (exact
     only) is the longest sum that cannot overflow; `frac_bits` and `int_bits` (fixed only) are the
-    accumulator's.
+    accumulator's. `scaling` is ``serial`` by default where it costs no cycle: where a block has as
+    many beats as terms, more than one, and `acc` is not ``fp32``.
     """
 
     unit: ClassVar[str] = "dot"
@@ -451,7 +456,8 @@ class DotConfig(UnitConfig):
     frac_bits: int | None = None
     int_bits: int | None = None
     class_sums: str = "grouped"
-    pipeline: str = "input,sums,terms,aligned,rounded"
+    scaling: str = None  # type: ignore[assignment]
+    pipeline: str = "input,sums,terms,aligned,finished,rounded"
 
     def __post_init__(self) -> None:
         rows = [
@@ -493,6 +499,16 @@ class DotConfig(UnitConfig):
         set_field("lanes", lanes)
         set_field("acc", acc)
         set_field("pipeline", self._normal_pipeline())
+        terms = rows[0].scales * rows[1].scales
+        can_be_serial = acc != "fp32" and 1 < terms <= self.beats
+        scaling = SCALING[can_be_serial] if self.scaling is None else self.scaling
+        choose("scaling", scaling, dict.fromkeys(SCALING))
+        if scaling == "serial" and not can_be_serial:
+            raise ValueError(
+                "scaling must be parallel in fp32 mode, with a single term, or with fewer beats "
+                f"in a block ({self.beats}) than terms ({terms}), not {scaling!r}"
+            )
+        set_field("scaling", scaling)
 
     def _normal_pipeline(self) -> str:
         if not isinstance(self.pipeline, str):
@@ -500,6 +516,9 @@ class DotConfig(UnitConfig):
         names = [name for name in self.pipeline.split(",") if name]
         for name in names:
             choose("pipeline", name, dict.fromkeys(PIPELINE))
+        if not {"finished", "rounded"} & set(names):
+            # A result waits somewhere while the next sum begins.
+            names.append("finished")
         return ",".join(name for name in PIPELINE if name in names)
 
     @property

@@ -9,7 +9,15 @@ from math import ceil, floor
 from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value
 from amaranth.utils import bits_for
 
-__all__ = ["assign_low", "at_least", "balanced_max", "count_ones", "gated", "times_small"]
+__all__ = [
+    "assign_low",
+    "at_least",
+    "balanced_max",
+    "count_ones",
+    "gated",
+    "shift_left",
+    "times_small",
+]
 
 
 def assign_low(target: Value, value: Value):
@@ -113,3 +121,18 @@ def times_small(m: Module, value: Value, factor: Value, name: str) -> Value:
     if len(factor) % 2 == 0:
         total = total + (gated(value, carry, shape) << len(factor))
     return total
+
+
+def shift_left(m: Module, bits: Value, amount: Value, width: int, name: str) -> tuple[Value, Value]:
+    """Shift `bits` left by `amount` into `width` bits: the word, and whether a 1 was lost above.
+
+    The small steps come first, while the word is short.
+    """
+    word, lost = bits, []
+    for n in range(len(amount)):
+        step = 1 << n
+        lost.append(amount[n] & word[max(width - step, 0) :].any())
+        moved = Signal(min(len(word) + step, width), name=f"{name}_{step}")
+        m.d.comb += moved.eq(Mux(amount[n], Cat(C(0, step), word), word)[: len(moved)])
+        word = moved
+    return word, Cat(lost).any()

@@ -12,7 +12,7 @@ from amxfp4.gen.config import BlockFormat, DotConfig
 from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord, sum_layout
 from amxfp4.rtl.dot_sums import ClassSums
-from amxfp4.rtl.dot_terms import Terms
+from amxfp4.rtl.dot_terms import ClassSequencer, Terms, block_layout, slot_layout
 from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.pipes import StreamRegister
 from amxfp4.rtl.share import Shared
@@ -155,15 +155,17 @@ class ProcessingElement(wiring.Component):
         D = sum over classes c of s_c^A s_c^B S_c; result = R(sum over blocks of D)
                                                           (docs/numerics.md, Dot products)
 
-    One beat per cycle; the scale stage works once per block, with its last beat. The sum's
-    state and one finished result have registers of their own, so a new sum starts in the cycle
-    after the last beat of the one before, unless that one's result is still not taken.
+    One beat per cycle; the scale stage works once per block, with its last beat or, term by term,
+    during the beats of the next. A finished sum moves on to a register of its own, as it is or
+    rounded, so a new sum starts in the cycle after the last beat of the one before, unless that
+    one's result is still not taken.
 
     Parameters
     ----------
     config : DotConfig
-        `pipeline` names the further registers: ``sums``, ``terms`` and ``aligned`` stand behind
-        what they are named for, ``rounded`` holds the output word. (``input`` is outside.)
+        `pipeline` names the registers besides the sum's: ``sums``, ``terms`` and ``aligned`` stand
+        behind what they are named for, ``finished`` holds a finished sum, ``rounded`` the output
+        word. (``input`` is outside.)
 
     Members
     -------
@@ -184,8 +186,14 @@ class ProcessingElement(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles: one for the accumulator, one for each pipeline register."""
-        return 1 + len(self._config.cuts - {"input"})
+        """Cycles: one for each pipeline register.
+
+        Where terms are scaled one after another, their sequencer stands for the register ``sums``.
+        """
+        if not DotWidths(self._config).serial:
+            return len(self._config.cuts - {"input"})
+        sequencer = ClassSequencer(self._config)
+        return len(self._config.cuts - {"input", "sums"}) + sequencer.latency
 
     def elaborate(self, platform):
         m = Module()
@@ -194,13 +202,7 @@ class ProcessingElement(wiring.Component):
         beat = wiring.flipped(self.i)
 
         # Class sums of the beat, and of the block so far.
-        sums_layout = data.ArrayLayout(widths.class_sum, len(widths.classes))
-        scales = [data.ArrayLayout(row.scale.width, row.scales) for row in widths.rows]
-        block = stream.Signature(
-            data.StructLayout(
-                {"sums": sums_layout, "scales_a": scales[0], "scales_b": scales[1], "ends_sum": 1}
-            )
-        ).create(path=("block",))
+        block = stream.Signature(block_layout(config)).create(path=("block",))
         m.submodules.class_sums = class_sums = ClassSums(config)
         m.d.comb += [
             class_sums.a.eq(beat.payload.a.codes),
@@ -222,16 +224,12 @@ class ProcessingElement(wiring.Component):
             m.d.comb += block.payload.sums[c].eq(with_beat)
             with m.If(beat.valid & beat.ready):
                 m.d.sync += so_far.eq(Mux(beat.payload.ends_block, 0, with_beat))
-        block = self._cut(m, "sums", block)
+        slot = self._slots(m, block)
 
         # Times both significands.
         m.submodules.terms = terms = Terms(config)
-        m.d.comb += [
-            terms.sums.eq(block.payload.sums),
-            terms.scales_a.eq(block.payload.scales_a),
-            terms.scales_b.eq(block.payload.scales_b),
-        ]
-        block = self._cut(m, "terms", self._stage(m, block, terms.terms, "terms"))
+        m.d.comb += terms.slot.eq(slot.payload)
+        block = self._cut(m, "terms", self._stage(m, slot, terms.terms, "terms"))
 
         # Brought to one unit, and to what the accumulator takes.
         m.submodules.addend = addend = Addend(config)
@@ -241,20 +239,17 @@ class ProcessingElement(wiring.Component):
         # Accumulated; a finished sum moves on and leaves an empty one.
         m.submodules.add = adder = Adder(config)
         state = Signal(sum_layout(config))
-        result = stream.Signature(sum_layout(config)).create(path=("result",))
-        finished = Signal(sum_layout(config), reset_less=True)
+        finished = stream.Signature(sum_layout(config)).create(path=("finished",))
         m.d.comb += [
             adder.state.eq(state),
             adder.addend.eq(block.payload.value),
-            result.payload.eq(finished),
-            block.ready.eq(~block.payload.ends_sum | ~result.valid | result.ready),
+            finished.payload.eq(adder.following),
+            finished.valid.eq(block.valid & block.payload.ends_sum),
+            block.ready.eq(~block.payload.ends_sum | finished.ready),
         ]
-        with m.If(result.ready):
-            m.d.sync += result.valid.eq(0)
         with m.If(block.valid & block.ready):
-            m.d.sync += state.eq(adder.following)
-            with m.If(block.payload.ends_sum):
-                m.d.sync += [state.eq(0), finished.eq(adder.following), result.valid.eq(1)]
+            m.d.sync += state.eq(Mux(block.payload.ends_sum, 0, adder.following))
+        result = self._cut(m, "finished", finished)
 
         # Rounded once.
         m.submodules.word = word = ResultWord(config)
@@ -268,6 +263,23 @@ class ProcessingElement(wiring.Component):
         ]
         wiring.connect(m, self._cut(m, "rounded", rounded), wiring.flipped(self.o))
         return m
+
+    def _slots(self, m: Module, block):
+        """Give the scale stage what it works on at once: a block, or its classes in turn."""
+        config = self._config
+        if DotWidths(config).serial:
+            m.submodules.class_sequencer = sequencer = ClassSequencer(config)
+            wiring.connect(m, block, sequencer.i)
+            return sequencer.o
+        block = self._cut(m, "sums", block)
+        # The same fields: all classes of a block at once.
+        slot = stream.Signature(slot_layout(config)).create(path=("slot",))
+        m.d.comb += [
+            slot.payload.as_value().eq(block.payload.as_value()),
+            slot.valid.eq(block.valid),
+            block.ready.eq(slot.ready),
+        ]
+        return slot
 
     def _cut(self, m: Module, name: str, source):
         """Put a pipeline register behind `source` if the configuration asks for it."""

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import FP32, DotConfig
+from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.dot_fp32 import Fp32Adder, Fp32ToBf16, RoundedD
 from amxfp4.rtl.dot_sums import balanced_sum
 from amxfp4.rtl.dot_terms import TermAligner, Terms
@@ -20,13 +21,19 @@ _ROOM = 3
 
 
 def sum_layout(config: DotConfig) -> data.StructLayout:
-    """State of an accumulation: the sum, whether a block was NaN, and the flags."""
+    """State of an accumulation: the sum, whether a block was NaN, and the flags.
+
+    While a block's terms are added one by one, a fixed sum may leave its range and come back.
+    """
     widths = DotWidths(config)
-    return data.StructLayout({"sum": widths.accumulator, "is_nan": 1, "inexact": 1, "overflow": 1})
+    total = widths.accumulator
+    if config.acc == "fixed" and widths.serial:
+        total = Shape(total.width + _ROOM, signed=True)
+    return data.StructLayout({"sum": total, "is_nan": 1, "inexact": 1, "overflow": 1})
 
 
 def addend_layout(config: DotConfig) -> data.StructLayout:
-    """Layout of what a block adds to the state."""
+    """Layout of what a block, or one term of it, adds to the state: value and carry."""
     widths = DotWidths(config)
     if config.acc == "fp32":
         value = Shape(FP32.width)
@@ -34,7 +41,17 @@ def addend_layout(config: DotConfig) -> data.StructLayout:
         value = widths.d
     else:
         value = Shape(widths.accumulator.width + _ROOM, signed=True)
-    return data.StructLayout({"value": value, "is_nan": 1, "inexact": 1, "overflow": 1})
+    serial = int(widths.serial)
+    return data.StructLayout(
+        {
+            "value": value,
+            "carry": serial,
+            "is_nan": 1,
+            "inexact": 1,
+            "overflow": 1,
+            "ends_block": serial,
+        }
+    )
 
 
 class Addend(wiring.Component):
@@ -43,6 +60,8 @@ class Addend(wiring.Component):
     - ``exact``: D.
     - ``fixed``: the sum of the terms, each without its magnitude's bits below 2^-F.
     - ``fp32``: RNE_fp32(D), as a word.
+
+    Where terms come one by one, each adds itself; a negative one as its complement and a carry.
 
     Members
     -------
@@ -66,44 +85,48 @@ class Addend(wiring.Component):
             m.d.comb += [rounded.terms.eq(self.terms), addend.value.eq(rounded.word)]
             return m
 
-        m.submodules.align = align = TermAligner(config)
+        exact = config.acc == "exact"
+        drop = 0 if exact else -widths.unit - config.frac_bits
+        # Up to the bit that only the lower end of the range, -2^I, may have.
+        wanted = None if exact else config.int_bits + 1 - widths.unit
+        m.submodules.align = align = TermAligner(config, wanted)
         m.d.comb += align.terms.eq(self.terms)
-        count = len(widths.classes)
-        if config.acc == "exact":
-            parts = [
-                Mux(align.negative[c], -align.magnitudes[c], align.magnitudes[c])
-                for c in range(count)
-            ]
-            # Amaranth's sum of four is wider than D, which has every lane in one class only.
-            total = balanced_sum(m, parts, "part")
-            with m.If(~self.terms.is_nan):
-                m.d.comb += addend.value.eq(total[: len(addend.value)].as_signed())
-            return m
-
-        drop = -widths.unit - config.frac_bits
-        limit = 1 << (config.int_bits + config.frac_bits)
-        width = widths.accumulator.width
-        parts, inexact, overflow = [], [], []
-        for c in range(count):
-            magnitude, negative = align.magnitudes[c], align.negative[c]
-            kept = Signal(max(len(magnitude) - drop, 1), name=f"kept_{c}")
-            if drop >= 0:
-                m.d.comb += kept.eq(magnitude[drop:])
-                inexact.append(magnitude[:drop].any())
-            else:
-                m.d.comb += kept.eq(Cat(C(0, -drop), magnitude))
+        magnitudes, inexact, overflow = [], [], []
+        for n in range(len(widths.slots)):
+            magnitude = align.magnitudes[n]
+            if exact:
+                magnitudes.append(magnitude)
+                continue
+            kept = Cat(C(0, max(-drop, 0)), magnitude[max(drop, 0) :])
+            magnitudes.append(kept)
+            inexact.append(magnitude[: max(drop, 0)].any())
+            at_limit, above = kept[-1], kept[:-1].any()
             # The range is [-2^I, 2^I).
-            overflow.append(Mux(negative, kept > limit, kept >= limit))
-            low = Signal(width, name=f"low_{c}")
-            m.d.comb += low.eq(kept[:width])
-            parts.append(Mux(negative, -low, low))
-        total = balanced_sum(m, parts, "part")
+            overflow.append(align.too_large[n] | (at_limit & (~align.negative[n] | above)))
+
         with m.If(~self.terms.is_nan):
-            m.d.comb += [
-                addend.value.eq(total),
-                addend.inexact.eq(Cat(inexact).any() if inexact else 0),
-                addend.overflow.eq(Cat(overflow).any()),
-            ]
+            if widths.serial:
+                negative, width = align.negative[0], len(addend.value)
+                extended = Cat(magnitudes[0], C(0, width - len(magnitudes[0])))
+                m.d.comb += [
+                    addend.value.eq((extended ^ negative.replicate(width)).as_signed()),
+                    addend.carry.eq(negative),
+                ]
+            else:
+                parts = [
+                    Mux(align.negative[n], -magnitude, magnitude)
+                    for n, magnitude in enumerate(magnitudes)
+                ]
+                # Every lane is in one class, so that D is shorter than a sum of four; a fixed sum
+                # wraps, and has room for all of them.
+                m.d.comb += assign_low(addend.value, balanced_sum(m, parts, "part"))
+            if not exact:
+                m.d.comb += [
+                    addend.inexact.eq(Cat(inexact).any()),
+                    addend.overflow.eq(Cat(overflow).any()),
+                ]
+        if widths.serial:
+            m.d.comb += addend.ends_block.eq(self.terms.ends_block)
         return m
 
 
@@ -136,14 +159,20 @@ class Adder(wiring.Component):
                 following.sum.eq(adder.sum),
             ]
             return m
-        width = len(following.sum)
+        widths = DotWidths(self._config)
         total = state.sum + addend.value
-        m.d.comb += following.sum.eq(total[:width].as_signed())
+        ends_block = C(1, 1)
+        if widths.serial:
+            total, ends_block = total + addend.carry, addend.ends_block
+        # An exact sum, of a part of a block's terms too, never leaves the accumulator.
+        m.d.comb += assign_low(following.sum, total)
         if self._config.acc == "fixed":
+            whole = Signal(total.shape(), name="total")
+            wrapped = whole[: widths.accumulator.width].as_signed()
             leaves = Signal()
-            exact = Signal(total.shape(), name="total")
-            m.d.comb += exact.eq(total)
-            m.d.comb += leaves.eq(exact != exact[:width].as_signed())
+            m.d.comb += [whole.eq(total), leaves.eq(ends_block & (whole != wrapped))]
+            with m.If(ends_block):
+                m.d.comb += following.sum.eq(wrapped)
             m.d.comb += [
                 following.inexact.eq(state.inexact | addend.inexact),
                 following.overflow.eq(state.overflow | addend.overflow | leaves),
@@ -175,7 +204,8 @@ class ResultWord(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, widths = self._config, self._widths
-        total = self.state.sum
+        # Behind a whole block a fixed sum is in its range, whatever room it had.
+        total = self.state.sum[: widths.accumulator.width].as_signed()
         if config.acc == "fp32":
             # NaN is in the sum itself.
             if config.word.width == FP32.width:

@@ -104,6 +104,21 @@ class DotWidths:
         """Whether all products of a class have the same sign."""
         return all(row.asymmetric for row in self.rows)
 
+    @property
+    def serial(self) -> bool:
+        """Whether the classes' terms are scaled one after another."""
+        return self.config.scaling == "serial"
+
+    @property
+    def slots(self) -> list[tuple[int, int]]:
+        """Terms that are scaled at once: which of the scales of A and of B that are there."""
+        return [(0, 0)] if self.serial else self.classes
+
+    @property
+    def slot_scales(self) -> tuple[int, int]:
+        """Scales of A and B that are there at once."""
+        return (1, 1) if self.serial else (self.rows[0].scales, self.rows[1].scales)
+
     def is_negative(self, n: int) -> bool:
         """Whether the products of class `n` are negative, where classes have one sign."""
         i, j = self.classes[n]
