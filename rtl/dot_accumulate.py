@@ -205,7 +205,7 @@ class ResultWord(wiring.Component):
         m = Module()
         config, widths = self._config, self._widths
         # Behind a whole block a fixed sum is in its range, whatever room it had.
-        total = self.state.sum[: widths.accumulator.width].as_signed()
+        total = self.state.sum[: widths.accumulator.width]
         if config.acc == "fp32":
             # NaN is in the sum itself.
             if config.word.width == FP32.width:
@@ -219,7 +219,7 @@ class ResultWord(wiring.Component):
             len(total) - 1, range(unit, unit + 1), config.word
         )
         m.d.comb += [
-            rounder.number.eq(total),
+            rounder.number.eq(total.as_signed()),
             rounder.exponent.eq(unit),
             self.word.eq(rounder.word),
         ]

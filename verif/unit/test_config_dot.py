@@ -17,6 +17,7 @@ from amxfp4.gen.config import (
     FORMATS,
     OUTPUTS,
     PIPELINE,
+    SCALING,
     UNITS,
     ArrayConfig,
     DotConfig,
@@ -40,13 +41,18 @@ def _configs(draw):
         "acc": acc,
         "output": draw(st.sampled_from(list(OUTPUTS))),
         "class_sums": draw(st.sampled_from(CLASS_SUMS)),
-        "pipeline": ",".join(draw(st.lists(st.sampled_from(PIPELINE), max_size=6))),
+        "pipeline": ",".join(draw(st.lists(st.sampled_from(PIPELINE), max_size=len(PIPELINE)))),
     }
     if acc == "exact":
         fields["max_blocks"] = draw(st.none() | st.integers(4096, 1 << 24))
     if acc == "fixed":
         for name in ("frac_bits", "int_bits"):
             fields[name] = draw(st.none() | st.integers(0, 128))
+    scales = [FORMATS.get(f, FORMATS["amxfp4"]).scales for f in formats]
+    terms, lanes = scales[0] * scales[1], fields["lanes"] or block
+    fields["scaling"] = draw(st.sampled_from([None, "parallel"]))
+    if bounded and acc != "fp32" and 1 < terms <= block // lanes:
+        fields["scaling"] = draw(st.sampled_from([None, *SCALING]))
     if draw(st.booleans()):
         return DotConfig(**fields)
     return ArrayConfig(**fields, rows=draw(st.integers(1, 64)), cols=draw(st.integers(1, 64)))
@@ -68,6 +74,8 @@ def test_round_trip(config):
     ]
     assert (config.max_blocks is None) == (config.acc != "exact")
     assert (config.frac_bits is None) == (config.int_bits is None) == (config.acc != "fixed")
+    assert config.scaling in SCALING
+    assert config.cuts & {"finished", "rounded"}
 
 
 @settings(max_examples=200, deadline=None)
@@ -94,8 +102,10 @@ def test_digest_differs_when_any_field_does(unit):
     ]
     changed += [UNITS[unit](acc=acc) for acc in ("fp32", "fixed")]
     changed += [UNITS[unit](acc="fixed", **{name: 9}) for name in ("frac_bits", "int_bits")]
+    # With 16 lanes there are fewer beats than terms: `scaling` is a choice with 8.
+    changed += [UNITS[unit](lanes=8, scaling=scaling) for scaling in SCALING]
     digests = [c.digest for c in (plain, *changed)]
-    assert len(set(digests)) == len(dataclasses.fields(plain)) + 2
+    assert len(set(digests)) == len(dataclasses.fields(plain)) + 3
     assert DotConfig().digest != ArrayConfig().digest
 
 
@@ -108,13 +118,71 @@ def test_defaults_are_normalised(unit):
     assert (plain.block, plain.lanes, plain.output) == (32, 32, "fp32")
     assert (plain.acc, plain.max_blocks) == ("exact", 4096)
     assert (plain.frac_bits, plain.int_bits) == (None, None)
-    assert plain.class_sums == "merged"
+    assert plain.class_sums == "grouped"
+    assert plain.scaling == "parallel"
     assert plain.pipeline == ",".join(PIPELINE)
     assert kind(format_a="amxfp4-e5m2", format_b="amxfp4-e5m2") == plain
     assert kind(block=32, lanes=32, acc="exact", max_blocks=4096) == plain
-    assert kind(pipeline="rounded,,aligned,terms,sums,input,sums") == plain
-    assert kind(pipeline="").cuts == frozenset()
-    assert kind(pipeline="terms,input").pipeline == "input,terms"
+    assert kind(pipeline="rounded,,finished,aligned,terms,sums,input,sums") == plain
+    assert kind(scaling="parallel") == plain
+    assert kind(lanes=8) == kind(lanes=8, scaling="serial")
+
+
+@units
+@pytest.mark.parametrize(
+    ("asked", "got"),
+    [
+        ("", "finished"),
+        ("terms,input", "input,terms,finished"),
+        ("aligned,rounded", "aligned,rounded"),
+        ("rounded,finished", "finished,rounded"),
+        ("finished", "finished"),
+    ],
+)
+def test_a_result_has_a_register(unit, asked, got):
+    """Without `rounded` there is `finished`, asked for or not: a result waits somewhere."""
+    config = UNITS[unit](pipeline=asked)
+    assert config.pipeline == got
+    assert config.cuts == set(got.split(","))
+    assert config == UNITS[unit](pipeline=got)
+
+
+# Lanes of a block of 32 at which a block has as many beats as terms.
+TERMS = [("amxfp4", "amxfp4", 8), ("amxfp4", "nvfp4", 16), ("mxfp4-e5m2", "amxfp4-e4m3", 16)]
+
+
+@units
+@pytest.mark.parametrize(("a", "b", "most"), TERMS)
+@pytest.mark.parametrize("acc", ["exact", "fixed"])
+def test_default_scaling(unit, a, b, most, acc):
+    """Terms are scaled one by one as soon as a block has as many beats, and on demand at once."""
+    fields = {"format_a": a, "format_b": b, "block": 32, "acc": acc}
+    for lanes in (1, 2, 4, 8, 16, 32):
+        config = UNITS[unit](**fields, lanes=lanes)
+        assert config.scaling == ("serial" if lanes <= most else "parallel"), lanes
+        assert UNITS[unit](**fields, lanes=lanes, scaling="parallel").scaling == "parallel"
+    assert UNITS[unit](format_a=a, format_b=b, block=32, acc="fp32", lanes=1).scaling == "parallel"
+
+
+@units
+@pytest.mark.parametrize(
+    ("fields", "beats", "terms"),
+    [
+        ({"lanes": 16}, 2, 4),
+        ({"lanes": 32}, 1, 4),
+        ({"lanes": 32, "format_b": "mxfp4-e5m2"}, 1, 2),
+        ({"lanes": 1, "format_a": "nvfp4", "format_b": "nvfp4"}, 16, 1),
+        ({"lanes": 8, "acc": "fp32"}, 4, 4),
+        ({"lanes": 1, "format_a": "amxfp4-pot"}, 32, 4),
+    ],
+)
+def test_init_serial_that_cannot_be(unit, fields, beats, terms):
+    """Serial scaling is refused where a block has too few beats, and where it saves nothing."""
+    message = (
+        "scaling must be parallel in fp32 mode, with a single term, or with fewer beats "
+        f"in a block ({beats}) than terms ({terms}), not 'serial'"
+    )
+    _check_wrong(unit, ValueError, message, **fields, scaling="serial")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +235,7 @@ def _check_wrong(unit, error, message, **fields):
         ("acc", ACCUMULATIONS),
         ("output", OUTPUTS),
         ("class_sums", CLASS_SUMS),
+        ("scaling", SCALING),
         ("pipeline", PIPELINE),
     ],
 )

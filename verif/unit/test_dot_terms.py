@@ -54,7 +54,7 @@ PAIRS = [("amxfp4", "amxfp4"), ("amxfp4-e4m3", "amxfp4"), ("amxfp4", "nvfp4"),
 @pytest.mark.parametrize("formats", PAIRS, ids="-".join)
 def test_sim_terms(rng, formats):
     """Aligned terms are class sum times both scales, in units, with random and extreme inputs."""
-    config = DotConfig(format_a=formats[0], format_b=formats[1], block=32)
+    config = DotConfig(format_a=formats[0], format_b=formats[1], block=32, scaling="parallel")
     widths = DotWidths(config)
     terms, align = Terms(config), TermAligner(config)
     m = Module()
@@ -78,11 +78,11 @@ def test_sim_terms(rng, formats):
                 sums = [bound] * len(sums)
             if not widths.one_sign:
                 sums = [s * int(rng.choice([-1, 1])) for s in sums]
-            for port, given in ((terms.scales_a, codes[0]), (terms.scales_b, codes[1])):
+            for port, given in ((terms.slot.scales_a, codes[0]), (terms.slot.scales_b, codes[1])):
                 for k, code in enumerate(given):
                     ctx.set(port[k], code)
             for c, total in enumerate(sums):
-                ctx.set(terms.sums[c], total)
+                ctx.set(terms.slot.sums[c], total)
             decoded = [[table[c] for c in side] for table, side in zip(tables, codes, strict=True)]
             assert ctx.get(terms.terms.is_nan) == any(s is None for d in decoded for s in d)
             for c, (i, j) in enumerate(widths.classes):

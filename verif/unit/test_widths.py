@@ -15,7 +15,9 @@ from amaranth.hdl import Const, Module, Signal, Value, _ast, signed
 
 from amxfp4.gen import verilog
 from amxfp4.gen.config import (
+    CLASS_SUMS,
     FORMATS,
+    SCALING,
     ArrayConfig,
     DequantizerConfig,
     DotConfig,
@@ -70,7 +72,13 @@ CONFIGS = [
     *(
         DotConfig(acc=acc, block=32, lanes=8, class_sums=s, format_b=b, output=o)
         for acc, o in (("exact", "bf16"), ("fixed", "fp32"), ("fp32", "bf16"))
-        for s in ("masked", "merged") for b in ("amxfp4", "nvfp4")
+        for s in CLASS_SUMS for b in ("amxfp4", "nvfp4")
+    ),
+    # Terms one by one and all at once, with as many beats as there are terms.
+    *(
+        DotConfig(acc=acc, block=16, lanes=4, scaling=s, format_a=a, format_b=b)
+        for acc in ("exact", "fixed") for s in SCALING
+        for a, b in (("amxfp4", "amxfp4"), ("nvfp4", "amxfp4-e4m3"))
     ),
     ArrayConfig(rows=2, cols=3, lanes=8, acc="fixed", frac_bits=40, int_bits=2),
 ]  # fmt: skip
