@@ -291,6 +291,92 @@ def bench() -> int | None:
     return bench.run()
 
 
+PlanLiberty = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--liberty", metavar="FILE", help="Liberty file, to be mapped to as well; repeat for more."
+    ),
+]
+BuildFolder = Annotated[
+    Path, typer.Option("--build", metavar="DIR", help="Folder of builds and of reports/.")
+]
+WorkerCount = Annotated[
+    int | None, _integer_option("Workers to start, one for each core by default.")
+]
+WorkerMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory of a worker, as 4GiB; an equal share by default."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Dask scheduler to work with, as tcp://host:8786."),
+]
+Again = Annotated[bool, typer.Option("--again", help="Synthesize anew what is done already.")]
+
+
+@app.command()
+def cost(
+    plan: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PLAN]", help="A TOML file; the design targets by default."),
+    ] = None,
+    build: BuildFolder = Path("build"),
+    liberty: PlanLiberty = None,
+    workers: WorkerCount = None,
+    memory: WorkerMemory = None,
+    scheduler: Scheduler = None,
+    again: Again = False,
+) -> int:
+    """Synthesize a plan and report what its circuits cost.
+
+    Prints tables and writes DIR/reports/synth.html. What is done is not done again.
+    """
+    from amxfp4 import cost
+    from amxfp4.synth.plan import DEFAULT
+    from amxfp4.synth.workers import Workers
+
+    return cost.run(
+        plan or DEFAULT,
+        build=build,
+        page=f"{plan.stem if plan else 'synth'}.html",
+        liberty=tuple(liberty or ()),
+        workers=Workers(scheduler=scheduler, count=workers, memory=memory),
+        again=again,
+        skip=False,
+    )
+
+
+@app.command()
+def sweep(
+    plan: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A TOML file of lists of options (docs/sweeps.md)."),
+    ],
+    build: BuildFolder = Path("build"),
+    liberty: PlanLiberty = None,
+    workers: WorkerCount = None,
+    memory: WorkerMemory = None,
+    scheduler: Scheduler = None,
+    again: Again = False,
+) -> int:
+    """Synthesize every combination of options in a file.
+
+    As cost, but combinations that are not a configuration are skipped, and all tables are printed.
+    """
+    from amxfp4 import cost
+    from amxfp4.synth.workers import Workers
+
+    return cost.run(
+        plan,
+        build=build,
+        page=f"{plan.stem}.html",
+        liberty=tuple(liberty or ()),
+        workers=Workers(scheduler=scheduler, count=workers, memory=memory),
+        again=again,
+        skip=True,
+    )
+
+
 Checkout = Annotated[
     Path | None,
     typer.Argument(metavar="[FOLDER]", help="A checkout; the installed one by default."),
