@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from amxfp4.synth.figures import AREAS, area, work
 from amxfp4.synth.plan import Listing, Point
@@ -26,6 +28,7 @@ __all__ = [
     "axis_label",
     "by_series",
     "by_target",
+    "plain_log",
 ]  # fmt: skip
 
 # Distinct for colour-blind readers as well (Okabe and Ito), and in print by their markers.
@@ -111,3 +114,13 @@ def axis_label(target: str, points: Sequence[Measured]) -> str:
     """Say what an axis of areas shows."""
     per = " or ".join(dict.fromkeys(work(p.row) for p in points))
     return f"{AREAS[target].name} per {per}"
+
+
+def plain_log(ax: Any, which: str) -> None:
+    """Mark a logarithmic axis, x or y, at round figures, written out."""
+    axis = getattr(ax, f"{which}axis")
+    low, high = getattr(ax, f"get_{which}lim")()
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    axis.set_major_locator(FixedLocator([d * 10.0**p for p in powers for d in (1, 2, 5)]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_locator(NullLocator())

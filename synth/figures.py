@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amxfp4.synth.results import Row
 
-__all__ = ["AREAS", "Area", "area", "work"]
+__all__ = ["AREAS", "Area", "area", "formats_of", "work"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +53,9 @@ def area(row: Row, *, logic: bool = False) -> float | None:
 def work(row: Row) -> str:
     """Name what the area of a circuit is divided by."""
     return "element" if row.unit in ("quantizer", "dequantizer") else "MAC"
+
+
+def formats_of(row: Row) -> str:
+    """Name the block formats of a circuit."""
+    names = [name for name in (row.format, row.format_a, row.format_b) if name]
+    return " x ".join(dict.fromkeys(names))

@@ -97,10 +97,13 @@ class Goal:
             choose("peer", peer, peers)
             if "beat" in table:
                 raise ValueError("beat must be left out beside peer, which has the figures")
+        of, against = _counted("of", table.get("of")), _counted("against", table.get("against", {}))
+        if not against and list(of.values()) != [1]:
+            raise ValueError(f"of must be one label unless against is given, not {of!r}")
         return cls(
             what=table["what"],
-            of=_counted("of", table.get("of")),
-            against=_counted("against", table.get("against", {})),
+            of=of,
+            against=against,
             logic=bool(table.get("logic", False)),
             beat=peers[peer].figures if peer else _numbers("beat", table.get("beat", {})),
             aim=_numbers("aim", table.get("aim", {})),
@@ -128,6 +131,8 @@ class Peer:
         Area per MAC or element, by target.
     at_least
         Whether the figures leave something out, so that the true ones are larger.
+    logic
+        Whether theirs are without flip-flops, and ours are to be, too.
     ours
         Label of the circuit of the default plan that does the same work, if there is one.
     """
@@ -139,6 +144,7 @@ class Peer:
     basis: str
     figures: dict[str, float]
     at_least: bool = False
+    logic: bool = False
     ours: str = ""
     note: str = ""
 

@@ -9,7 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from amxfp4.synth.drawing import COLOURS, MARKERS, Measured, Picture, axis_label, by_series
+from amxfp4.synth.drawing import COLOURS, MARKERS, Measured, Picture, axis_label, plain_log
+from amxfp4.synth.figures import formats_of, work
 from amxfp4.synth.plan import Point
 
 __all__ = ["front", "pareto", "spread"]
@@ -61,30 +62,54 @@ def pareto(
     named = range(len(points)) if len(points) <= LABELLED else best
     figure = Figure(figsize=(8.6, max(5.0, 0.3 * len(named))), layout="constrained")
     ax = figure.subplots()
-    ax.step(
-        *zip(*[places[n] for n in best], strict=True),
-        where="post", color="#888888", lw=1.2, label="front: nothing is smaller and as accurate",
-    )  # fmt: skip
-    series = list(by_series(points))
-    for number, name in enumerate(series):
-        xs, ys = zip(
-            *[p for p, m in zip(places, points, strict=True) if m.point.series == name], strict=True
-        )
+    groups = _groups(points)
+    for number, (name, members) in enumerate(groups.items()):
         ax.scatter(
-            xs, ys, color=COLOURS[number % len(COLOURS)],
+            *zip(*[places[n] for n in members], strict=True),
+            color=COLOURS[number % len(COLOURS)],
             marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
-            s=42, zorder=3, label=name,
+            s=42, zorder=3, label=name or None,
         )  # fmt: skip
+    xs = [x for x, _ in places]
+    if max(xs) > 6 * min(xs):
+        ax.set_xscale("log")
+        plain_log(ax, "x")
     _names(ax, [places[n] for n in named], [_point_name(points[n].point) for n in named])
+    # From the bottom up to the smallest, then from step to step, and on at the best to the right.
+    corners = [
+        (places[best[0]][0], ax.get_ylim()[0]),
+        *(places[n] for n in best),
+        (ax.get_xlim()[1], places[best[-1]][1]),
+    ]
+    ax.step(
+        *zip(*corners, strict=True),
+        where="post", color="#888888", lw=1.2, zorder=1, scalex=False, scaley=False,
+        label="front: nothing is smaller and as accurate",
+    )  # fmt: skip
     ax.set_xlabel(f"{axis_label(target, points)}  (left: smaller)")
-    ax.set_ylabel("SQNR in dB  (up: more accurate)")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    of = "matrix products" if work(points[0].row) == "MAC" else "tensors"
+    ax.set_ylabel(f"SQNR of real {of} in dB  (up: better)")
+    if ax.get_xscale() == "linear":
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     said = (
         f"{_point_name(m.point)}: {x:.0f}, {y:.1f} dB"
         for m, (x, y) in zip(points, places, strict=True)
     )
     return Picture(title, figure, "; ".join(said))
+
+
+def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
+    """Gather indices of points that look alike: by series, or else by formats, or else all."""
+    series = [m.point.series for m in points]
+    formats = [formats_of(m.row) for m in points]
+    names = series if len(set(series)) > 1 else formats
+    if len(set(names)) == len(names):
+        names = [""] * len(points)  # every one has its own, which stands beside it
+    groups: dict[str, list[int]] = {}
+    for n, name in enumerate(names):
+        groups.setdefault(name, []).append(n)
+    return groups
 
 
 def _point_name(point: Point) -> str:
@@ -95,14 +120,15 @@ def _names(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str])
     """Write names right of their points, moved apart where they would overlap."""
     ax.margins(x=0.08, y=0.12)
     low, high = ax.get_xlim()
-    ax.set_xlim(low, high + 0.3 * (high - low))  # room for the rightmost names
-    low, high = ax.get_ylim()
-    gap = 0.235 / ax.figure.get_size_inches()[1] * (high - low)
-    left, right = ax.get_xlim()
-    at = spread([y for _, y in places], gap)
-    for (x, y), name, level in zip(places, names, at, strict=True):
+    wide = high * (high / low) ** 0.3 if ax.get_xscale() == "log" else high + 0.3 * (high - low)
+    ax.set_xlim(low, wide)  # room for the rightmost names
+    within = ax.transScale + ax.transLimits
+    spots = [within.transform(place) for place in places]
+    levels = spread([y for _, y in spots], 0.235 / ax.figure.get_size_inches()[1])
+    for place, (x, _), name, level in zip(places, spots, names, levels, strict=True):
         ax.annotate(
-            name, (x, y), xytext=(x + 0.035 * (right - left), level), va="center", fontsize=10,
+            name, place, xytext=(x + 0.035, level), textcoords="axes fraction", va="center",
+            fontsize=10,
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
             arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.8, "shrinkB": 4},
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from amxfp4.synth.drawing import (
     axis_label,
     by_series,
     by_target,
+    plain_log,
 )  # fmt: skip
 from amxfp4.synth.figures import AREAS, area, work
 from amxfp4.synth.pareto import pareto
@@ -152,7 +152,7 @@ def lanes(title: str, measured: dict[str, list[Measured]]) -> Picture:
             said.append(f"{name}: " + ", ".join(f"{x} lanes {y:.0f}" for x, y in line))
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
-        _plain_log(ax)
+        plain_log(ax, "y")
         ax.xaxis.set_major_locator(FixedLocator(marks))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
@@ -170,19 +170,6 @@ def _line(ax: Any, number: int, name: str, line: Sequence[tuple[float, float]]) 
     )  # fmt: skip
 
 
-def _plain_log(ax: Any) -> None:
-    """Mark a logarithmic axis at round figures, written out."""
-    low, high = ax.get_ylim()
-    steps = [
-        digit * 10.0**power
-        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for digit in (1, 2, 5)
-    ]
-    ax.yaxis.set_major_locator(FixedLocator([s for s in steps if low <= s <= high]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
-
-
 def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
     """Draw the clock against pipeline registers, or gates in series where no delay is known."""
     timed = {t: [m for m in p if m.row.fmax_mhz] for t, p in measured.items()}
@@ -196,7 +183,8 @@ def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
     said = []
     for number, (name, members) in enumerate(by_series(deep).items()):
         line = sorted(
-            (_registers(m), float((m.row.fmax_mhz if target else m.row.depth) or 0)) for m in members
+            (_registers(m), float((m.row.fmax_mhz if target else m.row.depth) or 0))
+            for m in members
         )
         _line(ax, number, name, line)
         said.append(f"{name}: " + ", ".join(f"{x} registers {y:.0f}" for x, y in line))

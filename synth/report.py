@@ -87,11 +87,15 @@ def make(
         peers = tables.peers(plan, rows, load_peers())
         sections.append(Section(title="Peers", table=peers, printed=False))
     for listing in plan.listings:
-        listed = tables.components if listing.picture == "breakdown" else tables.listing
+        if listing.picture == "breakdown":
+            table = tables.components(listing, rows)
+        else:
+            drawn = (accuracy or {}) if listing.picture == "pareto" else {}
+            table = tables.listing(listing, rows, drawn)
         sections.append(
             Section(
                 title=listing.title,
-                table=listed(listing, rows),
+                table=table,
                 picture=pictures.draw(listing, rows, accuracy),
                 printed=listing.picture in ("", "breakdown"),
             )

@@ -37,11 +37,12 @@ def _fingerprint(job: Job) -> str | None:
 
     ``None`` where that cannot be said, because a tool or a file is missing.
     """
+    files = [*job.liberty, *([job.constraint] if job.constraint else [])]
     try:
-        parts = [sources(), job.yosys_script, json.dumps(job.tools), *map(_content, job.liberty)]
+        parts = [sources(), repr(job), json.dumps(job.tools), *map(_content, files)]
     except (OSError, metadata.PackageNotFoundError):
         return None
-    return hashlib.sha256("\n".join([repr(job), *parts]).encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 class _Done:

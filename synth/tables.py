@@ -104,13 +104,19 @@ def goals(plan: Plan, rows: Rows) -> Table:
     return Table(title="Design targets", header=header, rows=lines, note=" ".join(notes))
 
 
-def listing(table: Listing, rows: Rows) -> Table:
-    """List the circuits of a list with their area on every target, registers, depth and speed."""
+def listing(table: Listing, rows: Rows, accuracy: Mapping[str, float]) -> Table:
+    """List the circuits of a list with their area on every target, registers, depth and speed.
+
+    Parameters
+    ----------
+    accuracy
+        SQNR in dB by digest of the configuration, where it is of interest.
+    """
     targets = _targets(table.points)
     header = ["circuit", "per"]
     header += [f"{AREAS[target].unit}" for target in targets]
     header += [f"{AREAS[target].unit} in all" for target in targets]
-    header += ["FF", "DSP", "levels", "MHz"]
+    header += ["FF", "DSP", "levels", "MHz", "SQNR dB"]
     lines = []
     for point in table.points:
         found = [_row(point, target, rows) for target in targets]
@@ -126,10 +132,13 @@ def listing(table: Listing, rows: Rows) -> Table:
             values = [getattr(row, column) for row in good]
             known = [value for value in values if value is not None]
             cells.append(number(known[0]) if known else NONE)
+        sqnr = accuracy.get(point.config.digest)
+        cells.append(NONE if sqnr is None else f"{sqnr:.1f}")
         lines.append(tuple(cells))
+    optional = ("DSP", "MHz", "SQNR dB")
     kept = [
         n for n, heading in enumerate(header)
-        if heading not in ("DSP", "MHz") or any(line[n] not in (NONE, "0") for line in lines)
+        if heading not in optional or any(line[n] not in (NONE, "0") for line in lines)
     ]  # fmt: skip
     return Table(
         title=table.title,
@@ -207,7 +216,7 @@ def peers(plan: Plan, rows: Rows, known: Mapping[str, Peer]) -> Table:
     for peer in known.values():
         for target, theirs in peer.figures.items():
             row = _row(points[peer.ours], target, rows) if peer.ours in points else None
-            value = area(row) if row else None
+            value = area(row, logic=peer.logic) if row else None
             ours = None if row is None or value is None else value / row.macs_per_cycle
             shown = ("> " if peer.at_least else "") + number(theirs)
             lines.append(

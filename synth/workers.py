@@ -51,13 +51,13 @@ class Outcome:
 
 @functools.cache
 def sources() -> str:
-    """Digest of the Python text that makes the Verilog."""
+    """Digest all text that decides results: what makes the Verilog, and what measures it."""
     state = hashlib.sha256()
-    for package in ("amxfp4.gen", "amxfp4.rtl"):
+    for package in ("amxfp4.gen", "amxfp4.rtl", "amxfp4.synth"):
         spec = importlib.util.find_spec(package)
         assert spec is not None
-        for folder in spec.submodule_search_locations or ():
-            for path in sorted(Path(folder).glob("*.py")):
+        for folder in map(Path, spec.submodule_search_locations or ()):
+            for path in sorted([*folder.glob("*.py"), *folder.glob("yosys/*")]):
                 state.update(path.name.encode() + path.read_bytes())
     for tool in TOOLS:
         state.update(metadata.version(tool).encode())
