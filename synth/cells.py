@@ -6,77 +6,21 @@ from their headers.
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from amxfp4.synth import boolean
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["Cell", "Group", "Library", "Pin", "Power", "Register", "Table", "groups", "read"]
+from amxfp4.synth import boolean
+from amxfp4.synth.liberty_text import Group, groups, words
+
+__all__ = ["Cell", "Library", "Pin", "Power", "Register", "Table", "WireLoad", "read"]
 
 _PREFIXES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
-_NOISE = re.compile(r"/\*.*?\*/|//[^\n]*|\\\r?\n", re.S)
-# One statement: the end of a group, `name : value;`, or `name (arguments)` with `;` or a body.
-_STATEMENT = re.compile(
-    r"""\s*(?:(?P<close>\})|;|(?P<name>[\w]+)\s*(?:
-        :\s*(?P<value>"[^"]*"|[^;\n}]*)
-        | \((?P<arguments>(?:"[^"]*"|[^")])*)\)\s*(?P<body>\{)?
-    ))""",
-    re.X,
-)
-
-
-@dataclass
-class Group:
-    """One group of a Liberty file: ``kind (names) { values and groups }``."""
-
-    kind: str
-    names: list[str]
-    values: dict[str, str] = field(default_factory=dict)
-    """Attributes as text; those written ``name (arguments)`` without the parentheses."""
-    groups: list[Group] = field(default_factory=list)
-
-    def of(self, kind: str) -> list[Group]:
-        """Find the groups of one kind directly below."""
-        return [group for group in self.groups if group.kind == kind]
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in re.split(r"[\s,\"]+", text) if word]
-
-
-def groups(text: str) -> Group:
-    """Read a Liberty file as its ``library`` group.
-
-    Raises
-    ------
-    ValueError
-        The text is not of that form.
-    """
-    text = _NOISE.sub(" ", text)
-    root = Group("", [])
-    stack, position = [root], 0
-    while found := _STATEMENT.match(text, position):
-        position = found.end()
-        if found["close"]:
-            if len(stack) == 1:
-                raise ValueError("a Liberty file must close what it opened, not more")
-            stack.pop()
-        elif found["body"]:
-            group = Group(found["name"], _words(found["arguments"]))
-            stack[-1].groups.append(group)
-            stack.append(group)
-        elif found["name"]:
-            value = found["value"] if found["arguments"] is None else found["arguments"]
-            stack[-1].values[found["name"]] = value.strip().strip('"')
-    rest = text[position:].strip()
-    if rest or len(stack) != 1 or len(root.groups) != 1 or root.groups[0].kind != "library":
-        line = text[:position].count("\n") + 1
-        raise ValueError(f"a Liberty file must be one library group, not so near line {line}")
-    return root.groups[0]
 
 
 @dataclass(frozen=True)
@@ -88,25 +32,18 @@ class Table:
     values: tuple[tuple[float, ...], ...]
     """[slews][loads]."""
 
-    def at(self, slew: float, load: float) -> float:
-        """Energy between the nearest entries, linearly; beyond the ends that of the end."""
-        (i, f), (j, g) = _place(self.slews, slew), _place(self.loads, load)
-        rows = [row[j] * (1 - g) + row[min(j + 1, len(row) - 1)] * g for row in self.values]
-        return rows[i] * (1 - f) + rows[min(i + 1, len(rows) - 1)] * f
-
-
-def _place(points: tuple[float, ...], x: float) -> tuple[int, float]:
-    """Index of the entry below `x`, and how far towards the next one it is, 0 to 1."""
-    i = min(max(bisect.bisect_right(points, x) - 1, 0), len(points) - 1)
-    if i + 1 == len(points):
-        return i, 0.0
-    return i, min(max((x - points[i]) / (points[i + 1] - points[i]), 0.0), 1.0)
+    def at(self, slew: float, loads: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Energy at `slew` for each of `loads`: linear between entries, held beyond the ends."""
+        by_load = [np.interp(slew, self.slews, column) for column in zip(*self.values, strict=True)]
+        return np.interp(loads, self.loads, by_load)
 
 
 @dataclass(frozen=True)
 class Power:
     """Energy inside a cell when a pin changes."""
 
+    related: str | None
+    """The input whose change is behind it, for an output; ``None`` for an input."""
     when: boolean.Tree | None
     """Of the cell's pins; ``None`` where there is no condition."""
     rise: Table | None
@@ -161,11 +98,32 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class WireLoad:
+    """Capacitance of a wire as a guess from how many pins it reaches."""
+
+    per_length: float
+    """Farads a unit of length."""
+    lengths: tuple[tuple[float, float], ...]
+    """Pins reached, rising, and the length for so many."""
+    slope: float
+    """Length for each pin more than the last entry."""
+
+    def capacitance(self, fanout: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Farads of wires that reach `fanout` pins each; none for none."""
+        pins, lengths = np.array(self.lengths).T
+        fan = np.asarray(fanout, np.float64)
+        length = np.interp(fan, [0.0, *pins], [0.0, *lengths])
+        return self.per_length * (length + self.slope * np.maximum(fan - pins[-1], 0))
+
+
+@dataclass(frozen=True)
 class Library:
     """Cells of one process at one corner."""
 
     voltage: float
     cells: dict[str, Cell]
+    wires: dict[str, WireLoad]
+    """Its wire-load models, by name."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +161,7 @@ def _units(library: Group) -> _Units:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(map(float, _words(text)))
+    return tuple(map(float, words(text)))
 
 
 def _table(group: Group, templates: dict[str, Group], units: _Units) -> Table | None:
@@ -253,7 +211,9 @@ def _pin(group: Group, units: _Units, templates: dict[str, Group], grounds: set[
             # `power` stands for both edges.
             sides = [power.of(f"{edge}_power") or power.of("power") for edge in ("rise", "fall")]
             tables = [_table(side[0], templates, units) if side else None for side in sides]
-            powers.append(Power(_condition(power), tables[0], tables[1]))
+            powers.append(
+                Power(power.values.get("related_pin"), _condition(power), tables[0], tables[1])
+            )
     function = group.values.get("function")
     return Pin(
         output=direction == "output",
@@ -300,6 +260,15 @@ def _cell(group: Group, units: _Units, templates: dict[str, Group]) -> Cell:
     )
 
 
+def _wire_load(group: Group, units: _Units) -> WireLoad:
+    points = [_numbers(text) for name, text in group.attributes if name == "fanout_length"]
+    return WireLoad(
+        per_length=float(group.values["capacitance"]) * units.capacitance,
+        lengths=tuple(sorted((pins, length) for pins, length in points)),
+        slope=float(group.values.get("slope", 0)),
+    )
+
+
 def read(paths: Iterable[Path]) -> Library:
     """Read the Liberty files of one library.
 
@@ -310,6 +279,7 @@ def read(paths: Iterable[Path]) -> Library:
         than the others.
     """
     cells: dict[str, Cell] = {}
+    wires: dict[str, WireLoad] = {}
     voltages: dict[float, Path] = {}
     for path in paths:
         try:
@@ -319,6 +289,7 @@ def read(paths: Iterable[Path]) -> Library:
                 " ".join(t.names): t for t in library.groups if t.kind.endswith("_template")
             }
             voltages[float(library.values["nom_voltage"]) * units.voltage] = path
+            wires |= {" ".join(w.names): _wire_load(w, units) for w in library.of("wire_load")}
             for group in library.of("cell"):
                 cell = _cell(group, units, templates)
                 cells[cell.name] = cell
@@ -329,4 +300,4 @@ def read(paths: Iterable[Path]) -> Library:
     if len(voltages) != 1:
         wanted = ", ".join(f"{v:g} V ({p.name})" for v, p in voltages.items())
         raise ValueError(f"liberty must be files of one voltage, not {wanted or 'none'}")
-    return Library(next(iter(voltages)), cells)
+    return Library(next(iter(voltages)), cells, wires)
