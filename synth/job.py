@@ -8,10 +8,15 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
+from amxfp4.errors import reading
 from amxfp4.gen.config import UnitConfig, choose
-from amxfp4.synth.targets import TARGETS, Target
+from amxfp4.synth import liberty, pnr
+from amxfp4.synth.targets import TARGETS, Target, abc_options, fill
 
 __all__ = ["Job"]
+
+_MEASURE = "1"
+"""Counted up when the same output of the same tools is read differently."""
 
 
 def _digest(*parts: str | bytes) -> str:
@@ -21,6 +26,11 @@ def _digest(*parts: str | bytes) -> str:
         raw = part.encode() if isinstance(part, str) else part
         state.update(len(raw).to_bytes(8, "little") + raw)
     return state.hexdigest()[:16]
+
+
+def _content(parameter: str, path: Path, wanted: str) -> str:
+    with reading(parameter, path, wanted):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +50,13 @@ class Job:
     liberty
         The Liberty files of target ``liberty``.
     script
-        The target's ABC script; ``None`` for its first.
+        The ABC script, by name; ``None`` for the target's first.
+    delay_ps
+        Delay that ABC sizes cells for, in picoseconds (``liberty``); ``None`` for no sizing.
+    constraint
+        File that tells ABC what drives inputs and loads outputs (``liberty``); sizes cells, too.
+    seeds
+        Of placement (``ecp5-pnr``); ``None`` for three of them.
 
     Raises
     ------
@@ -54,6 +70,9 @@ class Job:
     dsp: bool = False
     liberty: tuple[Path, ...] = ()
     script: str | None = None
+    delay_ps: float | None = None
+    constraint: Path | None = None
+    seeds: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         target = choose("target", self.target, TARGETS)
@@ -63,10 +82,32 @@ class Job:
             choose("component", self.component, COMPONENTS[self.config.unit])
         if self.dsp and not target.dsp:
             raise ValueError(f"dsp must be False for target {self.target}, not {self.dsp!r}")
-        script = next(iter(target.scripts), "") if self.script is None else self.script
-        if target.scripts or script:
+        script = self.script
+        if target.scripts:
+            script = next(iter(target.scripts)) if script is None else script
             choose("script", script, dict(target.scripts))
+        self._only("script", script, bool(target.scripts), "without one of its own")
+        is_library = self.target == "liberty"
+        if is_library and not self.liberty:
+            raise ValueError("liberty must be at least one file for target liberty, not none")
+        self._only("liberty", self.liberty or None, is_library, "liberty")
+        self._only("delay_ps", self.delay_ps, is_library, "liberty")
+        self._only("constraint", self.constraint, is_library, "liberty")
+        if self.delay_ps is not None and not self.delay_ps > 0:
+            raise ValueError(f"delay_ps must be more than 0, not {self.delay_ps!r}")
+        self._only("seeds", self.seeds, target.placed, "ecp5-pnr")
+        seeds = pnr.SEEDS if target.placed and self.seeds is None else self.seeds
+        if target.placed and not seeds:
+            raise ValueError(f"seeds must be at least one, not {self.seeds!r}")
         object.__setattr__(self, "script", script)
+        object.__setattr__(self, "seeds", seeds)
+
+    def _only(self, parameter: str, value: object, allowed: bool, where: str) -> None:
+        """Refuse a `value` that the target would ignore."""
+        if value is not None and not allowed:
+            raise ValueError(
+                f"{parameter} must be left out unless the target is {where}, not {value!r}"
+            )
 
     @property
     def top(self) -> str:
@@ -87,22 +128,65 @@ class Job:
             return verilog.generate(self.config).text
         return components.generate(self.config, self.component)
 
-    @cached_property
+    def _filled(self, script: str, names: list[str]) -> str:
+        """Text of a script, with `names` for the Liberty files."""
+        values = {
+            "top": self.top,
+            "liberty": " ".join(f'-liberty "{name}"' for name in names),
+            "liberty_tcl": " ".join(f'"{name}"' for name in names),
+            "period": str(liberty.PERIOD),
+            "nodsp": "" if self.dsp else "-nodsp",
+            "dsp": "-dsp" if self.dsp else "",
+        }
+        if self.flow.scripts:
+            values["abc"] = abc_options(self)
+        return fill(script, values)
+
+    @property
+    def _paths(self) -> list[str]:
+        return [str(path.resolve()) for path in self.liberty]
+
+    @property
     def yosys_script(self) -> str:
         """The Yosys script with everything filled in."""
-        return self.flow.fill(top=self.top, script=self.script or "", dsp=self.dsp)
+        return self._filled(self.flow.script, self._paths)
 
-    @cached_property
+    @property
+    def opensta_script(self) -> str | None:
+        """What OpenSTA is asked, where it is and has a library."""
+        if not self.liberty or liberty.opensta() is None:
+            return None
+        return self._filled("opensta.tcl", self._paths)
+
+    @property
     def tools(self) -> dict[str, str]:
         """Versions of the programs that decide the result."""
-        return {name: metadata.version(name) for name in self.flow.tools}
+        versions = {name: metadata.version(name) for name in self.flow.tools}
+        opensta = liberty.opensta()
+        if self.liberty and opensta is not None:
+            versions["opensta"] = opensta
+        return versions
 
     @cached_property
     def key(self) -> str:
-        """16 hexadecimal digits; equal for jobs that cannot but give equal results."""
-        tools = [f"{name} {version}" for name, version in self.tools.items()]
-        parts = [self.config.digest, self.component or "", self.target, *tools]
-        return _digest(*parts, self.verilog, self.yosys_script)
+        """16 hexadecimal digits; equal for jobs that cannot but give equal results.
+
+        Raises
+        ------
+        ValueError
+            A Liberty file or the constraint cannot be read.
+        """
+        contents = [_content("liberty", path, "a Liberty file") for path in self.liberty]
+        scripts = [self._filled(self.flow.script, contents)]
+        if self.opensta_script is not None:
+            scripts.append(self._filled("opensta.tcl", contents))
+        if self.constraint is not None:
+            scripts.append(_content("constraint", self.constraint, "a file of constraints"))
+        return _digest(
+            _MEASURE, self.config.digest, self.component or "", self.target, repr(self.seeds),
+            *(f"{name} {version}" for name, version in self.tools.items()),
+            *contents, *scripts, self.verilog,
+        )  # fmt: skip
 
     def folder(self, build: Path) -> Path:
         """Where the results are kept, below the folder of builds."""

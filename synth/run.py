@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from amxfp4.synth import results
+from amxfp4.synth import pnr, results
 from amxfp4.synth.job import Job
+from amxfp4.synth.programs import LOG, SynthesisError
 from amxfp4.synth.results import Row
 
 __all__ = ["SynthesisError", "run"]
 
-# Yosys ends the process where a command fails, so that it gets one of its own.
-_YOSYS = """
-from pyosys import libyosys
-libyosys.Pass.call(libyosys.Design(), "script script.ys")
-"""
-
-
-class SynthesisError(ChildProcessError):
-    """A program of the flow failed.
-
-    Attributes
-    ----------
-    log
-        All that it said.
-    """
-
-    def __init__(self, message: str, log: str) -> None:
-        super().__init__(message)
-        self.log = log
+RESULT = "result.json"
+"""The row of a finished job in its folder."""
 
 
 def run(job: Job, build: Path = Path("build"), *, again: bool = False) -> Row:
@@ -57,40 +36,52 @@ def run(job: Job, build: Path = Path("build"), *, again: bool = False) -> Row:
     SynthesisError
         A program of the flow failed. Its folder is kept beside where the results would be.
     """
+    if job.flow.placed:
+        pnr.require()
     folder = job.folder(build)
     with results.locked(folder.with_suffix(".lock")):
-        if again or not (folder / "result.json").exists():
-            _synthesize(job, folder)
-        row = Row(**json.loads((folder / "result.json").read_text()))
+        row = None if again else _finished(folder)
+        if row is None:
+            row = _synthesize(job, folder)
     results.update(build / results.FILE, [row])
     return row
 
 
-def _synthesize(job: Job, folder: Path) -> None:
+def _finished(folder: Path) -> Row | None:
+    path = folder / RESULT
+    try:
+        return Row(**json.loads(path.read_text()))
+    except (FileNotFoundError, TypeError):
+        # None, or of a version that had other columns.
+        return None
+
+
+def _synthesize(job: Job, folder: Path) -> Row:
     scratch, failed = folder.with_suffix(".new"), folder.with_suffix(".failed")
     for leftover in (scratch, failed):
         shutil.rmtree(leftover, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
         (scratch / "design.v").write_text(job.verilog)
-        (scratch / "script.ys").write_text(job.yosys_script)
         start = time.monotonic()
-        execute([sys.executable, "-c", _YOSYS], scratch)
-        row = _measure(job, scratch, time.monotonic() - start)
-        (scratch / "result.json").write_text(json.dumps(dataclasses.asdict(row), indent=2) + "\n")
+        job.flow.run(job, scratch)
+        row = _row(job, scratch, time.monotonic() - start)
+        (scratch / RESULT).write_text(json.dumps(dataclasses.asdict(row), indent=2) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
     except SynthesisError as error:
         scratch.rename(failed)
-        log = failed / "log.txt"
-        raise SynthesisError(f"{job.top} for {job.target}: {error} ({log})", error.log) from None
+        raise SynthesisError(
+            f"{job.target} must take {job.top}, not stop at: {error} (see {failed / LOG})",
+            error.log,
+        ) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    return row
 
 
-def _measure(job: Job, folder: Path, seconds: float) -> Row:
+def _row(job: Job, folder: Path, seconds: float) -> Row:
     config = job.config.to_dict()
-    known = {name: value for name, value in config.items() if name in results.COLUMNS}
     return Row(
         key=job.key,
         component=job.component or "",
@@ -101,32 +92,6 @@ def _measure(job: Job, folder: Path, seconds: float) -> Row:
         macs_per_cycle=results.macs_per_cycle(job.config, job.component),
         seconds=round(seconds, 2),
         tools=json.dumps(job.tools),
-        **known,
-        **job.flow.read(folder),
+        **{name: value for name, value in config.items() if name in results.COLUMNS},
+        **job.flow.read(job, folder),
     )
-
-
-def execute(command: Sequence[str], folder: Path) -> None:
-    """Run a program in `folder`, its output added to ``log.txt`` there.
-
-    Raises
-    ------
-    SynthesisError
-        It failed; the message is its own first line about it.
-    """
-    path = folder / "log.txt"
-    with path.open("a") as log:
-        # A session of its own, so that ABC ends with Yosys when we are interrupted.
-        child = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            code = child.wait()
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-            raise
-    if code:
-        text = path.read_text()
-        errors = [line for line in text.splitlines() if "ERROR" in line]
-        raise SynthesisError(errors[0] if errors else f"exit code {code}", text)

@@ -1,76 +1,138 @@
-"""The targets: their Yosys scripts, and what is read from what Yosys says."""
+"""The targets: what is run for each, and what is read from it."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-__all__ = ["ABC_SCRIPTS", "TARGETS", "Target"]
+from amxfp4.synth import fpga, liberty, pnr
+from amxfp4.synth.fpga import Family
+from amxfp4.synth.measures import Figures, cells, depth, statistics
+from amxfp4.synth.programs import yosys
 
-SCRIPTS = Path(__file__).parent / "yosys"
-"""The Yosys scripts, with @name@ where something is filled in."""
+if TYPE_CHECKING:
+    from amxfp4.synth.job import Job
+
+__all__ = ["ABC_SCRIPTS", "SCRIPT", "TARGETS", "Target", "abc_options", "fill"]
+
+_FOLDER = Path(__file__).parent / "yosys"
+"""The scripts, with @name@ where something is filled in."""
+
+SCRIPT = "script.ys"
+"""The filled-in Yosys script in a job's folder."""
 
 ABC_SCRIPTS = {
-    "fast": "+strash;dc2;dc2;map",
+    "fast": "strash; dc2; dc2; map",
+    "area": "strash; dc2; dc2; dch; amap",
+    # What Yosys takes when nothing is said.
+    "default": "strash; &get -n; &fraig -x; &put; scorr; dc2; dretime; strash; &get -n; &dch -f; "
+    "&nf {D}; &put",
 }
-"""What ABC does between Yosys' gates and the mapped ones, by name."""
+"""What ABC does to gates, by name; the first is the default."""
 
-Figures = dict[str, Any]
+_SIZING = "topo; buffer -c; upsize {D}; dnsize {D}"
+_REPORT = "print_stats; stime -p"
+
+
+def fill(name: str, values: Mapping[str, str]) -> str:
+    """Text of the script file `name`, with every @name@ replaced by its value."""
+    return re.sub(r"@(\w+)@", lambda found: values[found[1]], (_FOLDER / name).read_text())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """One way to synthesize."""
 
-    file: str
-    """Its Yosys script in `SCRIPTS`."""
-    read: Callable[[Path], Figures]
-    """The figures in a folder in which the script ran, by column of the results."""
+    script: str
+    """Its Yosys script."""
+    read: Callable[[Job, Path], Figures]
+    """Figures in a folder in which everything ran, by column of the results."""
     scripts: Mapping[str, str] = field(default_factory=dict)
     """ABC scripts by name, the default one first; none where the flow has its own."""
     dsp: bool = False
     """Whether it may be allowed to use DSP blocks."""
+    placed: bool = False
+    """Whether it is placed and routed, once for each seed."""
     tools: tuple[str, ...] = ("pyosys",)
     """Distributions whose versions decide the result."""
 
-    def fill(self, *, top: str, script: str, dsp: bool) -> str:
-        """Yosys script of one job."""
-        values = {
-            "top": top,
-            "abc": self.scripts.get(script, ""),
-            "nodsp": "" if dsp else "-nodsp",
-        }
-        return re.sub(r"@(\w+)@", lambda m: values[m[1]], (SCRIPTS / self.file).read_text())
+    def run(self, job: Job, folder: Path) -> None:
+        """Run all programs in a folder that holds the Verilog.
+
+        Raises
+        ------
+        SynthesisError
+            One of them failed.
+        """
+        (folder / SCRIPT).write_text(job.yosys_script)
+        if job.constraint is not None:
+            (folder / "constraint.txt").write_bytes(job.constraint.read_bytes())
+        if job.seeds is not None:
+            (folder / "harness.v").write_text(pnr.harness(job.verilog, job.top))
+        yosys(SCRIPT, folder)
+        if job.seeds is not None:
+            pnr.place(folder, job.seeds)
+        if job.opensta_script is not None:
+            liberty.analyse(folder, job.opensta_script)
 
 
-def _statistics(folder: Path) -> dict[str, Any]:
-    """Figures of the whole design in the output of ``stat -json``."""
-    design: dict[str, Any] = json.loads((folder / "stat.json").read_text())["design"]
-    return design
+def abc_options(job: Job) -> str:
+    """Options of Yosys' command ``abc``: the script of the job and what it aims at."""
+    steps = [ABC_SCRIPTS[job.script or ""]]
+    options = []
+    if job.liberty:
+        if job.delay_ps is not None or job.constraint is not None:
+            steps.append(_SIZING)
+        steps.append(_REPORT)
+        if job.constraint is not None:
+            options.append("-constr constraint.txt")
+        if job.delay_ps is not None:
+            options.append(f"-D {job.delay_ps:g}")
+    # Yosys wants commas for blanks here.
+    script = "; ".join(steps).replace("; ", ";").replace(" ", ",")
+    return " ".join([*options, f"-script +{script}"])
 
 
-def _depth(folder: Path) -> int:
-    """Cells on the longest path, from the output of ``ltp``."""
-    found = re.search(r"\(length=(\d+)\)", (folder / "depth.txt").read_text())
-    # A design of wires has no path.
-    return int(found[1]) if found else 0
-
-
-def _generic(folder: Path) -> Figures:
-    statistics = _statistics(folder)
-    cells = statistics["num_cells_by_type"]
+def _generic(job: Job, folder: Path) -> Figures:
+    transistors = statistics(folder)["estimated_num_transistors"]
+    if not transistors.isdigit():
+        raise ValueError(f"cells must be of types whose transistors are known, not {transistors}")
     return {
-        "transistors": int(statistics["estimated_num_transistors"]),
-        "ff": cells.get("$_DFF_P_", 0),
-        "depth": _depth(folder),
+        "transistors": int(transistors),
+        "ff": cells(folder).get("$_DFF_P_", 0),
+        "depth": depth(folder),
     }
 
 
+def _family(family: Family, job: Job, folder: Path) -> Figures:
+    return family.read(folder)
+
+
+def _fpga(name: str, family: Family) -> Target:
+    return Target(script=f"{name}.ys", read=partial(_family, family), dsp=True)
+
+
 TARGETS: dict[str, Target] = {
-    "generic": Target(file="generic.ys", read=_generic, scripts=ABC_SCRIPTS),
+    "generic": Target(script="generic.ys", read=_generic, scripts=ABC_SCRIPTS),
+    "liberty": Target(
+        script="liberty.ys",
+        read=lambda job, folder: liberty.read(folder, job.liberty),
+        scripts=ABC_SCRIPTS,
+    ),
+    "xilinx": _fpga("xilinx", fpga.XILINX),
+    "ecp5": _fpga("ecp5", fpga.ECP5),
+    "ice40": _fpga("ice40", fpga.ICE40),
+    "gowin": _fpga("gowin", fpga.GOWIN),
+    "ecp5-pnr": Target(
+        script="ecp5-pnr.ys",
+        read=lambda job, folder: pnr.read(folder, job.seeds or ()),
+        dsp=True,
+        placed=True,
+        tools=("pyosys", pnr.TOOL),
+    ),
 }
 """Every target, by name."""
