@@ -72,7 +72,7 @@ def run(
         print(f"nothing to report: all jobs failed, {len(failures)}", file=sys.stderr)
         return 1
     made = report.make(plan, outcomes, accuracy=_accuracy(plan))
-    _print(made, everything=skip)
+    _print(made)
     with writing("--build", build, "a folder that can be written"):
         report.write(made, target)
     counts = f"{len(outcomes)} jobs, {len(work.done)} known before, {len(failures)} failed"
@@ -134,11 +134,11 @@ def _accuracy(plan: Plan) -> dict[str, float]:
     return accuracy.of_configs({point.config for table in drawn for point in table.points})
 
 
-def _print(made: Report, *, everything: bool) -> None:
+def _print(made: Report) -> None:
     """Print the tables that fit a terminal; the page has the rest."""
     for section in made.sections:
         table = section.table
-        if table is None or not (everything or section.printed):
+        if table is None or not section.printed:
             continue
         print(f"\n{table.title}")
         shown = console.Table(*table.header)

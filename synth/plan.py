@@ -80,6 +80,8 @@ class Listing:
     title: str
     note: str = ""
     picture: str = ""
+    terminal: bool = True
+    """Whether a terminal shows the table, or only the page."""
     points: tuple[Point, ...] = ()
 
 
@@ -197,7 +199,8 @@ class _Reader:
         return tuple(goals)
 
     def _listing(self, place: str, name: str, table: Any, targets: Any) -> Listing:
-        _known(place, table, ("title", "note", "picture", "targets", "exclude", "entries"))
+        names = ("title", "note", "picture", "terminal", "targets", "exclude", "entries")
+        _known(place, table, names)
         picture = _text(place, table, "picture")
         if picture:
             _at(place, choose, "picture", picture, dict.fromkeys(PICTURES))
@@ -218,6 +221,7 @@ class _Reader:
             title=_text(place, table, "title") or name,
             note=_text(place, table, "note"),
             picture=picture,
+            terminal=bool(table.get("terminal", True)),
             points=tuple(points),
         )
 

@@ -97,7 +97,7 @@ def make(
                 title=listing.title,
                 table=table,
                 picture=pictures.draw(listing, rows, accuracy),
-                printed=listing.picture in ("", "breakdown"),
+                printed=listing.terminal,
             )
         )
     return Report(
