@@ -30,6 +30,7 @@ from amxfp4.gen.config import (
 __all__ = ["app", "main", "run"]
 
 ALL = "all"
+SYNTH_TARGETS = ("generic", "liberty", "xilinx", "ecp5", "ice40", "gowin", "ecp5-pnr")
 BAD_INPUT = 2
 
 app = typer.Typer(
@@ -312,6 +313,75 @@ Scheduler = Annotated[
     typer.Option(metavar="ADDRESS", help="Dask scheduler to work with, as tcp://host:8786."),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Synthesize anew what is done already.")]
+
+
+@app.command()
+def synth(
+    context: typer.Context,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
+    component: Annotated[
+        str | None, typer.Option(help="A part of the unit alone (docs/synthesis.md).")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help=f"What to synthesize for: {_among(SYNTH_TARGETS)}, or {ALL}.")
+    ] = "generic",
+    dsp: Annotated[
+        bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")
+    ] = False,
+    liberty: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
+    ] = None,
+    script: Annotated[
+        str | None, typer.Option(help="ABC script: fast, area or default (docs/synthesis.md).")
+    ] = None,
+    delay: Annotated[
+        int | None, _integer_option("Delay in ps that library cells are sized for.")
+    ] = None,
+    constraint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What drives inputs and loads outputs, as ABC reads it."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N,N...", help="Seeds of placement; 1,2,3.")
+    ] = None,
+    build: BuildFolder = Path("build"),
+    again: Again = False,
+    format: Format = None,
+    block: Block = None,
+    input: Annotated[
+        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+    ] = None,
+    output: Output = None,
+    lanes: Lanes = None,
+    ties: TieRule = None,
+    format_a: FormatA = None,
+    format_b: FormatB = None,
+    acc: Acc = None,
+    max_blocks: MaxBlocks = None,
+    frac_bits: FracBits = None,
+    int_bits: IntBits = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    class_sums: ClassSums = None,
+    pipeline: Pipeline = None,
+) -> int:
+    """Synthesize a unit, or a part of one, and print what it costs.
+
+    Netlists, scripts and logs stay in a folder below DIR; what is done is not done again.
+    """
+    from amxfp4 import synthesis
+
+    own = (
+        "unit", "component", "target", "dsp", "liberty", "script", "delay", "constraint", "seeds",
+        "build", "again",
+    )  # fmt: skip
+    return synthesis.run(
+        unit,
+        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        component=component, target=target, dsp=dsp, liberty=tuple(liberty or ()), script=script,
+        delay_ps=delay, constraint=constraint, seeds=seeds, build=build, again=again,
+    )  # fmt: skip
 
 
 @app.command()

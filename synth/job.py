@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -121,12 +122,17 @@ class Job:
 
     @cached_property
     def verilog(self) -> str:
-        """The generated text."""
+        """The generated text, without the comments at its top: what is synthesized is the circuit.
+
+        Configurations often share a component, and so its figures.
+        """
         from amxfp4.gen import components, verilog
 
         if self.component is None:
-            return verilog.generate(self.config).text
-        return components.generate(self.config, self.component)
+            text = verilog.generate(self.config).text
+        else:
+            text = components.generate(self.config, self.component)
+        return re.sub(r"\A(//[^\n]*\n)+", "", text)
 
     def _filled(self, script: str, names: list[str]) -> str:
         """Text of a script, with `names` for the Liberty files."""
@@ -168,8 +174,8 @@ class Job:
         return versions
 
     @cached_property
-    def key(self) -> str:
-        """16 hexadecimal digits; equal for jobs that cannot but give equal results.
+    def circuit(self) -> str:
+        """16 hexadecimal digits, equal for jobs that cannot but give equal figures.
 
         Raises
         ------
@@ -182,12 +188,16 @@ class Job:
             scripts.append(self._filled("opensta.tcl", contents))
         if self.constraint is not None:
             scripts.append(_content("constraint", self.constraint, "a file of constraints"))
+        tools = [f"{name} {version}" for name, version in self.tools.items()]
         return _digest(
-            _MEASURE, self.config.digest, self.component or "", self.target, repr(self.seeds),
-            *(f"{name} {version}" for name, version in self.tools.items()),
-            *contents, *scripts, self.verilog,
-        )  # fmt: skip
+            _MEASURE, self.target, repr(self.seeds), *tools, *contents, *scripts, self.verilog
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """16 hexadecimal digits, of one row of results: of the circuit and whose it is."""
+        return _digest(self.circuit, self.config.digest, self.component or "")
 
     def folder(self, build: Path) -> Path:
-        """Where the results are kept, below the folder of builds."""
-        return build / "synth" / self.key
+        """Where scripts, netlists and figures are kept, below the folder of builds."""
+        return build / "synth" / self.circuit

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from amxfp4.synth import pnr, results
 from amxfp4.synth.job import Job
@@ -16,7 +16,7 @@ from amxfp4.synth.results import Row
 __all__ = ["SynthesisError", "run"]
 
 RESULT = "result.json"
-"""The row of a finished job in its folder."""
+"""Figures, seconds and tool versions of a finished job, in its folder."""
 
 
 def run(job: Job, build: Path = Path("build"), *, again: bool = False) -> Row:
@@ -40,23 +40,15 @@ def run(job: Job, build: Path = Path("build"), *, again: bool = False) -> Row:
         pnr.require()
     folder = job.folder(build)
     with results.locked(folder.with_suffix(".lock")):
-        row = None if again else _finished(folder)
-        if row is None:
-            row = _synthesize(job, folder)
+        if again or not (folder / RESULT).exists():
+            _synthesize(job, folder)
+        result = json.loads((folder / RESULT).read_text())
+    row = _row(job, result)
     results.update(build / results.FILE, [row])
     return row
 
 
-def _finished(folder: Path) -> Row | None:
-    path = folder / RESULT
-    try:
-        return Row(**json.loads(path.read_text()))
-    except (FileNotFoundError, TypeError):
-        # None, or of a version that had other columns.
-        return None
-
-
-def _synthesize(job: Job, folder: Path) -> Row:
+def _synthesize(job: Job, folder: Path) -> None:
     scratch, failed = folder.with_suffix(".new"), folder.with_suffix(".failed")
     for leftover in (scratch, failed):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -65,8 +57,10 @@ def _synthesize(job: Job, folder: Path) -> Row:
         (scratch / "design.v").write_text(job.verilog)
         start = time.monotonic()
         job.flow.run(job, scratch)
-        row = _row(job, scratch, time.monotonic() - start)
-        (scratch / RESULT).write_text(json.dumps(dataclasses.asdict(row), indent=2) + "\n")
+        seconds = round(time.monotonic() - start, 2)
+        figures = job.flow.read(job, scratch)
+        result = {"figures": figures, "seconds": seconds, "tools": job.tools}
+        (scratch / RESULT).write_text(json.dumps(result, indent=2) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
     except SynthesisError as error:
@@ -77,10 +71,9 @@ def _synthesize(job: Job, folder: Path) -> Row:
         ) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return row
 
 
-def _row(job: Job, folder: Path, seconds: float) -> Row:
+def _row(job: Job, result: dict[str, Any]) -> Row:
     config = job.config.to_dict()
     return Row(
         key=job.key,
@@ -90,8 +83,8 @@ def _row(job: Job, folder: Path, seconds: float) -> Row:
         dsp=job.dsp,
         script=job.script or "",
         macs_per_cycle=results.macs_per_cycle(job.config, job.component),
-        seconds=round(seconds, 2),
-        tools=json.dumps(job.tools),
+        seconds=result["seconds"],
+        tools=json.dumps(result["tools"]),
         **{name: value for name, value in config.items() if name in results.COLUMNS},
-        **job.flow.read(job, folder),
+        **result["figures"],
     )

@@ -67,7 +67,11 @@ class Target:
         ------
         SynthesisError
             One of them failed.
+        ValueError
+            A Liberty file is none, or has no gate equivalent.
         """
+        if job.liberty:
+            liberty.summarize(job.liberty)
         (folder / SCRIPT).write_text(job.yosys_script)
         if job.constraint is not None:
             (folder / "constraint.txt").write_bytes(job.constraint.read_bytes())
