@@ -58,6 +58,9 @@ class Job:
         File that tells ABC what drives inputs and loads outputs (``liberty``); sizes cells, too.
     seeds
         Of placement (``ecp5-pnr``); ``None`` for three of them.
+    hierarchy
+        Whether components stay apart, so that what they cost can be told apart (``liberty``). Logic
+        is not simplified across them then: the whole is larger.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class Job:
     delay_ps: float | None = None
     constraint: Path | None = None
     seeds: tuple[int, ...] | None = None
+    hierarchy: bool = False
 
     def __post_init__(self) -> None:
         target = choose("target", self.target, TARGETS)
@@ -94,6 +98,7 @@ class Job:
         self._only("liberty", self.liberty or None, is_library, "liberty")
         self._only("delay_ps", self.delay_ps, is_library, "liberty")
         self._only("constraint", self.constraint, is_library, "liberty")
+        self._only("hierarchy", self.hierarchy or None, is_library, "liberty")
         if self.delay_ps is not None and not self.delay_ps > 0:
             raise ValueError(f"delay_ps must be more than 0, not {self.delay_ps!r}")
         self._only("seeds", self.seeds, target.placed, "ecp5-pnr")
@@ -141,6 +146,7 @@ class Job:
             "liberty": " ".join(f'-liberty "{name}"' for name in names),
             "liberty_tcl": " ".join(f'"{name}"' for name in names),
             "period": str(liberty.PERIOD),
+            "flatten": "" if self.hierarchy else "-flatten",
             "nodsp": "" if self.dsp else "-nodsp",
             "dsp": "-dsp" if self.dsp else "",
         }

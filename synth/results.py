@@ -67,6 +67,7 @@ class Row:
     pipeline: str | None = None
     target: str
     dsp: bool = False
+    hierarchy: bool = False
     script: str = ""
     transistors: int | None = None
     area_um2: float | None = None

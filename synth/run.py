@@ -81,6 +81,7 @@ def _row(job: Job, result: dict[str, Any]) -> Row:
         digest=job.config.digest,
         target=job.target,
         dsp=job.dsp,
+        hierarchy=job.hierarchy,
         script=job.script or "",
         macs_per_cycle=results.macs_per_cycle(job.config, job.component),
         seconds=result["seconds"],
