@@ -385,6 +385,68 @@ def synth(
 
 
 @app.command()
+def energy(
+    context: typer.Context,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
+    liberty: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
+    ] = None,
+    components: Annotated[
+        bool, typer.Option("--components", help="Keep components apart, and tell them apart.")
+    ] = False,
+    clock: Annotated[
+        float, typer.Option(metavar="MHZ", help="Frequency; leakage alone depends on it.")
+    ] = 100,
+    slew: Annotated[
+        float | None,
+        typer.Option(metavar="PS", help="Transition time of all inputs; see docs/energy.md."),
+    ] = None,
+    wire_load: Annotated[
+        str, typer.Option(metavar="NAME", help="Wire-load model of the library; none.")
+    ] = "",
+    script: Annotated[
+        str | None, typer.Option(help="ABC script: fast, area or default (docs/synthesis.md).")
+    ] = None,
+    build: BuildFolder = Path("build"),
+    again: Again = False,
+    format: Format = None,
+    block: Block = None,
+    input: Annotated[
+        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+    ] = None,
+    output: Output = None,
+    lanes: Lanes = None,
+    ties: TieRule = None,
+    format_a: FormatA = None,
+    format_b: FormatB = None,
+    acc: Acc = None,
+    max_blocks: MaxBlocks = None,
+    frac_bits: FracBits = None,
+    int_bits: IntBits = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    class_sums: ClassSums = None,
+    pipeline: Pipeline = None,
+) -> int:
+    """Measure the energy of a unit's gates on real tensors.
+
+    The unit is mapped to a standard-cell library; every result of its gates is checked.
+    """
+    from amxfp4 import energy
+
+    own = (
+        "unit", "liberty", "components", "clock", "slew", "wire_load", "script", "build", "again",
+    )  # fmt: skip
+    return energy.run(
+        unit,
+        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        liberty=tuple(liberty or ()), script=script, components=components, clock_mhz=clock,
+        slew_ps=slew, wire_load=wire_load, build=build, again=again,
+    )  # fmt: skip
+
+
+@app.command()
 def cost(
     plan: Annotated[
         Path | None,

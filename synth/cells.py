@@ -35,7 +35,7 @@ class Table:
     def at(self, slew: float, loads: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Energy at `slew` for each of `loads`: linear between entries, held beyond the ends."""
         by_load = [np.interp(slew, self.slews, column) for column in zip(*self.values, strict=True)]
-        return np.interp(loads, self.loads, by_load)
+        return np.interp(np.asarray(loads, np.float64), self.loads, by_load)
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,19 @@ class Library:
     cells: dict[str, Cell]
     wires: dict[str, WireLoad]
     """Its wire-load models, by name."""
+
+    def wire_load(self, name: str) -> WireLoad:
+        """Wire-load model called `name`.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        if name not in self.wires:
+            names = ", ".join(self.wires) or "left out, as the library has none"
+            raise ValueError(f"wire_load must be one of {names}, not {name!r}")
+        return self.wires[name]
 
 
 @dataclass(frozen=True)

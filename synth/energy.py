@@ -1,240 +1,246 @@
-"""Energy of a mapped netlist: what its gates did, times what each act costs in its library.
+"""Energy a multiply-accumulate: a unit's mapped netlist under traffic, its gates' acts counted.
 
-    E = sum over nets of changes * C V^2 / 2             switching
-      + sum over pins of changes * internal energy       internal
-      + sum over cells of leakage power * time           leakage
-      + the same two for the clock's pins, every cycle   clock
-
-docs/energy.md says what this leaves out.
+`amxfp4.synth.energy_model` says how energies follow from what was counted.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+import dataclasses
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.synth import boolean
-from amxfp4.synth.activity import Activity
-from amxfp4.synth.cells import Cell, Library, Pin, Power, Table
-from amxfp4.synth.netlist import ONE, Instances, Netlist
+from amxfp4.synth import activity, cells, energy_model, netlist, results
+from amxfp4.synth.activity import Activity, TrafficError
+from amxfp4.synth.cells import Library
+from amxfp4.synth.energy_model import INPUTS, Conditions, Energy
+from amxfp4.synth.gates import Simulation
+from amxfp4.synth.job import Job
+from amxfp4.synth.netlist import Netlist
+from amxfp4.synth.run import run
 
-__all__ = ["Conditions", "Energy", "by_instance", "loads", "total", "usual_slew"]
+__all__ = ["FILE", "EnergyRow", "Workload", "component_of", "measure"]
 
-Floats = npt.NDArray[np.float64]
-
-INPUTS = "inputs"
-"""The name under which the nets of the input ports are counted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """What the library's tables need to know, and activity does not tell."""
-
-    frequency: float = 100e6
-    """Of the clock, in hertz; leakage alone depends on it."""
-    slew: float | None = None
-    """Transition time of every input, in seconds; ``None`` for `usual_slew`."""
-    wire_load: str = ""
-    """Name of a wire-load model of the library; wires have no capacitance without one."""
+FILE = Path("synth") / "energy.csv"
+"""Where `measure` keeps its rows, below the folder of builds."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Energy:
-    """Joules, by where they go."""
+class Workload:
+    """Data for a unit, as streams that run side by side."""
 
-    switching: float = 0.0
-    """Charging and discharging nets, the clock's apart."""
-    internal: float = 0.0
-    """Inside cells, when their pins change."""
-    leakage: float = 0.0
-    clock: float = 0.0
-    """The clock's pins, and what a flip-flop takes at every edge even if it keeps its state."""
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return self.switching + self.internal + self.leakage + self.clock
-
-    def __add__(self, other: Energy) -> Energy:
-        return Energy(
-            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Energy)}
-        )
+    name: str
+    beats: npt.NDArray[np.uint32]
+    """Input payloads [streams, n, words], bit 0 of a payload in bit 0 of word 0."""
+    expected: npt.NDArray[np.uint8]
+    """Output payloads [streams, n_out, bytes]: what is measured must be right."""
+    work: int
+    """Multiply-accumulates, or elements, that one input payload stands for."""
+    skip: int
+    """Payloads of a stream that enter before counting begins, to fill the pipeline."""
 
 
-def usual_slew(library: Library) -> float:
-    """Second entry of the transition times that most power tables of a library have."""
-    axes = Counter(
-        table.slews
-        for cell in library.cells.values()
-        for pin in cell.pins.values()
-        for power in pin.powers
-        for table in (power.rise, power.fall)
-        if table is not None and len(table.slews) > 1
+@dataclass(frozen=True, kw_only=True)
+class EnergyRow:
+    """Energy of a unit, or of one of its components, under one workload.
+
+    Energies are in femtojoules for each multiply-accumulate (each element of a quantizer or
+    dequantizer). docs/energy.md says what they mean.
+    """
+
+    key: str
+    """16 hexadecimal digits of the measurement, and the component."""
+    unit: str
+    component: str = ""
+    """Empty for the whole."""
+    digest: str
+    format: str | None = None
+    format_a: str | None = None
+    format_b: str | None = None
+    block: int | None = None
+    lanes: int | None = None
+    rows: int | None = None
+    cols: int | None = None
+    input: str | None = None
+    output: str | None = None
+    ties: str | None = None
+    acc: str | None = None
+    max_blocks: int | None = None
+    frac_bits: int | None = None
+    int_bits: int | None = None
+    class_sums: str | None = None
+    pipeline: str | None = None
+    netlist: str
+    """Key of the synthesis."""
+    hierarchy: bool
+    script: str
+    liberty: str
+    workload: str
+    voltage: float
+    frequency_mhz: float
+    slew_ps: float
+    wire_load: str
+    cycles: int
+    """Counted ones, of all streams."""
+    macs: int
+    """Multiply-accumulates, or elements, in them."""
+    toggles: float
+    """Changes of nets for each of those."""
+    switching_fj: float
+    internal_fj: float
+    leakage_fj: float
+    clock_fj: float
+    total_fj: float
+    seconds: float = 0.0
+
+
+def component_of(path: str, unit: str) -> str:
+    """Component that an instance belongs to, by its path from the top module down.
+
+    What is in the unit itself counts under the unit's name. A processing element is told apart into
+    its own components, under ``element.``; equal ones count as one, whatever their number.
+    """
+    if path == INPUTS:
+        return INPUTS
+    modules = [re.sub(r"\$\d+$|(_\d+)+$", "", part) for part in path.split(".")[:-1]]
+    depth = 2 if modules[:1] == ["element"] else 1
+    return ".".join(modules[:depth]) or unit
+
+
+def _key(job: Job, workload: Workload, conditions: Conditions) -> str:
+    """Digest of all that decides the result, this code included."""
+    state = hashlib.sha256()
+    for module in (activity, cells, energy_model, netlist):
+        state.update(Path(str(module.__file__)).read_bytes())
+    parts = [job.key, workload.name, workload.work, workload.skip, workload.beats.shape, conditions]
+    state.update(repr(parts).encode())
+    state.update(np.ascontiguousarray(workload.beats).tobytes())
+    return state.hexdigest()[:16]
+
+
+def measure(
+    job: Job,
+    workload: Workload,
+    conditions: Conditions | None = None,
+    build: Path = Path("build"),
+    *,
+    again: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[EnergyRow]:
+    """Measure the energy of a unit, or find the rows of when it was measured.
+
+    Parameters
+    ----------
+    job
+        A whole unit for target ``liberty``; with `hierarchy` there is a row for each component.
+    workload
+        What goes through it, and what must come out.
+    conditions
+        Clock, wires and slopes; `Conditions()` by default.
+    build
+        Folder of builds.
+    again
+        Measure even if there are rows.
+    progress
+        Called with the number of payloads taken and of all payloads of a stream.
+
+    Returns
+    -------
+    The row of the whole, then those of the components.
+
+    Raises
+    ------
+    ValueError
+        The job is not of that kind, or a condition is not what it must be.
+    SynthesisError
+        A program of the flow failed.
+    TrafficError
+        The netlist's results are not the expected ones.
+    """
+    conditions = conditions or Conditions()
+    if job.target != "liberty" or job.component is not None:
+        raise ValueError(f"job must be a whole unit for target liberty, not {job!r}")
+    key = _key(job, workload, conditions)
+    kept = [r for r in results.read(build / FILE, EnergyRow) if r.key.split(".")[0] == key]
+    if kept and not again:
+        return kept
+    library = cells.read(job.liberty)
+    if conditions.slew is None:
+        conditions = dataclasses.replace(conditions, slew=energy_model.usual_slew(library))
+    if conditions.wire_load:
+        library.wire_load(conditions.wire_load)  # an unknown one is told before the work
+    run(job, build)
+    start = time.monotonic()
+    flat = netlist.load(job.folder(build) / "netlist.v", job.top, library, job.liberty)
+    done = _drive(flat, library, workload, progress)
+    instances = energy_model.by_instance(flat, library, done, conditions)
+    sums = energy_model.by_component(instances, lambda path: component_of(path, job.top))
+    if not job.hierarchy:
+        sums = {"": sums[""]}
+    counted = workload.beats[:, workload.skip :]
+    common = _identity(job) | {
+        "workload": workload.name,
+        "voltage": library.voltage,
+        "frequency_mhz": conditions.frequency / 1e6,
+        "slew_ps": round((conditions.slew or 0) * 1e12, 6),
+        "wire_load": conditions.wire_load,
+        "cycles": done.cycles,
+        "macs": counted.shape[0] * counted.shape[1] * workload.work,
+        "seconds": round(time.monotonic() - start, 2),
+    }
+    rows = [_row(f"{key}.{name}", name, energy, common) for name, energy in sums.items()]
+    results.update(build / FILE, rows, EnergyRow)
+    return rows
+
+
+def _drive(
+    flat: Netlist,
+    library: Library,
+    workload: Workload,
+    progress: Callable[[int, int], None] | None,
+) -> Activity:
+    """Run the workload and compare every result."""
+    simulation = Simulation(flat, library, len(workload.beats))
+    done, outputs = activity.drive(
+        simulation, workload.beats, workload.expected.shape[1], skip=workload.skip,
+        progress=progress,
+    )  # fmt: skip
+    raw = np.ascontiguousarray(outputs, dtype="<u4").view(np.uint8)
+    if not np.array_equal(raw[..., : workload.expected.shape[2]], workload.expected):
+        raise TrafficError(f"every result must be the expected one in {workload.name}")
+    return done
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """Columns that say what was measured."""
+    columns = {field.name for field in dataclasses.fields(EnergyRow)}
+    config = job.config.to_dict()
+    return {name: value for name, value in config.items() if name in columns} | {
+        "digest": job.config.digest,
+        "netlist": job.key,
+        "hierarchy": job.hierarchy,
+        "script": job.script or "",
+        "liberty": " ".join(path.name for path in job.liberty),
+    }
+
+
+def _row(key: str, component: str, energy: Energy, common: dict[str, Any]) -> EnergyRow:
+    each = 1e15 / common["macs"]
+    return EnergyRow(
+        key=key,
+        component=component,
+        toggles=energy.toggles / common["macs"],
+        switching_fj=energy.switching * each,
+        internal_fj=energy.internal * each,
+        leakage_fj=energy.leakage * each,
+        clock_fj=energy.clock * each,
+        total_fj=energy.total * each,
+        **common,
     )
-    return axes.most_common(1)[0][0][1] if axes else 0.0
-
-
-def loads(netlist: Netlist, library: Library, wire_load: str = "") -> Floats:
-    """Capacitance of every net in farads: the input pins on it, and its wire if there is a model.
-
-    Raises
-    ------
-    ValueError
-        The library has no such model.
-    """
-    if wire_load and wire_load not in library.wires:
-        names = ", ".join(library.wires) or "none, as the library has no models"
-        raise ValueError(f"wire_load must be one of {names}, not {wire_load!r}")
-    capacitance, fanout = np.zeros(len(netlist.names)), np.zeros(len(netlist.names))
-    for kind, group in netlist.cells.items():
-        cell = library.cells[kind]
-        for pin in cell.inputs:
-            np.add.at(capacitance, group.nets[pin], cell.pins[pin].capacitance)
-            np.add.at(fanout, group.nets[pin], 1)
-    if wire_load:
-        capacitance += library.wires[wire_load].capacitance(fanout)
-    capacitance[: ONE + 1] = 0
-    return capacitance
-
-
-@dataclass(frozen=True)
-class _Model:
-    """All that the energy of an instance depends on."""
-
-    netlist: Netlist
-    library: Library
-    activity: Activity
-    load: Floats
-    slew: float
-    period: float
-
-    def _edge(self, table: Table | None, load: Any) -> Any:
-        return 0.0 if table is None else table.at(self.slew, load)
-
-    def _output(self, cell: Cell, pin: Pin, nets: npt.NDArray[np.intp]) -> Any:
-        """Give the internal energy of changes of an output: the mean of its arcs."""
-        powers = pin.powers
-        if cell.register is not None:
-            # Set and clear are off: they are behind no change.
-            powers = tuple(p for p in powers if p.related == cell.register.clock)
-        load, activity = self.load[nets], self.activity
-        rise = sum(self._edge(p.rise, load) for p in powers) / max(len(powers), 1)
-        fall = sum(self._edge(p.fall, load) for p in powers) / max(len(powers), 1)
-        return activity.rises[nets] * rise + activity.falls[nets] * fall
-
-    def _split(
-        self, powers: tuple[Power, ...], counts: Any, everything: Any
-    ) -> Iterator[tuple[Power, Any]]:
-        """Events of every group of a pin; those that no condition fits go to the one without."""
-        rest = everything
-        for power in powers:
-            if power.when is not None:
-                fitting = counts(power.when)
-                rest = rest - fitting
-                yield power, fitting
-        for power in powers:
-            if power.when is None:
-                yield power, np.maximum(rest, 0)
-
-    def _input(self, cell: Cell, name: str, nets: npt.NDArray[np.intp]) -> Any:
-        """Give the internal energy of changes of an input that is not a clock."""
-        activity, powers = self.activity, cell.pins[name].powers
-        total: Any = 0.0
-        for edge, changes in enumerate((activity.rises, activity.falls)):
-
-            def counts(when: boolean.Tree, edge: int = edge) -> Any:
-                return activity.edges[cell.name, name, when][edge]
-
-            for power, events in self._split(powers, counts, changes[nets]):
-                total = total + events * self._edge((power.rise, power.fall)[edge], 0.0)
-        return total
-
-    def _clock(self, cell: Cell, name: str) -> Any:
-        """Energy of a clock pin, which rises and falls once a cycle."""
-        activity, pin = self.activity, cell.pins[name]
-        total: Any = activity.cycles * pin.capacitance * self.library.voltage**2
-
-        def counts(when: boolean.Tree) -> Any:
-            return activity.holds[cell.name, when, True]
-
-        for power, cycles in self._split(pin.powers, counts, activity.cycles):
-            total = total + cycles * (self._edge(power.rise, 0.0) + self._edge(power.fall, 0.0))
-        return total
-
-    def _leakage(self, cell: Cell) -> Any:
-        """Energy of leakage; a flip-flop's clock is high and low for half of a cycle each."""
-        levels = (True, False) if cell.register is not None else (True,)
-        total: Any = 0.0
-        rest: Any = float(self.activity.cycles)
-        for when, power in cell.leakage:
-            cycles = sum(self.activity.holds[cell.name, when, high] for high in levels) / len(
-                levels
-            )
-            total, rest = total + cycles * power, rest - cycles
-        return (total + np.maximum(rest, 0) * cell.default_leakage) * self.period
-
-    def of(self, kind: str, group: Instances) -> dict[str, Any]:
-        """Parts of `Energy` of all instances of one cell."""
-        cell = self.library.cells[kind]
-        clock = cell.register.clock if cell.register is not None else None
-        parts: dict[str, Any] = {f.name: np.zeros(len(group.paths)) for f in fields(Energy)}
-        changes = self.activity.rises + self.activity.falls
-        for name in cell.outputs:
-            nets = group.nets[name]
-            parts["switching"] += changes[nets] * self.load[nets] * self.library.voltage**2 / 2
-            parts["internal"] += self._output(cell, cell.pins[name], nets)
-        for name in cell.inputs:
-            if name == clock:
-                parts["clock"] += self._clock(cell, name)
-            else:
-                parts["internal"] += self._input(cell, name, group.nets[name])
-        parts["leakage"] += self._leakage(cell)
-        return parts
-
-    def of_inputs(self) -> Energy:
-        """Give what drives the input ports the energy of their nets; the clock is not one."""
-        nets = {int(n) for name in self.netlist.inputs for n in self.netlist.ports[name]}
-        clocks = {
-            int(n)
-            for kind, group in self.netlist.cells.items()
-            if (register := self.library.cells[kind].register) is not None
-            for n in group.nets[register.clock]
-        }
-        at = np.array(sorted(nets - clocks), np.intp)
-        changes = (self.activity.rises + self.activity.falls)[at]
-        return Energy(switching=float(changes @ self.load[at] * self.library.voltage**2 / 2))
-
-
-def by_instance(
-    netlist: Netlist, library: Library, activity: Activity, conditions: Conditions
-) -> dict[str, Energy]:
-    """Energy of every instance by its path, and of the input ports' nets under ``inputs``.
-
-    Joules of all counted cycles of all streams together. A net belongs to what drives it.
-
-    Raises
-    ------
-    ValueError
-        A condition is not what it must be.
-    """
-    slew = usual_slew(library) if conditions.slew is None else conditions.slew
-    if not conditions.frequency > 0:
-        raise ValueError(f"frequency must be above 0 Hz, not {conditions.frequency!r}")
-    load = loads(netlist, library, conditions.wire_load)
-    model = _Model(netlist, library, activity, load, slew, 1 / conditions.frequency)
-    energies = {INPUTS: model.of_inputs()}
-    for kind, group in netlist.cells.items():
-        parts = model.of(kind, group)
-        for at, path in enumerate(group.paths):
-            energies[path] = Energy(**{name: float(values[at]) for name, values in parts.items()})
-    return energies
-
-
-def total(energies: Iterator[Energy] | Any) -> Energy:
-    """Sum of energies."""
-    return sum(energies, Energy())

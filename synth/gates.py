@@ -182,7 +182,7 @@ class Simulation:
         """Let changed inputs and states reach every net."""
         values = self.values
         for step in self._steps:
-            inputs = {name: values[rows] for name, rows in step.inputs.items()}
+            inputs: dict[str, Any] = {name: values[rows] for name, rows in step.inputs.items()}
             inputs["0"], inputs["1"] = np.uint64(0), ALL
             values[step.start : step.stop] = boolean.evaluate(step.tree, inputs)
 

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from amxfp4.gen.config import UnitConfig
 
@@ -105,11 +105,11 @@ class Row:
 
 
 COLUMNS = {field.name: field for field in dataclasses.fields(Row)}
-_TYPES = typing.get_type_hints(Row)
+
+AnyRow = TypeVar("AnyRow", bound=Any)
 
 
-def _parse(column: str, text: str) -> Any:
-    kind = _TYPES[column]
+def _parse(kind: Any, text: str) -> Any:
     if isinstance(kind, types.UnionType):
         if not text:
             return None
@@ -117,26 +117,37 @@ def _parse(column: str, text: str) -> Any:
     return text == "True" if kind is bool else kind(text)
 
 
-def read(path: Path) -> list[Row]:
-    """Rows of a CSV file of results; none if there is no such file."""
+def read(path: Path, kind: type[AnyRow] = Row) -> list[AnyRow]:  # type: ignore[assignment]
+    """Rows of a CSV file of results; none if there is no such file.
+
+    `kind` is what its lines hold: a dataclass of texts, numbers and truth values.
+    """
     if not path.exists():
         return []
+    types = typing.get_type_hints(kind)
     with path.open(newline="") as file:
         return [
-            Row(**{name: _parse(name, text) for name, text in line.items() if name in COLUMNS})
+            kind(
+                **{name: _parse(types[name], text) for name, text in line.items() if name in types}
+            )
             for line in csv.DictReader(file)
         ]
 
 
-def update(path: Path, rows: Iterable[Row]) -> None:
+def update(
+    path: Path,
+    rows: Iterable[AnyRow],
+    kind: type[AnyRow] = Row,  # type: ignore[assignment]
+) -> None:
     """Add `rows` to a CSV file of results, in place of those with the same keys.
 
     Other processes may do so at the same time: no row is lost, and a reader sees whole files.
     """
     with locked(path.with_suffix(".lock")):
-        merged = {row.key: row for row in (*read(path), *rows)}
+        merged = {row.key: row for row in (*read(path, kind), *rows)}
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        columns = [field.name for field in dataclasses.fields(kind)]
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(dataclasses.asdict(row) for row in merged.values())
         write_whole(path, text.getvalue())
