@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from amxfp4 import console
 from amxfp4.errors import reading, writing
+from amxfp4.synth import energy, report, results
 from amxfp4.synth import plan as plans
-from amxfp4.synth import report
+from amxfp4.synth.energy import EnergyRow
 from amxfp4.synth.plan import Plan
 from amxfp4.synth.report import Report
 from amxfp4.synth.sweep import Sweep
@@ -71,7 +72,8 @@ def run(
     if len(failures) == len(outcomes):
         print(f"nothing to report: all jobs failed, {len(failures)}", file=sys.stderr)
         return 1
-    made = report.make(plan, outcomes, accuracy=_accuracy(plan))
+    spent = results.read(build / energy.FILE, EnergyRow)
+    made = report.make(plan, outcomes, accuracy=_accuracy(plan), energy=spent)
     _print(made)
     with writing("--build", build, "a folder that can be written"):
         report.write(made, target)

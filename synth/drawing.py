@@ -28,6 +28,7 @@ __all__ = [
     "axis_label",
     "by_series",
     "by_target",
+    "draw_line",
     "plain_log",
 ]  # fmt: skip
 
@@ -114,6 +115,15 @@ def axis_label(target: str, points: Sequence[Measured]) -> str:
     """Say what an axis of areas shows."""
     per = " or ".join(dict.fromkeys(work(p.row) for p in points))
     return f"{AREAS[target].name} per {per}"
+
+
+def draw_line(ax: Any, number: int, name: str, line: Sequence[tuple[float, float]]) -> None:
+    """Draw the line of one series, by its number."""
+    xs, ys = zip(*line, strict=True)
+    ax.plot(
+        xs, ys, label=name, color=COLOURS[number % len(COLOURS)],
+        marker=MARKERS[number % len(MARKERS)], lw=1.8, ms=6,
+    )  # fmt: skip
 
 
 def plain_log(ax: Any, which: str) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from amxfp4.synth.results import Row
+
+if TYPE_CHECKING:
+    from amxfp4.synth.energy import EnergyRow
 
 __all__ = ["AREAS", "Area", "area", "formats_of", "work"]
 
@@ -50,12 +54,12 @@ def area(row: Row, *, logic: bool = False) -> float | None:
     return float(value)
 
 
-def work(row: Row) -> str:
+def work(row: Row | EnergyRow) -> str:
     """Name what the area of a circuit is divided by."""
     return "element" if row.unit in ("quantizer", "dequantizer") else "MAC"
 
 
-def formats_of(row: Row) -> str:
+def formats_of(row: Row | EnergyRow) -> str:
     """Name the block formats of a circuit."""
     names = [name for name in (row.format, row.format_a, row.format_b) if name]
     return " x ".join(dict.fromkeys(names))

@@ -64,14 +64,14 @@ def pareto(
     ax = figure.subplots()
     groups = _groups(points)
     for number, (name, members) in enumerate(groups.items()):
+        xs, ys = zip(*[places[n] for n in members], strict=True)
         ax.scatter(
-            *zip(*[places[n] for n in members], strict=True),
+            xs, ys, s=42, zorder=3, label=name or None,
             color=COLOURS[number % len(COLOURS)],
             marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
-            s=42, zorder=3, label=name or None,
         )  # fmt: skip
-    xs = [x for x, _ in places]
-    if max(xs) > 6 * min(xs):
+    sizes = [x for x, _ in places]
+    if max(sizes) > 6 * min(sizes):
         ax.set_xscale("log")
         plain_log(ax, "x")
     _names(ax, [places[n] for n in named], [_point_name(points[n].point) for n in named])

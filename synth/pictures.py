@@ -13,13 +13,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from amxfp4.synth.drawing import (
     COLOURS,
     DARK,
-    MARKERS,
     STYLE,
     Measured,
     Picture,
     axis_label,
     by_series,
     by_target,
+    draw_line,
     plain_log,
 )  # fmt: skip
 from amxfp4.synth.figures import AREAS, area, work
@@ -148,7 +148,7 @@ def lanes(title: str, measured: dict[str, list[Measured]]) -> Picture:
         marks = sorted({int(m.row.lanes or 1) for m in points})
         for number, (name, members) in enumerate(by_series(points).items()):
             line = sorted((int(m.row.lanes or 1), m.area) for m in members)
-            _line(ax, number, name, line)
+            draw_line(ax, number, name, line)
             said.append(f"{name}: " + ", ".join(f"{x} lanes {y:.0f}" for x, y in line))
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
@@ -160,14 +160,6 @@ def lanes(title: str, measured: dict[str, list[Measured]]) -> Picture:
         ax.set_ylabel(axis_label(target, points))
     panels[0].legend()
     return Picture(title, figure, "; ".join(said))
-
-
-def _line(ax: Any, number: int, name: str, line: Sequence[tuple[float, float]]) -> None:
-    xs, ys = zip(*line, strict=True)
-    ax.plot(
-        xs, ys, label=name, color=COLOURS[number % len(COLOURS)],
-        marker=MARKERS[number % len(MARKERS)], lw=1.8, ms=6,
-    )  # fmt: skip
 
 
 def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
@@ -186,7 +178,7 @@ def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
             (_registers(m), float((m.row.fmax_mhz if target else m.row.depth) or 0))
             for m in members
         )
-        _line(ax, number, name, line)
+        draw_line(ax, number, name, line)
         said.append(f"{name}: " + ", ".join(f"{x} registers {y:.0f}" for x, y in line))
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(FixedLocator(sorted({_registers(m) for m in deep})))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import jinja2
 
-from amxfp4.synth import pictures, tables
+from amxfp4.synth import energy_report, pictures, tables
 from amxfp4.synth.drawing import Picture
+from amxfp4.synth.energy import EnergyRow
 from amxfp4.synth.goals import load_peers
 from amxfp4.synth.plan import Plan
 from amxfp4.synth.results import write_whole
@@ -60,7 +61,7 @@ def make(
     outcomes: Sequence[Outcome],
     *,
     accuracy: Mapping[str, float] | None = None,
-    extra: Sequence[Section] = (),
+    energy: Sequence[EnergyRow] = (),
 ) -> Report:
     """Put the results of a plan into tables and drawings.
 
@@ -70,8 +71,8 @@ def make(
         Of the plan's jobs.
     accuracy
         SQNR in dB by digest of the configuration, for pictures of accuracy against area.
-    extra
-        Further sections, such as energy.
+    energy
+        What was measured of it in the same folder of builds.
 
     Raises
     ------
@@ -100,9 +101,18 @@ def make(
                 printed=listing.terminal,
             )
         )
+    if energy:
+        sections.append(
+            Section(
+                title="Energy",
+                table=energy_report.table(energy),
+                picture=energy_report.picture(energy),
+                printed=False,
+            )
+        )
     return Report(
         plan=plan,
-        sections=(*sections, *extra),
+        sections=tuple(sections),
         failures=tuple(o for o in outcomes if o.row is None),
         tools=tables.tools(rows),
     )
@@ -118,11 +128,27 @@ def name(outcome: Outcome, plan: Plan) -> str:
 
 
 def _style(cell: str) -> str:
+    """CSS class of a cell."""
     if cell in _STYLES:
         return _STYLES[cell]
     if cell.startswith(("smaller, ", "LARGER, ")):
         return "good" if cell.startswith("smaller") else "bad"
     return "number" if re.fullmatch(r"(> )?[\d,.]+%?|-", cell) else ""
+
+
+def _heading_style(table: Table, column: int) -> str:
+    """CSS class of a heading: as the numbers below it, if there are any."""
+    return (
+        "number"
+        if any(re.search(r"\d", r[column]) and _style(r[column]) == "number" for r in table.rows)
+        else ""
+    )
+
+
+def _scripts(plan: Plan) -> str:
+    """Name the ABC script behind the figures of each target that leaves a choice."""
+    used = dict.fromkeys((job.target, job.script) for job in plan.jobs if job.script)
+    return ", ".join(f"{script} for {target}" for target, script in used)
 
 
 def write(report: Report, path: Path) -> None:
@@ -156,6 +182,8 @@ def write(report: Report, path: Path) -> None:
         skipped=report.plan.skipped,
         tools=report.tools,
         style=_style,
+        heading_style=_heading_style,
+        scripts=_scripts(report.plan),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)

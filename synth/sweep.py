@@ -50,7 +50,7 @@ class _Done:
 
     def __init__(self, build: Path) -> None:
         self._build, self._path = build, build / DONE
-        self.rows = {row.key: row for row in results.read(build / results.FILE)}
+        self.rows = {row.key: row for row in results.read(build / results.FILE, Row)}
         self._keys = self._read()
 
     def _read(self) -> dict[str, str]:

@@ -214,18 +214,20 @@ def peers(plan: Plan, rows: Rows, known: Mapping[str, Peer]) -> Table:
     points = plan.points
     lines = []
     for peer in known.values():
+        about = (peer.name, peer.what, BASES[peer.basis], peer.source)
         for target, theirs in peer.figures.items():
             row = _row(points[peer.ours], target, rows) if peer.ours in points else None
             value = area(row, logic=peer.logic) if row else None
             ours = None if row is None or value is None else value / row.macs_per_cycle
             shown = ("> " if peer.at_least else "") + number(theirs)
+            name, *rest = about
             lines.append(
                 (
-                    peer.name, f"{AREAS[target].unit} per {peer.per}", shown,
-                    number(ours), peer.ours if ours is not None else NONE, _against(ours, theirs),
-                    peer.what, BASES[peer.basis], peer.source,
+                    name, f"{AREAS[target].unit} per {peer.per}", shown, number(ours),
+                    peer.ours if ours is not None else NONE, _against(ours, theirs), *rest,
                 )
             )  # fmt: skip
+            about = ("", "", "", "")  # said once
     header = (
         "peer", "figure", "theirs", "ours", "our circuit", "ours is", "what theirs is", "basis",
         "source",

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from amxfp4.synth import pictures
+from amxfp4.synth import energy_report, pictures
+from amxfp4.synth.energy import EnergyRow
 from amxfp4.synth.pareto import front, spread
 
 LANES = """
@@ -164,6 +165,39 @@ def test_svg_is_the_same_twice_and_png_is_an_image(drawn):
     assert first.svg().startswith("<svg")
     image = matplotlib.image.imread(io.BytesIO(first.png()))
     assert image.std() > 0.01
+
+
+def test_energy():
+    """Means over workloads, a panel for each library; components are not drawn."""
+    common = {
+        "unit": "dot", "format_a": "mxfp4", "format_b": "mxfp4", "acc": "fp32", "netlist": "n",
+        "hierarchy": False, "script": "fast", "voltage": 1.2, "frequency_mhz": 100.0,
+        "slew_ps": 1.0, "wire_load": "", "cycles": 1, "macs": 1, "toggles": 1.0,
+        "switching_fj": 1.0, "internal_fj": 2.0, "leakage_fj": 3.0, "clock_fj": 4.0,
+    }  # fmt: skip
+
+    def row(lanes, workload, total, **others):
+        own = {"key": f"{lanes}{workload}", "digest": str(lanes), "lanes": lanes}
+        return EnergyRow(
+            **{**common, "liberty": "a.lib", **own, **others}, workload=workload, total_fj=total
+        )
+
+    rows = [
+        row(1, "x", 100.0), row(1, "y", 300.0), row(2, "x", 50.0), row(2, "y", 70.0),
+        row(2, "x", 7.0, component="adder"), row(1, "x", 9.0, liberty="b.lib"),
+    ]  # fmt: skip
+    picture = energy_report.picture(rows)
+    first, second = picture.figure.axes
+    assert lines(first) == {"dot, mxfp4, fp32": [(1, 200), (2, 60)]}
+    assert lines(second) == {"dot, mxfp4, fp32": [(1, 9)]}
+    assert first.get_title(loc="left") == "a.lib\n1.2 V, 100 MHz"
+    table = energy_report.table(rows)
+    assert [line[:4] for line in table.rows] == [
+        ("dot, mxfp4, fp32", "1", "MAC", "200"),
+        ("dot, mxfp4, fp32", "2", "MAC", "60.0"),
+        ("dot, mxfp4, fp32", "1", "MAC", "9.0"),
+    ]
+    assert energy_report.picture([]) is None
 
 
 def overlapping(picture):

@@ -198,7 +198,7 @@ def test_peers(load, areas, measured):
     assert lines == [
         ("smaller", "T per MAC", "200", "100", "ours", "smaller, 0.50 x"),
         ("larger", "T per MAC", "80.0", "100", "ours", "LARGER, 1.25 x"),
-        ("larger", "LUT per MAC", "5.0", "10.0", "ours", "LARGER, 2.00 x"),
+        ("", "LUT per MAC", "5.0", "10.0", "ours", "LARGER, 2.00 x"),
     ]
     logic = dataclasses.replace(peers["smaller"], logic=True)
     job = plan.points["ours"].jobs[0]
