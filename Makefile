@@ -4,7 +4,6 @@
 PYTHON ?= python3
 JOBS ?= auto
 ARGS ?=
-LIBERTY ?=
 SWEEP ?= synth/plans/sweep.toml
 
 BIN := .venv/bin
@@ -35,10 +34,10 @@ test: $(READY) ## run every test on all cores, e.g. make test ARGS="-k quantizer
 	@$(PYTEST) $(ARGS)
 
 synth: $(READY) ## synthesize: what the units cost, e.g. make synth LIBERTY=cells.lib
-	@$(BIN)/amxfp4 cost $(addprefix --liberty ,$(LIBERTY)) $(ARGS)
+	@$(BIN)/amxfp4 cost $(ARGS)
 
 sweep: $(READY) ## synthesize every combination of options in a file, SWEEP=my.toml
-	@$(BIN)/amxfp4 sweep $(SWEEP) $(addprefix --liberty ,$(LIBERTY)) $(ARGS)
+	@$(BIN)/amxfp4 sweep $(SWEEP) $(ARGS)
 
 lint: $(READY_DEV) ## check style, formatting and import rules
 	@$(BIN)/amxfp4 lint $(ARGS)

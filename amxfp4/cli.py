@@ -295,7 +295,7 @@ def bench() -> int | None:
 PlanLiberty = Annotated[
     list[Path] | None,
     typer.Option(
-        "--liberty", metavar="FILE", help="Liberty file, to be mapped to as well; repeat for more."
+        "--liberty", metavar="FILE", help="Map to these cells, too; repeat for more. Else $LIBERTY."
     ),
 ]
 BuildFolder = Annotated[

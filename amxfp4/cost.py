@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ def run(
 
     Parameters
     ----------
+    liberty
+        Liberty files; without any, those that the environment variable LIBERTY names.
     build
         Folder of builds, with the results so far.
     page
@@ -54,6 +57,7 @@ def run(
     TypeError, ValueError
         The plan, a file or an option is not what it must be.
     """
+    liberty = liberty or _libraries()
     for parameter, file in [("PLAN", path), *(("--liberty", file) for file in liberty)]:
         with reading(parameter, file, "a file that can be read"):
             file.open("rb").close()
@@ -80,6 +84,12 @@ def run(
     counts = f"{len(outcomes)} jobs, {len(work.done)} known before, {len(failures)} failed"
     print(f"{counts}; wrote {target}")
     return int(bool(failures))
+
+
+def _libraries() -> tuple[Path, ...]:
+    """Files that LIBERTY names, between blanks as make has them, or as in PATH."""
+    names = re.split(rf"[\s{os.pathsep}]+", os.environ.get("LIBERTY", ""))
+    return tuple(Path(name) for name in names if name)
 
 
 def _progress(work: Sweep, workers: Workers, plan: Plan) -> Iterator[Outcome]:

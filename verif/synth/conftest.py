@@ -16,6 +16,12 @@ from amxfp4.synth.results import COLUMNS, Row, macs_per_cycle
 
 
 @pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run as on a machine whose user has no Liberty files."""
+    monkeypatch.delenv("LIBERTY", raising=False)
+
+
+@pytest.fixture
 def load(tmp_path: Path) -> Callable[..., plans.Plan]:
     """Make a function that reads a plan from text."""
 

@@ -24,6 +24,8 @@ from amxfp4.synth.job import Job
 from amxfp4.synth.sweep import Sweep
 from amxfp4.synth.workers import Workers
 
+pytestmark = pytest.mark.usefixtures("no_library")
+
 PLAN = """
 title = "Small"
 [lists.sums]
@@ -151,6 +153,14 @@ def test_yosys_that_fails_is_told(tmp_path, capfd):
     printed = capfd.readouterr()
     assert "2 jobs, 0 known before, 1 failed" in printed.out
     assert "failed: sums for liberty: " in printed.err
+
+
+@pytest.mark.parametrize("between", [" ", os.pathsep])
+def test_libraries_of_the_environment(tmp_path, capfd, monkeypatch, between):
+    """As make hands LIBERTY on; the files are looked at before any work."""
+    monkeypatch.setenv("LIBERTY", between.join([__file__, "no.lib"]))
+    assert call("cost", write(tmp_path, PLAN), "--build", tmp_path / "build") == 2
+    assert "--liberty must be a file that can be read, not 'no.lib'" in capfd.readouterr().err
 
 
 def test_nothing_but_failures_is_no_report(tmp_path, capfd):
