@@ -14,8 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from amxfp4 import console
 from amxfp4.errors import reading, writing
-from amxfp4.synth import energy, report, results
-from amxfp4.synth import plan as plans
+from amxfp4.synth import energy, plan_file, report, results
 from amxfp4.synth.energy import EnergyRow
 from amxfp4.synth.plan import Plan
 from amxfp4.synth.report import Report
@@ -61,7 +60,7 @@ def run(
     for parameter, file in [("PLAN", path), *(("--liberty", file) for file in liberty)]:
         with reading(parameter, file, "a file that can be read"):
             file.open("rb").close()
-    plan = plans.load(path, liberty=liberty, skip=skip)
+    plan = plan_file.load(path, liberty=liberty, skip=skip)
     target = build / "reports" / page
     with writing("--build", build, "a folder that can be written"):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from amxfp4.synth import plan as plans
+from amxfp4.synth import plan_file
 from amxfp4.synth.figures import AREAS
 from amxfp4.synth.job import Job
+from amxfp4.synth.plan import Plan
 from amxfp4.synth.results import COLUMNS, Row, macs_per_cycle
 
 
@@ -22,13 +23,13 @@ def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def load(tmp_path: Path) -> Callable[..., plans.Plan]:
+def load(tmp_path: Path) -> Callable[..., Plan]:
     """Make a function that reads a plan from text."""
 
-    def load(text: str, **options: Any) -> plans.Plan:
+    def load(text: str, **options: Any) -> Plan:
         path = tmp_path / "plan.toml"
         path.write_text(text)
-        return plans.load(path, **options)
+        return plan_file.load(path, **options)
 
     return load
 
@@ -60,7 +61,7 @@ def measured() -> Callable[..., Row]:
 def areas() -> Callable[..., dict[Job, Row]]:
     """Make a function that makes up rows by label: an area for every target, or by target."""
 
-    def areas(plan: plans.Plan, **wanted: Any) -> dict[Job, Row]:
+    def areas(plan: Plan, **wanted: Any) -> dict[Job, Row]:
         rows = {}
         for label, area in wanted.items():
             for job in plan.points[label].jobs:

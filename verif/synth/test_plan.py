@@ -10,6 +10,7 @@ import pytest
 import amxfp4
 from amxfp4.gen.config import FORMATS, ArrayConfig, DotConfig
 from amxfp4.synth import plan as plans
+from amxfp4.synth import plan_file
 from amxfp4.synth.figures import AREAS
 from amxfp4.synth.goals import load_peers
 from amxfp4.synth.targets import TARGETS
@@ -28,7 +29,7 @@ options = { lanes = [1, 2], acc = ["exact", "fixed"] }
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_shipped_plan_loads(path):
     """Only a sweep has combinations that are no configuration."""
-    plan = plans.load(path, skip=True)
+    plan = plan_file.load(path, skip=True)
     assert plan.jobs
     assert bool(plan.skipped) == (path.stem == "sweep")
     assert all(job.target in AREAS for job in plan.jobs)
@@ -48,7 +49,7 @@ def test_every_target_has_an_area():
 
 def test_default_plan_has_every_design_target():
     """Ten of them, with figures to beat and to aim at on the targets that have any."""
-    plan = plans.load(plans.DEFAULT)
+    plan = plan_file.load(plans.DEFAULT)
     assert len(plan.goals) == 10
     aims = sum(len(goal.aim) for goal in plan.goals)
     beats = sum(len(goal.beat) for goal in plan.goals)
@@ -60,7 +61,7 @@ def test_default_plan_has_every_design_target():
 
 
 def test_every_peer_stands_beside_a_circuit_of_the_default_plan():
-    points = plans.load(plans.DEFAULT).points
+    points = plan_file.load(plans.DEFAULT).points
     peers = load_peers()
     assert len(peers) == 9
     for peer in peers.values():
@@ -71,7 +72,7 @@ def test_every_peer_stands_beside_a_circuit_of_the_default_plan():
 
 
 def test_default_plan_has_every_picture_and_format():
-    plan = plans.load(plans.DEFAULT)
+    plan = plan_file.load(plans.DEFAULT)
     assert {listing.picture for listing in plan.listings} == {"", *plans.PICTURES}
     (formats,) = (listing for listing in plan.listings if listing.picture == "pareto")
     assert {point.config.format_a for point in formats.points} == set(FORMATS)
@@ -213,7 +214,7 @@ def test_wrong_plan_says_where(tmp_path, load, text, message):
 
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
-        plans.load(tmp_path / "plan.toml")
+        plan_file.load(tmp_path / "plan.toml")
 
 
 def test_sweeps_skip_what_is_no_configuration(load):

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from amxfp4.synth import plan as plans
-from amxfp4.synth import report, tables
+from amxfp4.synth import plan_file, report, tables
 from amxfp4.synth.figures import FLIP_FLOP_TRANSISTORS
 from amxfp4.synth.goals import Peer, load_peers, verdict
 from amxfp4.synth.workers import Outcome
@@ -246,7 +246,7 @@ def test_what_is_outside_is_found(planted):
 
 def test_page_of_the_default_plan(tmp_path, measured):
     """One file, nothing outside it, every table and every picture."""
-    plan = plans.load(plans.DEFAULT)
+    plan = plan_file.load(plans.DEFAULT)
     outcomes = []
     for number, job in enumerate(plan.jobs):
         row = measured(job, area=1000.0 + 37 * number, depth=10 + number, ff=5)

@@ -18,8 +18,7 @@ import pytest
 
 from amxfp4 import cli
 from amxfp4.gen.config import DotConfig
-from amxfp4.synth import plan as plans
-from amxfp4.synth import results, workers
+from amxfp4.synth import plan_file, results, workers
 from amxfp4.synth.job import Job
 from amxfp4.synth.sweep import Sweep
 from amxfp4.synth.workers import Workers
@@ -173,7 +172,7 @@ def test_nothing_but_failures_is_no_report(tmp_path, capfd):
 
 def test_killed_worker_is_replaced(tmp_path):
     """Its job runs again in another; nothing is lost and nothing fails."""
-    plan = plans.load(write(tmp_path, SLOWER))
+    plan = plan_file.load(write(tmp_path, SLOWER))
     outcomes = []
     before = set(psutil.Process().children(recursive=True))
     for outcome in Sweep(plan.jobs, tmp_path).run(Workers(count=1)):
