@@ -76,6 +76,9 @@ write_aiger -zinit miter.aig
 """
 
 _RESET_CYCLES = 2
+_DURING_RESET = {"clk": "clk", "rst": "rst | !running"}
+"""What these ports get; the others get zeros until the reset is over."""
+
 _STATUS = {"1": Verdict.PROVEN, "0": Verdict.REFUTED}
 
 
@@ -110,8 +113,7 @@ def _miter(ports: list[_Port]) -> str:
     wired = {}
     for port in inputs:
         wired[port.name] = f"{port.name} & {{{port.width}{{running}}}}"
-    if clocked:
-        wired |= {"clk": "clk", "rst": "rst | !running"}
+    wired |= {name: value for name, value in _DURING_RESET.items() if name in wired}
     for side in ("gold", "gate"):
         connections = [f".{name}({value})" for name, value in wired.items()]
         for port in outputs:
