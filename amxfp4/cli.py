@@ -333,7 +333,7 @@ def synth(
         typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
     ] = None,
     script: Annotated[
-        str | None, typer.Option(help="ABC script: fast, area or default (docs/synthesis.md).")
+        str | None, typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md).")
     ] = None,
     delay: Annotated[
         int | None, _integer_option("Delay in ps that library cells are sized for.")
@@ -406,7 +406,7 @@ def energy(
         str, typer.Option(metavar="NAME", help="Wire-load model of the library; none.")
     ] = "",
     script: Annotated[
-        str | None, typer.Option(help="ABC script: fast, area or default (docs/synthesis.md).")
+        str | None, typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md).")
     ] = None,
     build: BuildFolder = Path("build"),
     again: Again = False,

@@ -24,7 +24,7 @@ __all__ = ["run"]
 ALL = "all"
 
 _COLUMNS = {
-    "script": "ABC", "transistors": "transistors", "area_um2": "um2", "ge": "GE", "lut": "LUT",
+    "script": "script", "transistors": "transistors", "area_um2": "um2", "ge": "GE", "lut": "LUT",
     "lut_equivalent": "LUT equiv.", "carry": "carry", "dsp_blocks": "DSP", "ram": "RAM",
     "ff": "FF", "depth": "depth", "delay_ps": "delay, ps", "fmax_mhz": "MHz", "fmax_min": "least",
     "fmax_max": "most",

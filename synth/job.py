@@ -12,7 +12,7 @@ from pathlib import Path
 from amxfp4.errors import reading
 from amxfp4.gen.config import UnitConfig, choose
 from amxfp4.synth import liberty, pnr
-from amxfp4.synth.targets import TARGETS, Target, abc_options, fill
+from amxfp4.synth.targets import TARGETS, Target, fill, script_options
 
 __all__ = ["Job"]
 
@@ -51,7 +51,7 @@ class Job:
     liberty
         The Liberty files of target ``liberty``.
     script
-        The ABC script, by name; ``None`` for the target's first.
+        What is done, by name (`Target.scripts`); ``None`` for the target's first.
     delay_ps
         Delay that ABC sizes cells for, in picoseconds (``liberty``); ``None`` for no sizing.
     constraint
@@ -73,7 +73,7 @@ class Job:
     target: str = "generic"
     dsp: bool = False
     liberty: tuple[Path, ...] = ()
-    script: str | None = None
+    script: str = None  # type: ignore[assignment]  # filled in below
     delay_ps: float | None = None
     constraint: Path | None = None
     seeds: tuple[int, ...] | None = None
@@ -87,11 +87,9 @@ class Job:
             choose("component", self.component, COMPONENTS[self.config.unit])
         if self.dsp and not target.dsp:
             raise ValueError(f"dsp must be False for target {self.target}, not {self.dsp!r}")
-        script = self.script
-        if target.scripts:
-            script = next(iter(target.scripts)) if script is None else script
-            choose("script", script, dict(target.scripts))
-        self._only("script", script, bool(target.scripts), "without one of its own")
+        if self.script is None:
+            object.__setattr__(self, "script", next(iter(target.scripts)))
+        choose("script", self.script, dict(target.scripts))
         is_library = self.target == "liberty"
         if is_library and not self.liberty:
             raise ValueError("liberty must be at least one file for target liberty, not none")
@@ -105,7 +103,6 @@ class Job:
         seeds = pnr.SEEDS if target.placed and self.seeds is None else self.seeds
         if target.placed and not seeds:
             raise ValueError(f"seeds must be at least one, not {self.seeds!r}")
-        object.__setattr__(self, "script", script)
         object.__setattr__(self, "seeds", seeds)
 
     def _only(self, parameter: str, value: object, allowed: bool, where: str) -> None:
@@ -149,9 +146,8 @@ class Job:
             "flatten": "" if self.hierarchy else "-flatten",
             "nodsp": "" if self.dsp else "-nodsp",
             "dsp": "-dsp" if self.dsp else "",
+            "script": script_options(self),
         }
-        if self.flow.scripts:
-            values["abc"] = abc_options(self)
         return fill(script, values)
 
     @property

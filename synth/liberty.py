@@ -15,7 +15,7 @@ from amxfp4.synth import boolean
 from amxfp4.synth.liberty_text import Group, groups
 from amxfp4.synth.measures import Figures, cells, statistics
 from amxfp4.synth.names import plain
-from amxfp4.synth.programs import SynthesisError, execute
+from amxfp4.synth.programs import execute
 
 __all__ = ["PERIOD", "Summary", "analyse", "opensta", "read", "summarize"]
 
@@ -90,8 +90,11 @@ def summarize(paths: Iterable[Path]) -> Summary:
     return Summary(name, area, registers)
 
 
-def read(folder: Path, paths: Iterable[Path]) -> Figures:
-    """Figures of a mapped netlist: area, gate equivalents, flip-flops, delay."""
+def read(folder: Path, paths: Iterable[Path], *, flat: bool = True) -> Figures:
+    """Figures of a mapped netlist: area, gate equivalents, flip-flops, delay.
+
+    ABC sees modules one by one, and so the delay of the whole only if it is `flat`.
+    """
     library = summarize(paths)
     area = float(statistics(folder)["area"])
     log = (folder / "log.txt").read_text()
@@ -103,8 +106,8 @@ def read(folder: Path, paths: Iterable[Path]) -> Figures:
         "ge": round(area / library.nand2_area, 1),
         "ff": sum(n for name, n in cells(folder).items() if name in library.registers),
         # Without logic between ports and registers ABC is not called.
-        "depth": int(levels[-1]) if levels else 0,
-        "delay_ps": float(delays[-1]) if delays else 0.0,
+        "depth": int(levels[-1] if levels else 0) if flat else None,
+        "delay_ps": float(delays[-1] if delays else 0) if flat else None,
         **_timing(folder, library),
     }
 
@@ -132,13 +135,11 @@ def analyse(folder: Path, script: str) -> None:
 
 
 def _timing(folder: Path, library: Summary) -> Figures:
-    """Frequency and critical path from what OpenSTA said, if it was asked."""
-    if not (folder / TIMING).exists():
-        return {}
-    text = (folder / TIMING).read_text()
+    """Frequency and critical path from what OpenSTA said, if it was asked and there is a path."""
+    text = (folder / TIMING).read_text() if (folder / TIMING).exists() else ""
     slack = re.search(r"^worst slack.*?(-?[\d.]+)$", text, re.M)
     if slack is None:
-        raise SynthesisError("OpenSTA found no path", text)
+        return {}
     netlist = (folder / "timing.v").read_text()
     ends = re.findall(r"^(?:Startpoint|Endpoint): (\S+)", text, re.M)
     return {

@@ -17,7 +17,7 @@ from amxfp4.synth.programs import yosys
 if TYPE_CHECKING:
     from amxfp4.synth.job import Job
 
-__all__ = ["ABC_SCRIPTS", "SCRIPT", "TARGETS", "Target", "abc_options", "fill"]
+__all__ = ["ABC_SCRIPTS", "SCRIPT", "TARGETS", "Target", "fill", "script_options"]
 
 _FOLDER = Path(__file__).parent / "yosys"
 """The scripts, with @name@ where something is filled in."""
@@ -32,7 +32,15 @@ ABC_SCRIPTS = {
     "default": "strash; &get -n; &fraig -x; &put; scorr; dc2; dretime; strash; &get -n; &dch -f; "
     "&nf {D}; &put",
 }
-"""What ABC does to gates, by name; the first is the default."""
+"""What ABC does to gates, by name; the first is what is done when nothing is said."""
+
+FLOW_SCRIPTS = {"default": ""}
+"""Options of a flow for FPGAs, by name."""
+WIDE_SCRIPTS = {
+    "default": "",
+    # Multiplexers behind LUTs make wide functions fast, at up to twice the LUTs that they need.
+    "area": "-nowidelut",
+}
 
 _SIZING = "topo; buffer -c; upsize {D}; dnsize {D}"
 _REPORT = "print_stats; stime -p"
@@ -51,8 +59,8 @@ class Target:
     """Its Yosys script."""
     read: Callable[[Job, Path], Figures]
     """Figures in a folder in which everything ran, by column of the results."""
-    scripts: Mapping[str, str] = field(default_factory=dict)
-    """ABC scripts by name, the default one first; none where the flow has its own."""
+    scripts: Mapping[str, str] = field(default_factory=lambda: ABC_SCRIPTS)
+    """What may be chosen to be done, by name, the usual first."""
     dsp: bool = False
     """Whether it may be allowed to use DSP blocks."""
     placed: bool = False
@@ -84,18 +92,20 @@ class Target:
             liberty.analyse(folder, job.opensta_script)
 
 
-def abc_options(job: Job) -> str:
-    """Options of Yosys' command ``abc``: the script of the job and what it aims at."""
-    steps = [ABC_SCRIPTS[job.script or ""]]
-    options = []
+def script_options(job: Job) -> str:
+    """Options that the script of a job is: of the flow, or of ABC with what it aims at."""
+    scripts = job.flow.scripts
+    if scripts is not ABC_SCRIPTS:
+        return scripts[job.script]
+    steps, options = [scripts[job.script]], []
+    if job.delay_ps is not None or job.constraint is not None:
+        steps.append(_SIZING)
     if job.liberty:
-        if job.delay_ps is not None or job.constraint is not None:
-            steps.append(_SIZING)
         steps.append(_REPORT)
-        if job.constraint is not None:
-            options.append("-constr constraint.txt")
-        if job.delay_ps is not None:
-            options.append(f"-D {job.delay_ps:g}")
+    if job.constraint is not None:
+        options.append("-constr constraint.txt")
+    if job.delay_ps is not None:
+        options.append(f"-D {job.delay_ps:g}")
     # Yosys wants commas for blanks here.
     script = "; ".join(steps).replace("; ", ";").replace(" ", ",")
     return " ".join([*options, f"-script +{script}"])
@@ -116,24 +126,24 @@ def _family(family: Family, job: Job, folder: Path) -> Figures:
     return family.read(folder)
 
 
-def _fpga(name: str, family: Family) -> Target:
-    return Target(script=f"{name}.ys", read=partial(_family, family), dsp=True)
+def _fpga(name: str, family: Family, scripts: Mapping[str, str] = WIDE_SCRIPTS) -> Target:
+    return Target(script=f"{name}.ys", read=partial(_family, family), scripts=scripts, dsp=True)
 
 
 TARGETS: dict[str, Target] = {
-    "generic": Target(script="generic.ys", read=_generic, scripts=ABC_SCRIPTS),
+    "generic": Target(script="generic.ys", read=_generic),
     "liberty": Target(
         script="liberty.ys",
-        read=lambda job, folder: liberty.read(folder, job.liberty),
-        scripts=ABC_SCRIPTS,
+        read=lambda job, folder: liberty.read(folder, job.liberty, flat=not job.hierarchy),
     ),
     "xilinx": _fpga("xilinx", fpga.XILINX),
     "ecp5": _fpga("ecp5", fpga.ECP5),
-    "ice40": _fpga("ice40", fpga.ICE40),
+    "ice40": _fpga("ice40", fpga.ICE40, FLOW_SCRIPTS),
     "gowin": _fpga("gowin", fpga.GOWIN),
     "ecp5-pnr": Target(
         script="ecp5-pnr.ys",
         read=lambda job, folder: pnr.read(folder, job.seeds or ()),
+        scripts=WIDE_SCRIPTS,
         dsp=True,
         placed=True,
         tools=("pyosys", pnr.TOOL),
