@@ -78,7 +78,7 @@ def run(
     config = units.configure(unit, options)
     if target in ("liberty", ALL) and not liberty:
         liberty = tuple(map(Path, filter(None, os.environ.get("LIBERTY", "").split(os.pathsep))))
-    given = {
+    given: dict[str, Any] = {
         "dsp": dsp or None, "liberty": liberty or None, "script": script, "delay_ps": delay_ps,
         "constraint": constraint, "seeds": None if seeds is None else _numbers(seeds),
     }  # fmt: skip

@@ -73,7 +73,7 @@ class Job:
     target: str = "generic"
     dsp: bool = False
     liberty: tuple[Path, ...] = ()
-    script: str = None  # type: ignore[assignment]  # filled in below
+    script: str | None = None
     delay_ps: float | None = None
     constraint: Path | None = None
     seeds: tuple[int, ...] | None = None

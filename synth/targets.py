@@ -94,10 +94,10 @@ class Target:
 
 def script_options(job: Job) -> str:
     """Options that the script of a job is: of the flow, or of ABC with what it aims at."""
-    scripts = job.flow.scripts
-    if scripts is not ABC_SCRIPTS:
-        return scripts[job.script]
-    steps, options = [scripts[job.script]], []
+    chosen = job.flow.scripts[job.script or ""]
+    if job.flow.scripts is not ABC_SCRIPTS:
+        return chosen
+    steps, options = [chosen], []
     if job.delay_ps is not None or job.constraint is not None:
         steps.append(_SIZING)
     if job.liberty:
