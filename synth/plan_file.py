@@ -220,8 +220,7 @@ class _Reader:
                 target=target,
                 dsp=values.get("dsp", False),
                 liberty=self._liberty if target == "liberty" else (),
-                # A script is a matter of the targets that leave a choice of it.
-                script=values.get("script") if TARGETS[target].scripts else None,
+                script=values.get("script"),
             )
             for target in targets
         )

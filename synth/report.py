@@ -146,8 +146,8 @@ def _heading_style(table: Table, column: int) -> str:
 
 
 def _scripts(plan: Plan) -> str:
-    """Name the ABC script behind the figures of each target that leaves a choice."""
-    used = dict.fromkeys((job.target, job.script) for job in plan.jobs if job.script)
+    """Name the scripts behind the figures of each target."""
+    used = dict.fromkeys((job.target, job.script) for job in plan.jobs)
     return ", ".join(f"{script} for {target}" for target, script in used)
 
 

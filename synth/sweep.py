@@ -28,8 +28,14 @@ DONE = Path("synth") / "done.json"
 
 
 @functools.cache
-def _content(path: Path) -> str:
+def _digest(path: Path, changed: int, size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _content(path: Path) -> str:
+    """Digest a file, once as long as it does not change."""
+    state = path.stat()
+    return _digest(path, state.st_mtime_ns, state.st_size)
 
 
 def _fingerprint(job: Job) -> str | None:

@@ -146,7 +146,7 @@ class Workers:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=self.limit,
-                dashboard_address=None,
+                dashboard_address=":0",  # any port: nobody looks, and others may have theirs
                 silence_logs=logging.CRITICAL,
             )
         finally:

@@ -18,7 +18,7 @@ import pytest
 
 from amxfp4 import cli
 from amxfp4.gen.config import DotConfig
-from amxfp4.synth import plan_file, results, workers
+from amxfp4.synth import plan_file, results, sweep, workers
 from amxfp4.synth.job import Job
 from amxfp4.synth.sweep import Sweep
 from amxfp4.synth.workers import Workers
@@ -112,6 +112,19 @@ def test_changed_hardware_is_not_taken_for_known(tmp_path, monkeypatch):
     assert Sweep([other], build).done == []
     monkeypatch.setattr("amxfp4.synth.sweep.sources", lambda: "other hardware")
     assert Sweep([job], build).done == []
+
+
+def test_changed_cells_are_not_taken_for_known(tmp_path):
+    """Nor are other tools, or cells under another name in the same file."""
+    cells = tmp_path / "cells.lib"
+    cells.write_text("library(a) {}")
+    job = Job(config=DotConfig(lanes=1), target="liberty", liberty=(cells,))
+    first = sweep._fingerprint(job)
+    assert first == sweep._fingerprint(job)
+    cells.write_text("library(b) { }")
+    assert sweep._fingerprint(job) not in (first, None)
+    cells.unlink()
+    assert sweep._fingerprint(job) is None
 
 
 def plant_failure(build: Path, lanes: int) -> None:
@@ -284,7 +297,7 @@ def test_wrong_plans(tmp_path, capfd, monkeypatch, arguments, message):
 def scheduler():
     """Someone else's Dask, with one worker."""
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as cluster:
         yield cluster
 
