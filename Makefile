@@ -4,6 +4,7 @@
 PYTHON ?= python3
 JOBS ?= auto
 ARGS ?=
+SWEEP ?= synth/plans/sweep.toml
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
@@ -15,7 +16,7 @@ READY_DEV := .venv/ready-dev-$(PLACE)
 INPUTS := pyproject.toml constraints.txt amxfp4/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup verilog sim test lint type bench nightly clean
+.PHONY: help setup verilog sim test synth sweep lint type bench nightly clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="further options"], where TARGET is one of'
@@ -31,6 +32,12 @@ sim: $(READY) ## simulate: testbenches, then real tensors bit for bit against go
 
 test: $(READY) ## run every test on all cores, e.g. make test ARGS="-k quantizer"
 	@$(PYTEST) $(ARGS)
+
+synth: $(READY) ## synthesize: what the units cost, e.g. make synth LIBERTY=cells.lib
+	@$(BIN)/amxfp4 cost $(ARGS)
+
+sweep: $(READY) ## synthesize every combination of options in a file, SWEEP=my.toml
+	@$(BIN)/amxfp4 sweep $(SWEEP) $(ARGS)
 
 lint: $(READY_DEV) ## check style, formatting and import rules
 	@$(BIN)/amxfp4 lint $(ARGS)

@@ -30,6 +30,7 @@ from amxfp4.gen.config import (
 __all__ = ["app", "main", "run"]
 
 ALL = "all"
+SYNTH_TARGETS = ("generic", "liberty", "xilinx", "ecp5", "ice40", "gowin", "ecp5-pnr")
 BAD_INPUT = 2
 
 app = typer.Typer(
@@ -289,6 +290,223 @@ def bench() -> int | None:
     from amxfp4.verif import bench
 
     return bench.run()
+
+
+PlanLiberty = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--liberty", metavar="FILE", help="Map to these cells, too; repeat for more. Else $LIBERTY."
+    ),
+]
+BuildFolder = Annotated[
+    Path, typer.Option("--build", metavar="DIR", help="Folder of builds and of reports/.")
+]
+WorkerCount = Annotated[
+    int | None, _integer_option("Workers to start, one for each core by default.")
+]
+WorkerMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory of a worker, as 4GiB; an equal share by default."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Dask scheduler to work with, as tcp://host:8786."),
+]
+Again = Annotated[bool, typer.Option("--again", help="Synthesize anew what is done already.")]
+
+
+@app.command()
+def synth(
+    context: typer.Context,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
+    component: Annotated[
+        str | None, typer.Option(help="A part of the unit alone (docs/synthesis.md).")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help=f"What to synthesize for: {_among(SYNTH_TARGETS)}, or {ALL}.")
+    ] = "generic",
+    dsp: Annotated[
+        bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")
+    ] = False,
+    liberty: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
+    ] = None,
+    script: Annotated[
+        str | None, typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md).")
+    ] = None,
+    delay: Annotated[
+        int | None, _integer_option("Delay in ps that library cells are sized for.")
+    ] = None,
+    constraint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What drives inputs and loads outputs, as ABC reads it."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N,N...", help="Seeds of placement; 1,2,3.")
+    ] = None,
+    build: BuildFolder = Path("build"),
+    again: Again = False,
+    format: Format = None,
+    block: Block = None,
+    input: Annotated[
+        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+    ] = None,
+    output: Output = None,
+    lanes: Lanes = None,
+    ties: TieRule = None,
+    format_a: FormatA = None,
+    format_b: FormatB = None,
+    acc: Acc = None,
+    max_blocks: MaxBlocks = None,
+    frac_bits: FracBits = None,
+    int_bits: IntBits = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    class_sums: ClassSums = None,
+    pipeline: Pipeline = None,
+) -> int:
+    """Synthesize a unit, or a part of one, and print what it costs.
+
+    Netlists, scripts and logs stay in a folder below DIR; what is done is not done again.
+    """
+    from amxfp4 import synthesis
+
+    own = (
+        "unit", "component", "target", "dsp", "liberty", "script", "delay", "constraint", "seeds",
+        "build", "again",
+    )  # fmt: skip
+    return synthesis.run(
+        unit,
+        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        component=component, target=target, dsp=dsp, liberty=tuple(liberty or ()), script=script,
+        delay_ps=delay, constraint=constraint, seeds=seeds, build=build, again=again,
+    )  # fmt: skip
+
+
+@app.command()
+def energy(
+    context: typer.Context,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
+    liberty: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
+    ] = None,
+    components: Annotated[
+        bool, typer.Option("--components", help="Keep components apart, and tell them apart.")
+    ] = False,
+    clock: Annotated[
+        float, typer.Option(metavar="MHZ", help="Frequency; leakage alone depends on it.")
+    ] = 100,
+    slew: Annotated[
+        float | None,
+        typer.Option(metavar="PS", help="Transition time of all inputs; see docs/energy.md."),
+    ] = None,
+    wire_load: Annotated[
+        str, typer.Option(metavar="NAME", help="Wire-load model of the library; none.")
+    ] = "",
+    script: Annotated[
+        str | None, typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md).")
+    ] = None,
+    build: BuildFolder = Path("build"),
+    again: Again = False,
+    format: Format = None,
+    block: Block = None,
+    input: Annotated[
+        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+    ] = None,
+    output: Output = None,
+    lanes: Lanes = None,
+    ties: TieRule = None,
+    format_a: FormatA = None,
+    format_b: FormatB = None,
+    acc: Acc = None,
+    max_blocks: MaxBlocks = None,
+    frac_bits: FracBits = None,
+    int_bits: IntBits = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    class_sums: ClassSums = None,
+    pipeline: Pipeline = None,
+) -> int:
+    """Measure the energy of a unit's gates on real tensors.
+
+    The unit is mapped to a standard-cell library; every result of its gates is checked.
+    """
+    from amxfp4 import energy
+
+    own = (
+        "unit", "liberty", "components", "clock", "slew", "wire_load", "script", "build", "again",
+    )  # fmt: skip
+    return energy.run(
+        unit,
+        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        liberty=tuple(liberty or ()), script=script, components=components, clock_mhz=clock,
+        slew_ps=slew, wire_load=wire_load, build=build, again=again,
+    )  # fmt: skip
+
+
+@app.command()
+def cost(
+    plan: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PLAN]", help="A TOML file; the design targets by default."),
+    ] = None,
+    build: BuildFolder = Path("build"),
+    liberty: PlanLiberty = None,
+    workers: WorkerCount = None,
+    memory: WorkerMemory = None,
+    scheduler: Scheduler = None,
+    again: Again = False,
+) -> int:
+    """Synthesize a plan and report what its circuits cost.
+
+    Prints tables and writes DIR/reports/synth.html. What is done is not done again.
+    """
+    from amxfp4 import cost
+    from amxfp4.synth.plan import DEFAULT
+    from amxfp4.synth.workers import Workers
+
+    return cost.run(
+        plan or DEFAULT,
+        build=build,
+        page=f"{plan.stem if plan else 'synth'}.html",
+        liberty=tuple(liberty or ()),
+        workers=Workers(scheduler=scheduler, count=workers, memory=memory),
+        again=again,
+        skip=False,
+    )
+
+
+@app.command()
+def sweep(
+    plan: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A TOML file of lists of options (docs/sweeps.md)."),
+    ],
+    build: BuildFolder = Path("build"),
+    liberty: PlanLiberty = None,
+    workers: WorkerCount = None,
+    memory: WorkerMemory = None,
+    scheduler: Scheduler = None,
+    again: Again = False,
+) -> int:
+    """Synthesize every combination of options in a file.
+
+    As cost, but combinations that are not a configuration are skipped, and all tables are printed.
+    """
+    from amxfp4 import cost
+    from amxfp4.synth.workers import Workers
+
+    return cost.run(
+        plan,
+        build=build,
+        page=f"{plan.stem}.html",
+        liberty=tuple(liberty or ()),
+        workers=Workers(scheduler=scheduler, count=workers, memory=memory),
+        again=again,
+        skip=True,
+    )
 
 
 Checkout = Annotated[

@@ -98,7 +98,12 @@ def _runtime(tools: toolchain.Toolchain, cache: Path) -> Path:
 
 
 def _compile(
-    tools: toolchain.Toolchain, scratch: Path, manifest: Mapping[str, Any], text: str, cache: Path
+    tools: toolchain.Toolchain,
+    scratch: Path,
+    manifest: Mapping[str, Any],
+    text: str,
+    cache: Path,
+    options: list[str],
 ) -> None:
     top = str(manifest["unit"])
     verilog = scratch / f"{top}.v"
@@ -116,7 +121,7 @@ def _compile(
     runtime = _runtime(tools, cache)
     includes = [f"-I{p}" for p in (model, _HERE.resolve(), scratch, tools.root / "include")]
     toolchain.run(
-        [*tools.compiler, *_COMPILE, *_DEFINES, *includes, "-c", "unity.cpp", "-o", "unity.o"],
+        [*tools.compiler, *options, *_DEFINES, *includes, "-c", "unity.cpp", "-o", "unity.o"],
         env=env, cwd=scratch,
     )  # fmt: skip
     toolchain.run(
@@ -128,7 +133,9 @@ def _compile(
     shutil.rmtree(model)
 
 
-def build(text: str, manifest: Mapping[str, Any], cache: Path = CACHE) -> tuple[Path, float]:
+def build(
+    text: str, manifest: Mapping[str, Any], cache: Path = CACHE, *, optimize: bool = True
+) -> tuple[Path, float]:
     """Compile Verilog and the batch harness to a shared library, or find it built.
 
     The folder's name is a digest of everything that enters: Verilog, ports, harness, tool
@@ -143,6 +150,9 @@ def build(text: str, manifest: Mapping[str, Any], cache: Path = CACHE) -> tuple[
         Its manifest: ``unit`` and ``ports`` are read.
     cache
         Folder of all builds.
+    optimize
+        Whether the C++ compiler may take its time: thousands of gates run fast enough without, and
+        compile ten times as fast.
 
     Returns
     -------
@@ -157,10 +167,11 @@ def build(text: str, manifest: Mapping[str, Any], cache: Path = CACHE) -> tuple[
         A tool is missing, or Verilator or the compiler stopped with an error.
     """
     tools = toolchain.find()
+    options = _COMPILE if optimize else [o.replace("-O1", "-O0") for o in _COMPILE]
     key = digest(
         text, str(manifest["unit"]), _port_header(manifest), _HARNESS.read_bytes(),
         _WAIVERS.read_bytes(), tools.version, str(tools.root), str(tools.cxx),
-        *_VERILATE, *_COMPILE, *_DEFINES,
+        *_VERILATE, *options, *_DEFINES,
     )  # fmt: skip
     folder = (cache / "batch" / f"{manifest['unit']}-{key}").resolve()
     library = folder / "dut.so"
@@ -172,7 +183,7 @@ def build(text: str, manifest: Mapping[str, Any], cache: Path = CACHE) -> tuple[
         start = time.monotonic()
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
         try:
-            _compile(tools, scratch, manifest, text, cache / "batch")
+            _compile(tools, scratch, manifest, text, cache / "batch", options)
             shutil.rmtree(folder, ignore_errors=True)
             scratch.replace(folder)
         finally:

@@ -97,6 +97,8 @@ class BatchDut:
         A configuration, which is generated first, or Verilog and manifest already generated.
     cache
         Folder of builds.
+    optimize
+        As `build.build`.
 
     Members
     -------
@@ -110,13 +112,15 @@ class BatchDut:
         A tool is missing or fails.
     """
 
-    def __init__(self, unit: UnitConfig | Generated, *, cache: Path = build.CACHE) -> None:
+    def __init__(
+        self, unit: UnitConfig | Generated, *, cache: Path = build.CACHE, optimize: bool = True
+    ) -> None:
         if isinstance(unit, UnitConfig):
             unit = sources.source(unit, cache)
         self.manifest = unit.manifest
         fields = self.manifest.get("config")
         self.config: Any = UNITS[self.manifest["unit"]].from_dict(fields) if fields else None
-        path, self.build_seconds = build.build(unit.text, self.manifest, cache)
+        path, self.build_seconds = build.build(unit.text, self.manifest, cache, optimize=optimize)
         self._library = ctypes.CDLL(str(path))
         self._library.amxfp4_run.argtypes = [ctypes.POINTER(_Plan), ctypes.POINTER(_Outcome)]
         for side in ("in", "out"):

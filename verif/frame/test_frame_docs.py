@@ -59,7 +59,7 @@ def run_document(text, folder):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_document_runs(document, tmp_path, monkeypatch):
     # Documents may name files of the project as seen from its folder.
-    for name in ("verif", "docs", "examples"):
+    for name in ("verif", "docs", "examples", "synth"):
         if (ROOT / name).exists():
             (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)

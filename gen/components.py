@@ -1,0 +1,88 @@
+"""The parts of every unit's datapath, each as Verilog of its own.
+
+Who measures a part, or works on it, wants it alone: its area, its depth, its equivalence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from amxfp4.gen.config import UnitConfig, choose
+from amxfp4.gen.netlist import to_verilog
+from amxfp4.rtl.block_product import BlockProduct
+from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
+from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
+from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord
+from amxfp4.rtl.dot_sums import ClassSums, ElementProduct
+from amxfp4.rtl.dot_terms import Terms
+from amxfp4.rtl.quantizer_element import ElementQuantizer
+from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
+from amxfp4.rtl.quantizer_scale import ScaleChooser
+from amxfp4.rtl.share import ModuleLibrary
+
+__all__ = ["COMPONENTS", "generate"]
+
+Build = Callable[[Any], wiring.Component]
+
+_DOT: dict[str, Build] = {
+    "sequencer": BeatSequencer,
+    "element_product": ElementProduct,
+    "class_sums": ClassSums,
+    "terms": Terms,
+    "addend": Addend,
+    "adder": Adder,
+    "result_word": ResultWord,
+    "processing_element": ProcessingElement,
+    "block_product": BlockProduct,
+}
+
+
+def _of_element(build: Build) -> Build:
+    return lambda config: build(config.element)
+
+
+COMPONENTS: dict[str, dict[str, Build]] = {
+    "quantizer": {
+        "key_decoder": lambda config: KeyDecoder(KeyFormat(config)),
+        "scale_chooser": lambda config: ScaleChooser(KeyFormat(config)),
+        "element_quantizer": lambda config: ElementQuantizer(KeyFormat(config)),
+    },
+    "dequantizer": {
+        "scale_decoder": ScaleDecoder,
+        "element_dequantizer": ElementDequantizer,
+    },
+    "dot": _DOT,
+    # An array repeats the parts of a dot product; only its sequencer serves several of them.
+    "array": {
+        **{name: _of_element(build) for name, build in _DOT.items()},
+        "sequencer": lambda config: BeatSequencer(config.element, config.rows, config.cols),
+    },
+}
+"""How to build each component, by unit and by the component's name, in data path order."""
+
+
+def generate(config: UnitConfig, component: str) -> str:
+    """Verilog of one component of a unit.
+
+    The top module is called `component`; the first line is a comment with the unit and the digest
+    of the configuration. Equal configurations and tool versions give equal bytes.
+
+    Raises
+    ------
+    TypeError
+        `config` is not the configuration of a unit, or `component` not a string.
+    ValueError
+        The unit has no such component.
+    """
+    if not isinstance(config, UnitConfig) or config.unit not in COMPONENTS:
+        raise TypeError(f"config must be the configuration of a unit, not {config!r}")
+    build = choose("component", component, COMPONENTS[config.unit])
+    library = ModuleLibrary()
+    text = rtlil.convert(build(config), name=component, platform=library, emit_src=False)
+    body = to_verilog(text, library.modules.values())
+    settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
+    return f"// amxfp4 {config.unit}/{component} {config.digest}\n// {settings}\n{body}"

@@ -1,0 +1,134 @@
+"""The Pareto picture: accuracy against area, and what nothing else beats in both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from amxfp4.synth.drawing import COLOURS, MARKERS, Measured, Picture, axis_label, plain_log
+from amxfp4.synth.figures import formats_of, work
+from amxfp4.synth.plan import Point
+
+__all__ = ["front", "pareto", "spread"]
+
+LABELLED = 14
+"""Up to so many points of a Pareto picture have all their names; beyond, those of the front."""
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Find the points that none beats in both, less x and more y: their indices, by growing x."""
+    order = sorted(range(len(points)), key=lambda n: (points[n][0], -points[n][1]))
+    kept: list[int] = []
+    for n in order:
+        if not kept or points[n][1] > points[kept[-1]][1]:
+            kept.append(n)
+    return kept
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Move positions apart until neighbours are `gap` from each other, and no further."""
+
+    def start(run: list[int]) -> float:
+        return sum(wanted[n] for n in run) / len(run) - gap * (len(run) - 1) / 2
+
+    order = sorted(range(len(wanted)), key=lambda n: wanted[n])
+    # Runs of labels that touch move as one, with the mean of their wishes in their middle.
+    runs: list[list[int]] = []
+    for n in order:
+        runs.append([n])
+        while len(runs) > 1 and start(runs[-1]) < start(runs[-2]) + gap * len(runs[-2]):
+            runs[-2:] = [runs[-2] + runs[-1]]
+    placed = [0.0] * len(wanted)
+    for run in runs:
+        for at, n in enumerate(run):
+            placed[n] = start(run) + gap * at
+    return placed
+
+
+def pareto(
+    title: str, measured: dict[str, list[Measured]], accuracy: Mapping[str, float]
+) -> Picture | None:
+    """Draw accuracy against area, with the front of what nothing else beats in both."""
+    target, all_points = next(iter(measured.items()))
+    points = [m for m in all_points if math.isfinite(accuracy.get(m.row.digest, math.nan))]
+    if not points:
+        return None
+    places = [(m.area, accuracy[m.row.digest]) for m in points]
+    best = front(places)
+    named = range(len(points)) if len(points) <= LABELLED else best
+    figure = Figure(figsize=(8.6, max(5.0, 0.3 * len(named))), layout="constrained")
+    ax = figure.subplots()
+    groups = _groups(points)
+    for number, (name, members) in enumerate(groups.items()):
+        xs, ys = zip(*[places[n] for n in members], strict=True)
+        ax.scatter(
+            xs, ys, s=42, zorder=3, label=name or None,
+            color=COLOURS[number % len(COLOURS)],
+            marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
+        )  # fmt: skip
+    sizes = [x for x, _ in places]
+    if max(sizes) > 6 * min(sizes):
+        ax.set_xscale("log")
+        plain_log(ax, "x")
+    _names(ax, [places[n] for n in named], [_point_name(points[n].point) for n in named])
+    # From the bottom up to the smallest, then from step to step, and on at the best to the right.
+    corners = [
+        (places[best[0]][0], ax.get_ylim()[0]),
+        *(places[n] for n in best),
+        (ax.get_xlim()[1], places[best[-1]][1]),
+    ]
+    ax.step(
+        *zip(*corners, strict=True),
+        where="post", color="#888888", lw=1.2, zorder=1, scalex=False, scaley=False,
+        label="front: nothing is smaller and as accurate",
+    )  # fmt: skip
+    ax.set_xlabel(f"{axis_label(target, points)}  (left: smaller)")
+    of = "matrix products" if work(points[0].row) == "MAC" else "tensors"
+    ax.set_ylabel(f"SQNR of real {of} in dB  (up: better)")
+    if ax.get_xscale() == "linear":
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    said = (
+        f"{_point_name(m.point)}: {x:.0f}, {y:.1f} dB"
+        for m, (x, y) in zip(points, places, strict=True)
+    )
+    return Picture(title, figure, "; ".join(said))
+
+
+def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
+    """Gather indices of points that look alike: by series, or else by formats, or else all."""
+    series = [m.point.series for m in points]
+    formats = [formats_of(m.row) for m in points]
+    names = series if len(set(series)) > 1 else formats
+    if len(set(names)) == len(names):
+        names = [""] * len(points)  # every one has its own, which stands beside it
+    groups: dict[str, list[int]] = {}
+    for n, name in enumerate(names):
+        groups.setdefault(name, []).append(n)
+    return groups
+
+
+def _point_name(point: Point) -> str:
+    return ", ".join(str(value) for _, value in point.varied) or point.series
+
+
+def _names(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+    """Write names right of their points, moved apart where they would overlap."""
+    ax.margins(x=0.08, y=0.12)
+    low, high = ax.get_xlim()
+    wide = high * (high / low) ** 0.3 if ax.get_xscale() == "log" else high + 0.3 * (high - low)
+    ax.set_xlim(low, wide)  # room for the rightmost names
+    within = ax.transScale + ax.transLimits
+    spots = [within.transform(place) for place in places]
+    levels = spread([y for _, y in spots], 0.235 / ax.figure.get_size_inches()[1])
+    for place, (x, _), name, level in zip(places, spots, names, levels, strict=True):
+        ax.annotate(
+            name, place, xytext=(x + 0.035, level), textcoords="axes fraction", va="center",
+            fontsize=10,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+            arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.8, "shrinkB": 4},
+        )  # fmt: skip
