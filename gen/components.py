@@ -18,7 +18,8 @@ from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
 from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
 from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord
 from amxfp4.rtl.dot_sums import ClassSums, ElementProduct
-from amxfp4.rtl.dot_terms import Terms
+from amxfp4.rtl.dot_terms import ClassSequencer, Terms
+from amxfp4.rtl.ideas import IDEAS
 from amxfp4.rtl.quantizer_element import ElementQuantizer
 from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer_scale import ScaleChooser
@@ -32,12 +33,14 @@ _DOT: dict[str, Build] = {
     "sequencer": BeatSequencer,
     "element_product": ElementProduct,
     "class_sums": ClassSums,
+    "class_sequencer": ClassSequencer,
     "terms": Terms,
     "addend": Addend,
     "adder": Adder,
     "result_word": ResultWord,
     "processing_element": ProcessingElement,
     "block_product": BlockProduct,
+    **{f"idea_{name}": build for name, build in IDEAS.items()},
 }
 
 

@@ -37,7 +37,9 @@ class BlockProduct(wiring.Component):
     """
 
     def __init__(self, config: DotConfig) -> None:
-        self._config = config = dataclasses.replace(config, lanes=config.block)
+        # All classes at once, too.
+        config = dataclasses.replace(config, lanes=config.block, scaling="parallel")
+        self._config = config
         rows = config.rows_ab
         codes = data.ArrayLayout(rows[0].element.width, config.block)
         scales = [data.ArrayLayout(row.scale.width, row.scales) for row in rows]
@@ -59,9 +61,9 @@ class BlockProduct(wiring.Component):
         m.d.comb += [
             class_sums.a.eq(self.a),
             class_sums.b.eq(self.b),
-            terms.sums.eq(class_sums.sums),
-            terms.scales_a.eq(self.scales_a),
-            terms.scales_b.eq(self.scales_b),
+            terms.slot.sums.eq(class_sums.sums),
+            terms.slot.scales_a.eq(self.scales_a),
+            terms.slot.scales_b.eq(self.scales_b),
             addend.terms.eq(terms.terms),
             self.addend.eq(addend.addend),
         ]
