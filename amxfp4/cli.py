@@ -333,7 +333,8 @@ def synth(
         typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
     ] = None,
     script: Annotated[
-        str | None, typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md).")
+        str | None,
+        typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md)."),
     ] = None,
     delay: Annotated[
         int | None, _integer_option("Delay in ps that library cells are sized for.")
@@ -406,7 +407,8 @@ def energy(
         str, typer.Option(metavar="NAME", help="Wire-load model of the library; none.")
     ] = "",
     script: Annotated[
-        str | None, typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md).")
+        str | None,
+        typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md)."),
     ] = None,
     build: BuildFolder = Path("build"),
     again: Again = False,
@@ -443,6 +445,64 @@ def energy(
         {n: value for n, value in context.params.items() if n not in own and value is not None},
         liberty=tuple(liberty or ()), script=script, components=components, clock_mhz=clock,
         slew_ps=slew, wire_load=wire_load, build=build, again=again,
+    )  # fmt: skip
+
+
+@app.command()
+def postsynth(
+    context: typer.Context,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
+    target: Annotated[
+        str, typer.Option(help="What to synthesize for: generic, liberty or ecp5.")
+    ] = "generic",
+    liberty: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
+    ] = None,
+    script: Annotated[
+        str | None,
+        typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md)."),
+    ] = None,
+    blocks: Annotated[int, _integer_option("Random blocks, or pairs of blocks.")] = 10_000,
+    seed: Annotated[int, _integer_option("Seed of the random stimulus.")] = 1,
+    proof: Annotated[
+        bool, typer.Option("--prove", help="Prove it equal to the generated Verilog as well.")
+    ] = False,
+    timeout: Annotated[int, _integer_option("Seconds for the proof.")] = 300,
+    build: BuildFolder = Path("build"),
+    format: Format = None,
+    block: Block = None,
+    input: Annotated[
+        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+    ] = None,
+    output: Output = None,
+    lanes: Lanes = None,
+    ties: TieRule = None,
+    format_a: FormatA = None,
+    format_b: FormatB = None,
+    acc: Acc = None,
+    max_blocks: MaxBlocks = None,
+    frac_bits: FracBits = None,
+    int_bits: IntBits = None,
+    rows: Rows = None,
+    cols: Cols = None,
+    class_sums: ClassSums = None,
+    pipeline: Pipeline = None,
+) -> int:
+    """Check the gates that synthesis made of a unit against the golden model.
+
+    The netlist runs in Verilator under the tests of the unit. Exits 1 if it is wrong.
+    """
+    from amxfp4 import postsynth
+
+    own = (
+        "unit", "target", "liberty", "script", "blocks", "seed", "proof", "timeout", "build",
+    )  # fmt: skip
+    return postsynth.run(
+        unit,
+        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        target=target, liberty=tuple(liberty or ()), script=script, blocks=blocks, seed=seed,
+        proof=proof, timeout=timeout, build=build,
     )  # fmt: skip
 
 

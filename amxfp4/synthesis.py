@@ -124,7 +124,7 @@ def _all(
                 left_out.append(f"{name} ({error})")
                 continue
         takes = {
-            "dsp": target.dsp, "script": bool(target.scripts), "seeds": target.placed,
+            "dsp": target.dsp, "script": given["script"] in target.scripts, "seeds": target.placed,
             "liberty": name == "liberty", "delay_ps": name == "liberty",
             "constraint": name == "liberty",
         }  # fmt: skip

@@ -17,6 +17,10 @@ __all__ = ["complete", "standard_cell"]
 
 _MODELS = Path(__file__).parent / "models"
 
+_WAIVED = "/* verilator lint_off PINMISSING */ /* verilator lint_off UNOPTFLAT */"
+"""In netlists for FPGAs inputs that a mode does not use are left open, and a cell holds two bits of
+a carry chain, so that it seems to depend on itself."""
+
 _FAMILIES = {"ecp5": "ecp5.v", "ecp5-pnr": "ecp5.v"}
 """File of the models of each target that needs one."""
 
@@ -81,7 +85,7 @@ def complete(netlist: str, target: str, liberty: Iterable[Path] = ()) -> str:
     Raises
     ------
     ValueError
-        There are no models for `target`.
+        There are no models for `target`, or for a cell of the netlist.
     """
     if target == "generic":
         return netlist
@@ -90,4 +94,11 @@ def complete(netlist: str, target: str, liberty: Iterable[Path] = ()) -> str:
     if target not in _FAMILIES:
         known = ", ".join(["generic", "liberty", *_FAMILIES])
         raise ValueError(f"target must be one of {known}, not {target!r}")
-    return netlist + "\n" + (_MODELS / _FAMILIES[target]).read_text()
+    models = (_MODELS / _FAMILIES[target]).read_text()
+    known = set(re.findall(r"^module (\w+)", models, re.M))
+    for cell in re.findall(r"^  ([A-Z]\w+) (?:#\(|\S+ +\()", netlist, re.M):
+        if cell not in known:
+            raise ValueError(
+                f"cells for {target} must be of {', '.join(sorted(known))}, not {cell}"
+            )
+    return f"{_WAIVED}\n{netlist}\n{models}"

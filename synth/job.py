@@ -136,6 +136,16 @@ class Job:
             text = components.generate(self.config, self.component)
         return re.sub(r"\A(//[^\n]*\n)+", "", text)
 
+    @property
+    def how(self) -> str:
+        """The script's name, and what cells are sized for, to stand beside every figure."""
+        goals = [self.script or ""]
+        if self.delay_ps is not None:
+            goals.append(f"for {self.delay_ps:g} ps")
+        if self.constraint is not None:
+            goals.append(f"with {self.constraint.name}")
+        return " ".join(goals)
+
     def _filled(self, script: str, names: list[str]) -> str:
         """Text of a script, with `names` for the Liberty files."""
         values = {

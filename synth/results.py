@@ -40,7 +40,9 @@ def macs_per_cycle(config: UnitConfig, component: str | None = None) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Figures of one circuit on one target. A figure that the target does not have is ``None``.
+    """Figures of one circuit on one target.
+
+    A number that there is none of for the unit or the target is ``None``, a text is empty.
 
     What each means is in docs/synthesis.md.
     """
@@ -49,22 +51,22 @@ class Row:
     unit: str
     component: str = ""
     digest: str
-    format: str | None = None
-    format_a: str | None = None
-    format_b: str | None = None
+    format: str = ""
+    format_a: str = ""
+    format_b: str = ""
     block: int | None = None
     lanes: int | None = None
     rows: int | None = None
     cols: int | None = None
-    input: str | None = None
-    output: str | None = None
-    ties: str | None = None
-    acc: str | None = None
+    input: str = ""
+    output: str = ""
+    ties: str = ""
+    acc: str = ""
     max_blocks: int | None = None
     frac_bits: int | None = None
     int_bits: int | None = None
-    class_sums: str | None = None
-    pipeline: str | None = None
+    class_sums: str = ""
+    pipeline: str = ""
     target: str
     dsp: bool = False
     hierarchy: bool = False

