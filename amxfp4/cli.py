@@ -518,6 +518,10 @@ def cost(
     memory: WorkerMemory = None,
     scheduler: Scheduler = None,
     again: Again = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the tables as JSON, too, for documents."),
+    ] = None,
 ) -> int:
     """Synthesize a plan and report what its circuits cost.
 
@@ -535,6 +539,7 @@ def cost(
         workers=Workers(scheduler=scheduler, count=workers, memory=memory),
         again=again,
         skip=False,
+        record=record,
     )
 
 

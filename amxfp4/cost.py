@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -33,6 +34,7 @@ def run(
     workers: Workers,
     again: bool,
     skip: bool,
+    record: Path | None = None,
 ) -> int:
     """Synthesize what a plan names, print its tables and write its page.
 
@@ -46,6 +48,8 @@ def run(
         Name of the page in ``build/reports``.
     skip
         Pass over combinations that are not a configuration, and say so; else they are errors.
+    record
+        JSON file for the tables, from which documents take them (`amxfp4.report`).
 
     Returns
     -------
@@ -80,9 +84,29 @@ def run(
     _print(made)
     with writing("--build", build, "a folder that can be written"):
         report.write(made, target)
+    if record is not None:
+        with writing("--record", record, "a file that can be written"):
+            _record(made, record)
     counts = f"{len(outcomes)} jobs, {len(work.done)} known before, {len(failures)} failed"
     print(f"{counts}; wrote {target}")
     return int(bool(failures))
+
+
+def _record(made: Report, path: Path) -> None:
+    """Write the tables of a report as data: what was measured, with the tools that did."""
+    if made.failures:
+        raise ValueError(
+            f"--record must have every job's result, not {len(made.failures)} failures"
+        )
+    tables = {
+        section.anchor: {
+            "header": section.table.header, "rows": section.table.rows, "note": section.table.note
+        }
+        for section in made.sections
+        if section.table is not None
+    }  # fmt: skip
+    text = json.dumps({"tools": dict(made.tools), "tables": tables}, indent=1)
+    results.write_whole(path, text + "\n")
 
 
 def _libraries() -> tuple[Path, ...]:

@@ -10,9 +10,11 @@ A document marks where a table goes::
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 __all__ = ["SECTIONS", "documents", "stale", "update"]
 
@@ -132,6 +134,22 @@ def _flags() -> str:
     return _table(header, rows)
 
 
+def _costs(root: Path) -> dict[str, Callable[[], str]]:
+    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 cost --record` wrote them."""
+
+    def table(record: dict[str, Any]) -> Callable[[], str]:
+        return lambda: _table(record["header"], record["rows"])
+
+    return {
+        f"cost/{path.stem}/{anchor}": table(record)
+        for path in sorted((root / FIGURES).glob("*.json"))
+        for anchor, record in json.loads(path.read_text())["tables"].items()
+    }
+
+
+FIGURES = Path("docs", "figures")
+"""Where records of costs are, below the project's folder; measuring takes long."""
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "formats": _formats,
     "units": _units,
@@ -147,15 +165,15 @@ def documents(root: Path) -> list[Path]:
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
-def _renewed(text: str, made: dict[str, str]) -> str:
+def _renewed(text: str, made: dict[str, str], sections: dict[str, Callable[[], str]]) -> str:
     def section(match: re.Match[str]) -> str:
         name = match[2]
-        if name not in SECTIONS:
+        if name not in sections:
             raise ValueError(
-                f"generated section must be one of {', '.join(SECTIONS)}, not {name!r}"
+                f"generated section must be one of {', '.join(sections)}, not {name!r}"
             )
         if name not in made:
-            made[name] = SECTIONS[name]()
+            made[name] = sections[name]()
         return match[1] + made[name] + match[4]
 
     return _SECTION.sub(section, text)
@@ -173,7 +191,8 @@ def _drawings(root: Path) -> dict[Path, str]:
 def _current(root: Path) -> dict[Path, str]:
     """Make what the files of `root` with generated parts should hold, by path."""
     made: dict[str, str] = {}
-    texts = {d: _renewed(d.read_text(), made) for d in documents(root)}
+    sections = SECTIONS | _costs(root)
+    texts = {d: _renewed(d.read_text(), made, sections) for d in documents(root)}
     return texts | _drawings(root)
 
 

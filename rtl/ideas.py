@@ -6,6 +6,7 @@ be measured again, by anyone, with tools of another day, and so that nobody has 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import add
@@ -16,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import BF16, FP32, DotConfig, FloatFormat
 from amxfp4.rtl.arith import assign_low, shift_left, times_small
+from amxfp4.rtl.dot_sums import ClassSums, balanced_sum
 from amxfp4.rtl.dot_widths import DotWidths
 
 __all__ = ["IDEAS", "Idea"]
@@ -80,6 +82,35 @@ def _table(m: Module, a: Value, b: Value) -> Value:
                 with m.Case(i | j << 3):
                     m.d.comb += result.eq(x * y)
     return result
+
+
+# Sums by class.
+
+
+class GroupsOfThree(ClassSums):
+    """Groups of three lanes, and what is left."""
+
+    _GROUP = 3
+
+
+class GroupsOfEight(ClassSums):
+    """Groups of eight lanes: fewer adders above, more choices below."""
+
+    _GROUP = 8
+
+
+class TotalAndThree(ClassSums):
+    """The sum of all lanes, and masked sums of all classes but the last, which is the rest."""
+
+    def _grouped(self, m: Module, products):
+        classes = self._masked(m, products)[:-1]
+        shape = Shape(self._shape.width + 1, signed=True)
+        rest = Signal(shape, name="rest")
+        total = balanced_sum(m, products, "total")
+        others = reduce(add, (balanced_sum(m, c, f"known_{n}") for n, c in enumerate(classes)))
+        # No sum of some lanes is more than that of all.
+        m.d.comb += assign_low(rest, total - others)
+        return [*classes, [rest[:-1]]]
 
 
 # A class sum times two significands.
@@ -225,10 +256,21 @@ def _rounded(config: DotConfig) -> Idea:
     return Idea({"number": widths.accumulator}, fmt.width, _negate_first(fmt, widths.unit))
 
 
-IDEAS: dict[str, Callable[[DotConfig], Idea]] = {
+def _sums(kind: type[ClassSums]) -> Callable[[DotConfig], ClassSums]:
+    def build(config: DotConfig) -> ClassSums:
+        _asymmetric(config)
+        return kind(dataclasses.replace(config, class_sums="grouped"))
+
+    return build
+
+
+IDEAS: dict[str, Callable[[DotConfig], Idea | ClassSums]] = {
     "product_by_binary_shift": _product(_binary_shift),
     "product_by_multiplier": _product(_multiplier),
     "product_by_table": _product(_table),
+    "sums_in_threes": _sums(GroupsOfThree),
+    "sums_in_eights": _sums(GroupsOfEight),
+    "sums_by_total": _sums(TotalAndThree),
     "term_by_joint_significand": _scaled(_joint),
     "term_bit_by_bit": _scaled(_bit_by_bit),
     "term_by_digits": _scaled(_digits),
