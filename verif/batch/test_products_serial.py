@@ -1,4 +1,4 @@
-"""Terms one by one: sums that leave their range and come back, NaN anywhere, equal to all at once."""
+"""Terms one by one: sums that leave their range and come back, NaN anywhere, equality."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def partial_sums(
     outside = (at < -limit) | (at >= limit)
     too_large = (abs(terms) >= limit).reshape(len(lengths), -1).any(axis=1)
     behind = outside[:, terms.shape[1] - 1 :: terms.shape[1]]
-    return a, b, lengths, outside.any(axis=1) & ~behind.any(axis=1) & ~too_large
+    returns: npt.NDArray[np.bool_] = np.any(outside, axis=1) & ~np.any(behind, axis=1)
+    returns &= ~too_large
+    return a, b, lengths, returns
 
 
 @pairs

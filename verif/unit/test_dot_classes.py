@@ -29,7 +29,7 @@ def _field(layout: data.StructLayout, payload: int, *path: str | int) -> int:
 
 
 def expected_slots(payload: int, config: DotConfig) -> list[dict[str, int]]:
-    """What leaves of a block, class by class, cut out of the integer that the block is."""
+    """Give what leaves of a block, class by class, cut out of the integer that the block is."""
     widths, layout = DotWidths(config), block_layout(config)
     codes = [
         [_field(layout, payload, name, n) for n in range(row.scales)]
