@@ -21,6 +21,7 @@ from amxfp4.gen.config import (
     INPUTS,
     OUTPUTS,
     PIPELINE,
+    SCALING,
     UNITS,
     ArrayConfig,
     Ties,
@@ -87,6 +88,12 @@ Cols = Annotated[int | None, _integer_option("Columns of the array, 1 to 64; 4."
 ClassSums = Annotated[
     str | None, typer.Option(help=f"How products are summed by class: {_among(CLASS_SUMS)}.")
 ]
+Scaling = Annotated[
+    str | None,
+    typer.Option(
+        help=f"How the terms of a block are scaled: {_among(SCALING)}; serial where it is free."
+    ),
+]
 Pipeline = Annotated[
     str | None,
     typer.Option(help=f"Registers, separated by commas, out of {_among(PIPELINE)}; all."),
@@ -133,6 +140,7 @@ def verilog(
     rows: Rows = None,
     cols: Cols = None,
     class_sums: ClassSums = None,
+    scaling: Scaling = None,
     pipeline: Pipeline = None,
 ) -> None:
     """Generate a unit as Verilog.
@@ -215,6 +223,7 @@ def matmul(
     rows: Rows = None,
     cols: Cols = None,
     class_sums: ClassSums = None,
+    scaling: Scaling = None,
     pipeline: Pipeline = None,
 ) -> int:
     """Multiply two tensors in 4-bit blocks: C = A B.
@@ -229,7 +238,7 @@ def matmul(
             "format_a": format_a, "format_b": format_b, "block": block, "lanes": lanes, "acc": acc,
             "output": output, "max_blocks": max_blocks, "frac_bits": frac_bits,
             "int_bits": int_bits, "rows": rows, "cols": cols, "class_sums": class_sums,
-            "pipeline": pipeline,
+            "scaling": scaling, "pipeline": pipeline,
         }.items()
         if value is not None
     }  # fmt: skip

@@ -128,7 +128,8 @@ def shift_left(m: Module, bits: Value, amount: Value, width: int, name: str) -> 
 
     The small steps come first, while the word is short.
     """
-    word, lost = bits, []
+    # A word that is too long as it is has lost what stands above, shifted or not.
+    word, lost = bits[:width], [bits[width:].any()]
     for n in range(len(amount)):
         step = 1 << n
         lost.append(amount[n] & word[max(width - step, 0) :].any())

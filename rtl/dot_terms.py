@@ -121,7 +121,8 @@ class ClassSequencer(wiring.Component):
         m = Module()
         classes = self._widths.classes
         held = Signal(block_layout(self._config), reset_less=True)
-        busy, place = Signal(), Signal(range(len(classes)))
+        busy = Signal()
+        place = Signal(range(len(classes)))
         slot = self.o.payload
         is_last = place == len(classes) - 1
         m.d.comb += [

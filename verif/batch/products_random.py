@@ -1,4 +1,4 @@
-"""Random sums of dot products through `dot` and `array`, and which configurations they build."""
+"""Random sums of dot products through `dot` and `array`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.gen.config import (
-    ACCUMULATIONS,
-    CLASS_SUMS,
-    FORMATS,
-    OUTPUTS,
-    PIPELINE,
-    ArrayConfig,
-    BlockFormat,
-    DotConfig,
-    ScaleRule,
-)
+from amxfp4.gen.config import BlockFormat, DotConfig
 from amxfp4.golden import Blocks, formats, stimulus
 from amxfp4.verif.batch.dut import BatchDut
 from amxfp4.verif.batch.products import check_products, tile_of
@@ -28,8 +18,6 @@ __all__ = [
     "Tally",
     "check_random_products",
     "check_random_resets",
-    "configurations",
-    "label",
     "negated",
     "operand",
     "operands",
@@ -195,55 +183,3 @@ def check_random_resets(
         )  # fmt: skip
         pairs, sums, resets = pairs + done.pairs, sums + done.sums, resets + done.resets
     return Tally(pairs=pairs, sums=sums, resets=resets)
-
-
-# A period for every parameter, without a common factor where it matters, so that no two run in
-# step. Few lanes build fast; every other number of lanes occurs at least once.
-_LANES = (4, 2, 8, 4, 16, 2, 1, 8, 4, 32, 2)
-_WIDE = {20: (64, 64), 45: (128, 128)}
-_BLOCKS = (32, 16, 32, 64, 32, 16, 128)
-_SHAPES = ((1, 1), (1, 3), (2, 2))
-
-
-def _hardware(row: BlockFormat) -> tuple[str, int]:
-    """Name what of a format decides the unit: formats that share it share a build."""
-    return row.scale.name, row.scales
-
-
-def configurations() -> list[DotConfig]:
-    """Every ordered pair of formats in every mode; together every value of every parameter."""
-    places: dict[Any, int] = {}
-    configs: list[DotConfig] = []
-    for row_a in FORMATS.values():
-        for row_b in FORMATS.values():
-            bounded = {row_a.scale_rule, row_b.scale_rule} == {ScaleRule.NEAREST}
-            for acc in ACCUMULATIONS if bounded else ("fp32",):
-                key = (_hardware(row_a), _hardware(row_b), acc)
-                n = places.setdefault(key, len(places))
-                block = _BLOCKS[n % len(_BLOCKS)]
-                lanes = min(_LANES[n % len(_LANES)], block)
-                block, lanes = _WIDE.get(n, (block, lanes))
-                of_mode = [k for k in places if k[-1] == acc].index(key)
-                mask = (11 * of_mode + 31) % (1 << len(PIPELINE))
-                fields: dict[str, Any] = {
-                    "format_a": row_a.name, "format_b": row_b.name, "acc": acc,
-                    "block": block, "lanes": lanes,
-                    "output": list(OUTPUTS)[n // 3 % 2], "class_sums": CLASS_SUMS[n // 2 % 2],
-                    "pipeline": ",".join(p for i, p in enumerate(PIPELINE) if mask >> i & 1),
-                }  # fmt: skip
-                if n % 9 == 8:
-                    shape = _SHAPES[n // 9 % len(_SHAPES)]
-                    configs.append(ArrayConfig(**fields, rows=shape[0], cols=shape[1]))
-                else:
-                    configs.append(DotConfig(**fields))
-    return configs
-
-
-def label(config: DotConfig) -> str:
-    """Name a configuration in a test's id."""
-    cuts = "".join(name[:1] for name in config.pipeline.split(",")) or "none"
-    shape = "x".join(map(str, tile_of(config)))
-    return (
-        f"{config.unit}-{shape}-{config.format_a}-{config.format_b}-{config.acc}"
-        f"-k{config.block}-x{config.lanes}-{config.output}-{config.class_sums}-{cuts}"
-    )

@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from amxfp4.gen.config import DotConfig
 from amxfp4.verif.batch.dut import BatchDut, Run
 from amxfp4.verif.batch.products import step_beats, tile_of
 from amxfp4.verif.batch.products_random import operand
 from amxfp4.verif.batch.timing import TimingError
 
-__all__ = ["check_product_timing"]
+__all__ = ["check_product_timing", "latency_of"]
+
+
+def latency_of(config: DotConfig) -> int:
+    """Latency by the rule of docs/dot.md: registers, beats, and terms that leave one by one."""
+    beats = config.beats if config.beats > 1 else 0
+    if config.scaling == "parallel":
+        return beats + len(config.cuts)
+    terms = int(np.prod([row.scales for row in config.rows_ab]))
+    return beats + terms + len(config.cuts - {"sums"})
 
 
 def check_product_timing(

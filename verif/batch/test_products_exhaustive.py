@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from amxfp4.gen.config import FORMATS, DotConfig
+from amxfp4.gen.config import CLASS_SUMS, FORMATS, DotConfig
 from amxfp4.golden import Blocks, formats, stimulus
 from amxfp4.verif.batch import products_directed as directed
 from amxfp4.verif.batch import products_ends as ends
@@ -50,7 +50,7 @@ def compared(
     ("format_a", "format_b"),
     [ASYMMETRIC_E5M2, ("amxfp4-e4m3", "mxfp4-e5m2"), ("nvfp4", "amxfp4"), ("mxfp4", "mxfp4")],
 )
-@pytest.mark.parametrize("class_sums", ["masked", "merged"])
+@pytest.mark.parametrize("class_sums", CLASS_SUMS)
 def test_element_pairs(
     rng: np.random.Generator, format_a: str, format_b: str, class_sums: str
 ) -> None:

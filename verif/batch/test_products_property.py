@@ -14,6 +14,7 @@ from amxfp4.gen.config import (
     CLASS_SUMS,
     FORMATS,
     PIPELINE,
+    SCALING,
     ArrayConfig,
     DotConfig,
     ScaleRule,
@@ -40,6 +41,9 @@ def _draw(rng: np.random.Generator, fields: dict[str, Any], n: int) -> DotConfig
         "class_sums": str(rng.choice(CLASS_SUMS)),
         "pipeline": ",".join(name for name, is_cut in zip(PIPELINE, mask, strict=True) if is_cut),
     }
+    # By chance where it may be, else as it must.
+    if DotConfig(**fields, **how).scaling == "serial":
+        how["scaling"] = str(rng.choice(SCALING))
     if n % 2:
         rows, cols = SHAPES[n // 2 % len(SHAPES)]
         return ArrayConfig(**fields, **how, rows=rows, cols=cols)
@@ -58,7 +62,7 @@ def _tiled(x: Blocks, height: int, index: npt.NDArray[np.intp]) -> Blocks:
 def test_building_it_differently_changes_nothing(
     rng: np.random.Generator, seed: int, acc: str
 ) -> None:
-    """The same product through ten units, each with other lanes, pipeline, sums and tile shape."""
+    """The same product through ten units, each with other lanes, pipeline, sums, scaling, shape."""
     formats = [str(f) for f in rng.choice(BOUNDED, 2)]
     fields: dict[str, Any] = {
         "format_a": formats[0], "format_b": formats[1], "acc": acc, "block": 16,

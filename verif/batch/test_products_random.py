@@ -14,17 +14,21 @@ from amxfp4.gen.config import (
     FORMATS,
     OUTPUTS,
     PIPELINE,
+    SCALING,
     ArrayConfig,
     DotConfig,
     ScaleRule,
 )
 from amxfp4.verif.batch import products_random as randoms
+from amxfp4.verif.batch import products_rotation as rotation
 from amxfp4.verif.batch.dut import BatchDut
+from amxfp4.verif.batch.products_timing import check_product_timing, latency_of
 
-CONFIGS = randoms.configurations()
+CONFIGS = rotation.configurations()
+WAYS = rotation.ways()
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=randoms.label)
+@pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
 def test_random_products(
     rng: np.random.Generator, seed: int, blocks: int, config: DotConfig
 ) -> None:
@@ -37,6 +41,25 @@ def test_random_products(
         done.append(randoms.check_random_products(dut, rng, stalled, **stalls))
     assert sum(tally.pairs for tally in done) >= blocks
     assert randoms.check_random_resets(dut, rng, seed).resets >= 20
+
+
+@pytest.mark.parametrize("config", WAYS, ids=rotation.label)
+def test_every_way_to_build(
+    rng: np.random.Generator, seed: int, blocks: int, config: DotConfig
+) -> None:
+    """Every combination of sums, scaling and registers: right under stalls, and on time.
+
+    Timing accounts for every cycle: no bubble, and the manifest's latency.
+    """
+    dut = BatchDut(config)
+    pairs = min(blocks, 10_000)
+    assert randoms.check_random_products(dut, rng, pairs).pairs >= pairs
+    stalls: dict[str, Any] = {"seed": seed, "stall_in": 0.3, "stall_out": 0.3}
+    assert randoms.check_random_products(dut, rng, pairs // 2, **stalls).pairs >= pairs // 2
+    assert randoms.check_random_resets(dut, rng, seed, runs=10).resets >= 10
+    for lengths in (np.ones(200, np.int64), rng.integers(1, 6, 200)):
+        assert check_product_timing(dut, rng, lengths).given == 200
+    assert dut.manifest["latency"] == latency_of(config)
 
 
 def test_rotation_covers_every_parameter() -> None:
@@ -59,11 +82,41 @@ def test_rotation_covers_every_parameter() -> None:
         assert {c.unit for c in of_mode} == {"dot", "array"}
     assert {c.lanes for c in CONFIGS} == {1, 2, 4, 8, 16, 32, 64, 128}
     assert {1, 2} <= {c.beats for c in CONFIGS}
-    assert {0, 5} <= {len(c.cuts) for c in CONFIGS}
+    assert {1, len(PIPELINE)} <= {len(c.cuts) for c in CONFIGS}
     shapes = {(c.rows, c.cols) for c in CONFIGS if isinstance(c, ArrayConfig)}
     assert shapes == {(1, 1), (1, 3), (2, 2)}
-    # Both outputs with both ways to sum, and not the same output on every lane count.
-    assert len({(c.output, c.class_sums) for c in CONFIGS}) == 4
+    # Both outputs with every way to sum, and not the same output on every lane count.
+    assert len({(c.output, c.class_sums) for c in CONFIGS}) == 2 * len(CLASS_SUMS)
+    for acc in ("exact", "fixed"):
+        both = {(c.class_sums, c.scaling) for c in CONFIGS if c.acc == acc}
+        assert both == set(itertools.product(CLASS_SUMS, SCALING))
+
+
+def test_ways_cover_every_combination() -> None:
+    """Each way to sum with each way to scale and to hold a result, in each mode that allows it."""
+    held = {frozenset(holder.split(",")) for holder in rotation.HOLDERS}
+    wanted = {
+        (acc, sums, scaling, holder)
+        for acc, sums, scaling, holder in itertools.product(
+            ("exact", "fixed", "fp32"), CLASS_SUMS, SCALING, held
+        )
+        if (acc, scaling) != ("fp32", "serial")
+    }
+    met = {(c.acc, c.class_sums, c.scaling, c.cuts & {"finished", "rounded"}) for c in WAYS}
+    assert met == wanted
+    assert len(WAYS) == len(wanted) == 45
+    terms = {(c.beats, c.rows_ab[0].scales * c.rows_ab[1].scales) for c in WAYS if _is_serial(c)}
+    # Just enough beats, and more, for four terms and for two.
+    assert {(4, 4), (2, 2), (4, 2), (16, 4)} <= terms
+    serial = [c for c in WAYS if _is_serial(c)]
+    assert {c.lanes for c in serial} == {1, 2, 4, 8}
+    assert {c.unit for c in serial} == {"dot", "array"}
+    for name in ("input", "terms", "aligned"):
+        assert {name in c.cuts for c in serial} == {True, False}
+
+
+def _is_serial(config: DotConfig) -> bool:
+    return config.scaling == "serial"
 
 
 def test_no_pairs_are_refused(rng: np.random.Generator) -> None:

@@ -7,13 +7,19 @@ import pytest
 
 from amxfp4.gen.config import ArrayConfig, DotConfig
 from amxfp4.verif.batch.dut import BatchDut
-from amxfp4.verif.batch.products_timing import check_product_timing
+from amxfp4.verif.batch.products_timing import check_product_timing, latency_of
 from amxfp4.verif.batch.timing import TimingError
 
-PIPELINES = ("", "input", "sums,aligned", "input,sums,terms,aligned,rounded")
+PIPELINES = ("", "input", "sums,aligned", "input,sums,terms,aligned,finished,rounded")
 UNITS = [
     *(DotConfig(block=16, lanes=lanes, pipeline=PIPELINES[-1]) for lanes in (1, 2, 4, 8, 16)),
     *(DotConfig(block=16, lanes=lanes, pipeline=p) for lanes in (4, 16) for p in PIPELINES[:3]),
+    # Terms one by one in exactly as many cycles as a block has beats, results in either register.
+    DotConfig(block=16, lanes=4, acc="fixed", pipeline="rounded"),
+    DotConfig(block=16, lanes=4, acc="fixed", scaling="parallel", pipeline="sums,rounded"),
+    DotConfig(block=16, lanes=8, format_b="nvfp4", pipeline="finished"),
+    DotConfig(block=16, lanes=8, format_a="nvfp4", acc="fixed", pipeline="terms,rounded"),
+    DotConfig(lanes=8, scaling="parallel", pipeline="finished"),
     DotConfig(format_a="mxfp4", format_b="amxfp4-pot", lanes=8, output="bf16"),
     DotConfig(format_a="nvfp4", format_b="nvfp4", lanes=16, acc="fixed", pipeline="rounded"),
     ArrayConfig(block=16, lanes=16, rows=1, cols=3),
@@ -22,7 +28,8 @@ UNITS = [
 
 
 def _label(config: DotConfig) -> str:
-    return f"{config.unit}-x{config.lanes}-{config.acc}-{config.pipeline.replace(',', '+') or 0}"
+    cuts = config.pipeline.replace(",", "+")
+    return f"{config.unit}-x{config.lanes}-{config.acc}-{config.scaling}-{cuts}"
 
 
 @pytest.mark.parametrize("config", UNITS, ids=_label)
@@ -33,9 +40,7 @@ def test_timing(rng: np.random.Generator, config: DotConfig) -> None:
     mixed = rng.integers(1, 9, 200)
     assert check_product_timing(dut, rng, mixed).taken == mixed.sum()
     assert check_product_timing(dut, rng, np.array([7, 1, 1, 5, 1])).given == 5
-    # Registers and beats, nothing else, as docs/dot.md says.
-    beats = config.beats if config.beats > 1 else 0
-    assert dut.manifest["latency"] == 1 + len(config.cuts) + beats
+    assert dut.manifest["latency"] == latency_of(config)
 
 
 @pytest.mark.parametrize(

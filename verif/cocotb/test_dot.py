@@ -16,6 +16,9 @@ CONFIGS = [
     DotConfig(format_a="mxfp4", format_b="mxfp4", lanes=32),
     DotConfig(format_a="amxfp4-pot", format_b="mxfp4", lanes=4, output="bf16"),
     DotConfig(format_a="nvfp4", format_b="nvfp4", lanes=16),
+    # As many beats as terms, one by one, with the least of registers; and at once.
+    DotConfig(lanes=8, acc="fixed", pipeline="rounded"),
+    DotConfig(lanes=8, scaling="parallel", class_sums="merged", pipeline="sums,finished"),
 ]
 
 

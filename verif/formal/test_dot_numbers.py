@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from amaranth.hdl import Assert, Assume, C, Module, Mux, Shape, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from amxfp4.gen.config import DotConfig
@@ -20,7 +20,8 @@ pairs = pytest.mark.parametrize(("a", "b"), PAIRS)
 
 
 def _config(a: str, b: str, **options) -> DotConfig:
-    return DotConfig(format_a=a, format_b=b, **{"block": 32, "lanes": 1, **options})
+    fixed = {"block": 32, "lanes": 1, "scaling": "parallel"}
+    return DotConfig(format_a=a, format_b=b, **{**fixed, **options})
 
 
 def _magnitude(value) -> Value:
@@ -45,9 +46,9 @@ class Aligned(wiring.Component):
         m.submodules.terms = terms = Terms(self.config)
         m.submodules.align = align = TermAligner(self.config)
         m.d.comb += [
-            terms.sums[0].eq(self.sum),
-            terms.scales_a[0].eq(self.a),
-            terms.scales_b[0].eq(self.b),
+            terms.slot.sums[0].eq(self.sum),
+            terms.slot.scales_a[0].eq(self.a),
+            terms.slot.scales_b[0].eq(self.b),
             align.terms.eq(terms.terms),
             Assume(_magnitude(self.sum) <= self.bound),
             Assume(~terms.terms.is_nan),
@@ -66,7 +67,7 @@ class Aligned(wiring.Component):
         m.d.comb += Assert(terms.terms.terms[0] == term)
         whole = Signal(128)
         m.d.comb += whole.eq(_magnitude(term)[:40] << shift)
-        m.d.comb += Assert(align.magnitudes[0] == whole)
+        m.d.comb += [Assert(align.magnitudes[0] == whole), Assert(~align.too_large[0])]
         m.d.comb += Assert(whole <= widths.d_bound)
         return m
 
@@ -97,6 +98,8 @@ def _parts(m: Module, config: DotConfig, terms, *, assume: bool = True):
     for term in terms.terms:
         m.d.comb += Assume(_magnitude(term) <= widths.term_bound)
     if assume:
+        # None too large to be shifted, as is proven above too.
+        m.d.comb += Assume(align.too_large == 0)
         m.d.comb += Assume(sum(align.magnitudes, C(0, 1)) <= widths.d_bound)
     count = len(widths.classes)
     return [Mux(align.negative[c], -align.magnitudes[c], align.magnitudes[c]) for c in range(count)]
@@ -185,6 +188,127 @@ def test_longer_sums_are_refuted():
     assert decide(Accumulation(config, excess=4096)) is Verdict.REFUTED
 
 
+class Slot(wiring.Component):
+    """Claims that a term alone is added whole, in exact mode, as complement and carry or as it is.
+
+    A block's terms so far are at most `part`, and with this one at most D's bound; the sum of
+    whole blocks before them is at most `limit`. Then this one makes it `limit` and both parts at
+    most, and by induction over the terms of a block, and over blocks, no sum leaves.
+    """
+
+    def __init__(self, config: DotConfig, *, excess: int = 0) -> None:
+        self.config, self.excess = config, excess
+        self.widths = widths = DotWidths(config)
+        super().__init__(
+            {
+                "terms": In(Terms.layout(widths)),
+                "sum": In(widths.accumulator),
+                "limit": In(128),
+                "part": In(128),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bound = self.widths.d_bound
+        m.submodules.align = align = TermAligner(self.config)
+        m.submodules.addend = addend = Addend(self.config)
+        m.submodules.adder = adder = Adder(self.config)
+        m.d.comb += [
+            align.terms.eq(self.terms),
+            addend.terms.eq(self.terms),
+            adder.addend.eq(addend.addend),
+            adder.state.sum.eq(self.sum),
+            Assume(_magnitude(self.terms.terms[0]) <= self.widths.term_bound),
+            Assume(self.part <= bound),
+            Assume(self.part + align.magnitudes[0] <= bound),
+            Assume(self.limit <= (self.config.max_blocks + self.excess - 1) * bound),
+            Assume(_magnitude(self.sum) <= self.limit + self.part),
+        ]
+        magnitude = align.magnitudes[0]
+        signed = Mux(align.negative[0], -magnitude, magnitude)
+        total = Signal(Shape(len(self.sum) + 4, signed=True))
+        m.d.comb += total.eq(self.sum + Mux(self.terms.is_nan, 0, signed))
+        after = adder.following.sum
+        m.d.comb += [
+            Assert(after == total),
+            Assert(_magnitude(after) <= self.limit + self.part + magnitude),
+            Assert(adder.following.is_nan == self.terms.is_nan),
+            Assert(addend.addend.ends_block == self.terms.ends_block),
+        ]
+        return m
+
+
+@pairs
+def test_terms_one_by_one_are_added_whole(a, b):
+    """One step of induction over the terms of a block: no term is lost, and no partial sum."""
+    assert decide(Slot(_config(a, b, scaling="serial"))) is Verdict.PROVEN
+
+
+def test_terms_one_by_one_of_longer_sums_are_refuted():
+    """Twice as many blocks overflow while the terms of one come, too."""
+    config = _config("amxfp4", "amxfp4", scaling="serial")
+    assert decide(Slot(config, excess=4096)) is Verdict.REFUTED
+
+
+class OneByOne(wiring.Component):
+    """Claims that a fixed accumulation of terms one by one ends as the one of all at once.
+
+    Given any sum in range, any flags and any terms of a block: sum, flags and NaN behind the block
+    are the same bits. With the claims about flags below this holds of terms one by one as well.
+    """
+
+    def __init__(self, a: str, b: str, frac_bits: int, int_bits: int) -> None:
+        bits = {"acc": "fixed", "frac_bits": frac_bits, "int_bits": int_bits}
+        self.whole = _config(a, b, **bits)
+        self.serial = _config(a, b, scaling="serial", **bits)
+        widths = DotWidths(self.whole)
+        super().__init__(
+            {
+                "terms": In(Terms.layout(widths)),
+                "sum": In(widths.accumulator),
+                "flags": In(3),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        widths = DotWidths(self.whole)
+        for term in self.terms.terms:
+            m.d.comb += Assume(_magnitude(term) <= widths.term_bound)
+
+        def step(name, config, state, terms):
+            m.submodules[f"addend_{name}"] = addend = Addend(config)
+            m.submodules[f"adder_{name}"] = adder = Adder(config)
+            m.d.comb += [
+                addend.terms.eq(terms),
+                adder.addend.eq(addend.addend),
+                *(adder.state[f].eq(state[f]) for f in ("sum", "is_nan", "inexact", "overflow")),
+            ]
+            return adder.following
+
+        first = {
+            "sum": self.sum, "is_nan": self.flags[0],
+            "inexact": self.flags[1], "overflow": self.flags[2],
+        }  # fmt: skip
+        whole = step("whole", self.whole, first, self.terms)
+        state = first
+        for c, (i, j) in enumerate(widths.classes):
+            terms = Signal(Terms.layout(DotWidths(self.serial)), name=f"terms_{c}")
+            m.d.comb += [
+                terms.terms[0].eq(self.terms.terms[c]),
+                terms.shifts_a[0].eq(self.terms.shifts_a[i]),
+                terms.shifts_b[0].eq(self.terms.shifts_b[j]),
+                terms.negative.eq(widths.is_negative(c) if widths.one_sign else 0),
+                terms.is_nan.eq(self.terms.is_nan),
+                terms.ends_block.eq(c == len(widths.classes) - 1),
+            ]
+            state = step(f"slot_{c}", self.serial, state, terms)
+        for field in ("sum", "is_nan", "inexact", "overflow"):
+            m.d.comb += Assert(state[field] == whole[field])
+        return m
+
+
 class Fixed(wiring.Component):
     """Claims what a fixed accumulator's flags say, beside an exact one that gets the same terms.
 
@@ -259,6 +383,32 @@ SMALL = [
 def test_flags_are_neither_missed_nor_false(a, b, frac_bits, int_bits):
     """For all terms and sums: clear flags mean equality with the exact sum, set ones a reason."""
     assert decide(Fixed(a, b, frac_bits, int_bits)) is Verdict.PROVEN
+
+
+ONE_BY_ONE = [
+    ("amxfp4", "amxfp4", 3, 2),
+    ("amxfp4-e4m3", "nvfp4", 4, 3),
+    ("nvfp4", "amxfp4", 3, 2),
+    ("amxfp4-e4m3", "amxfp4-e4m3", 2, 2),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "frac_bits", "int_bits"), ONE_BY_ONE)
+def test_terms_one_by_one_make_the_same_sum_and_flags(a, b, frac_bits, int_bits):
+    """For all terms, sums and flags before: one by one and all at once end in the same bits."""
+    assert decide(OneByOne(a, b, frac_bits, int_bits)) is Verdict.PROVEN
+
+
+def test_range_of_partial_sums_is_refuted(monkeypatch):
+    """Without room above the range, partial sums wrap or raise a flag that none should."""
+    layout = dot_accumulate.sum_layout
+
+    def tight(config):
+        members = {name: field.shape for name, field in layout(config)}
+        return data.StructLayout({**members, "sum": DotWidths(config).accumulator})
+
+    monkeypatch.setattr(dot_accumulate, "sum_layout", tight)
+    assert decide(OneByOne(*ONE_BY_ONE[1])) is Verdict.REFUTED
 
 
 def test_short_room_is_refuted(monkeypatch):

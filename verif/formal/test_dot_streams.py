@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import pytest
-from amaranth.hdl import Assert, Assume, C, Fragment, Module, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Assert, Assume, C, Cat, Fragment, Module, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-from amxfp4.gen.config import DotConfig
+from amxfp4.gen.config import PIPELINE, DotConfig
 from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
+from amxfp4.rtl.dot_terms import ClassSequencer, block_layout
+from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.verif.formal.prove import Verdict, decide, signals
 
 
@@ -143,38 +145,137 @@ class Element(wiring.Component):
         with m.If(unit.o.valid & unit.o.ready):
             m.d.sync += done.eq(done + 1)
 
-        cuts = [n for n in ("sums", "terms", "aligned", "rounded") if n in self.config.cuts]
-        registers = [inner.submodules[f"register_{name}"] for name in cuts]
+        serial = DotWidths(self.config).serial
+        cuts = [n for n in PIPELINE if n in self.config.cuts - {"input"}]
+        if serial:
+            # The sequencer of classes stands for the register.
+            cuts = [n for n in cuts if n != "sums"]
         under_way = 0
-        for name, register in zip(cuts, registers, strict=True):
-            ends = 1 if name == "rounded" else register.o.payload.ends_sum
+        for name in cuts:
+            register = inner.submodules[f"register_{name}"]
+            ends = 1 if name in ("finished", "rounded") else register.o.payload.ends_sum
             under_way = under_way + (register.o.valid & ends)
         fragment = Fragment.get(inner, None)
-        (finished,) = signals(fragment, "result__valid")
+        if serial:
+            (sequencer,) = (f for f, name, _ in fragment.subfragments if name == "class_sequencer")
+            ((busy,), (place,), (block,)) = (
+                signals(sequencer, name) for name in ("busy", "place", "held")
+            )
+            ends_sum = data.View(block_layout(self.config), block).ends_sum
+            under_way = under_way + (busy & ends_sum)
+            m.d.comb += Assert(busy | (place == 0))
         m.submodules.unit = fragment
-        under_way = under_way + finished
         m.d.comb += Assert((begun - done)[:4] == under_way)
         if self.fault == "never stalls":
             m.d.comb += Assert(unit.i.ready)
         return m
 
 
-def _element(pipeline: str, acc: str = "fixed") -> DotConfig:
+def _element(pipeline: str, acc: str = "fixed", format_a: str = "nvfp4") -> DotConfig:
     bits = 2 if acc == "fixed" else None
     return DotConfig(
-        format_a="nvfp4", format_b="nvfp4", lanes=1, acc=acc, output="bf16",
+        format_a=format_a, format_b="nvfp4", block=16, lanes=1, acc=acc, output="bf16",
         pipeline=pipeline, frac_bits=bits, int_bits=bits,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("acc", ["fixed", "exact"])
-@pytest.mark.parametrize("pipeline", ["", "aligned", "sums,terms,aligned,rounded"])
-def test_one_result_for_each_sum(pipeline, acc):
+@pytest.mark.parametrize(
+    "pipeline", ["", "rounded", "aligned", "sums,terms,aligned,finished,rounded"]
+)
+@pytest.mark.parametrize("format_a", ["nvfp4", "amxfp4-e4m3"], ids=["parallel", "serial"])
+def test_one_result_for_each_sum(format_a, pipeline, acc):
     """For ever, under any stalls: as many results as sums, each unchanged until it is taken."""
-    assert decide(Element(_element(pipeline, acc)), depth=3) is Verdict.PROVEN
+    config = _element(pipeline, acc, format_a)
+    assert config.scaling == ("parallel" if format_a == "nvfp4" else "serial")
+    assert decide(Element(config), depth=3) is Verdict.PROVEN
 
 
+@pytest.mark.parametrize("format_a", ["nvfp4", "amxfp4-e4m3"], ids=["parallel", "serial"])
 @pytest.mark.parametrize("fault", ["every beat", "never stalls"])
-def test_wrong_claims_about_an_element_are_refuted(fault):
+def test_wrong_claims_about_an_element_are_refuted(fault, format_a):
     """A result for each beat, and an input that never stalls, have counterexamples."""
-    assert decide(Element(_element("aligned"), fault=fault), depth=8) is Verdict.REFUTED
+    config = _element("aligned", format_a=format_a)
+    assert decide(Element(config, fault=fault), depth=40) is Verdict.REFUTED
+
+
+class Classes(wiring.Component):
+    """Claims that a block's classes leave in order, each once, with its sum and its scales."""
+
+    def __init__(self, config: DotConfig, *, fault: str = "") -> None:
+        self.config, self.fault = config, fault
+        width = len(Value.cast(Signal(block_layout(config))))
+        super().__init__({"payload": In(width), "valid": In(1), "ready": In(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        config, widths = self.config, DotWidths(self.config)
+        unit = ClassSequencer(config)
+        inner = Fragment.get(unit, None)
+        m.submodules.unit = inner
+        m.d.comb += [
+            Value.cast(unit.i.payload).eq(self.payload),
+            unit.i.valid.eq(self.valid),
+            unit.o.ready.eq(self.ready),
+        ]
+        _sender(m, unit.i)
+        _contract(m, unit.o)
+        count = len(widths.classes)
+        whole, left, busy = Signal(block_layout(config)), Signal(range(count)), Signal()
+        takes, gives = unit.i.valid & unit.i.ready, unit.o.valid & unit.o.ready
+        ends = left == count - 1
+        with m.If(gives):
+            m.d.sync += left.eq(left + 1)
+            with m.If(ends):
+                m.d.sync += [busy.eq(0), left.eq(0)]
+        with m.If(takes):
+            m.d.sync += [Value.cast(whole).eq(self.payload), busy.eq(1)]
+        # A block is taken with the last class of the one before, not earlier; and no later.
+        m.d.comb += [
+            Assert(unit.i.ready == (~busy | (unit.o.ready & ends))),
+            Assert(unit.o.valid == busy),
+        ]
+        slot = unit.o.payload
+        nan = [
+            code[: row.scale.width - row.scale.signed_bit] > row.scale.max_magnitude
+            for row, codes in zip(widths.rows, (whole.scales_a, whole.scales_b), strict=True)
+            for code in codes
+        ]
+        with m.If(busy):
+            for c, (i, j) in enumerate(widths.classes):
+                n = count - 1 - c if self.fault == "order" else c
+                with m.If(left == n):
+                    m.d.comb += [
+                        Assert(slot.sums[0] == whole.sums[c]),
+                        Assert(slot.scales_a[0] == whole.scales_a[i]),
+                        Assert(slot.scales_b[0] == whole.scales_b[j]),
+                        Assert(slot.negative == (i != j if widths.one_sign else 0)),
+                    ]
+            m.d.comb += [
+                Assert(slot.ends_block == ends),
+                Assert(slot.ends_sum == (ends & whole.ends_sum)),
+                Assert(slot.is_nan == Cat(nan).any()),
+            ]
+        # What holds of the registers inside.
+        names = ("busy", "place", "held")
+        ((working,), (place,), (held,)) = (signals(inner, name) for name in names)
+        m.d.comb += [Assert(working == busy), Assert(place == left), Assert(busy | (left == 0))]
+        with m.If(busy):
+            m.d.comb += Assert(held == Value.cast(whole))
+        return m
+
+
+CLASSES = [("amxfp4", "amxfp4"), ("amxfp4-e4m3", "nvfp4"), ("nvfp4", "amxfp4")]
+
+
+@pytest.mark.parametrize(("a", "b"), CLASSES)
+def test_classes_leave_in_order(a, b):
+    """For ever, under any stalls: every class once, in order, and no cycle between two blocks."""
+    config = DotConfig(format_a=a, format_b=b, block=16, lanes=1)
+    assert decide(Classes(config), depth=3) is Verdict.PROVEN
+
+
+def test_classes_in_another_order_are_refuted():
+    """The claim that the last class leaves first has a counterexample."""
+    config = DotConfig(block=16, lanes=1)
+    assert decide(Classes(config, fault="order"), depth=6) is Verdict.REFUTED

@@ -22,6 +22,7 @@ from amxfp4.verif.batch.check import Mismatch
 from amxfp4.verif.batch.dut import BatchDut, ContractError
 from amxfp4.verif.batch.products import check_products
 from amxfp4.verif.batch.products_timing import check_product_timing
+from amxfp4.verif.batch.test_products_serial import LONG, long_terms, partial_sums
 from amxfp4.verif.batch.timing import TimingError
 from amxfp4.verif.mutants import planted
 
@@ -35,9 +36,19 @@ POWERS = DotConfig(
 )  # fmt: skip
 SINGLE = DotConfig(block=16, lanes=8, pipeline=CUTS, format_a="mxfp4", format_b="mxfp4")
 ARRAY = ArrayConfig(block=16, lanes=8, pipeline=CUTS, rows=2, cols=2)
+# Products with signs: in one class, and in two.
+SIGNED = DotConfig(block=16, lanes=8, pipeline=CUTS, format_a="nvfp4", format_b="nvfp4")
+HALF = DotConfig(block=16, lanes=8, pipeline=CUTS, format_b="nvfp4", scaling="parallel")
+E4M3 = DotConfig(
+    block=16, lanes=8, pipeline=CUTS, format_a="amxfp4-e4m3", format_b="amxfp4-e4m3"
+)  # fmt: skip
+# Terms one by one, in as many cycles as a block has beats.
+SERIAL = DotConfig(block=16, lanes=4, pipeline=CUTS)
+SERIAL_FIXED = DotConfig(block=16, lanes=4, pipeline="rounded", acc="fixed", int_bits=4)
 UNITS = {
     "exact": EXACT, "fixed": FIXED, "fp32": FP32, "powers": POWERS, "single": SINGLE,
-    "array": ARRAY,
+    "array": ARRAY, "signed": SIGNED, "half": HALF, "e4m3": E4M3, "serial": SERIAL,
+    "serial_fixed": SERIAL_FIXED,
 }  # fmt: skip
 
 
@@ -68,6 +79,8 @@ def run_checks(dut: BatchDut, rng: np.random.Generator, seed: int) -> int:
     if config.unit == "array":
         return sums
     batches: list[Any] = [ends.rounding_ties(rng, config, 2_000)[:3]]
+    if config.acc == "fixed":
+        batches.append(partial_sums(rng, config, 8_000)[:3])
     if config.rows_ab[0].scale.signed_bit:
         if config.acc != "fp32":
             batches.append(ends.longest_sums(config))
@@ -91,35 +104,107 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "config.max_blocks * self.d_bound // 2, signed",
     ),
     "ties away from zero": (
-        "exact", "rounding", "guard & (rest | significand[0])", "guard",
+        "exact", "rounding", "(guard & (odd | arrives)) | (odd & arrives)",
+        "guard | (odd & arrives)",
     ),
-    "ties down": ("exact", "rounding", "guard & (rest | significand[0])", "guard & rest"),
-    "rest of the rounding dropped": (
-        "fp32", "rounding", "normalised[: -precision - 1].any() | sticky", "C(0, 1)",
+    "ties down": (
+        "exact", "rounding", "(guard & (odd | arrives)) | (odd & arrives)",
+        "(guard & arrives) | (odd & arrives)",
     ),
-    "sticky of subnormal results dropped": (
-        "single", "rounding", "normalised[: -precision - 1].any() | sticky",
-        "normalised[: -precision - 1].any()",
+    "one more of a negative number arrives though something was cut": (
+        "exact", "rounding", "Mux(rest, guard, (guard", "Mux(rest & ~sign, guard, (guard",
+    ),
+    "one more of a negative number never arrives": (
+        "exact", "rounding", "significand[0], sign & ~rest", "significand[0], C(0, 1)",
+    ),
+    "rest of the rounding dropped": ("exact", "rounding", "Cat(something).any()", "C(0, 1)"),
+    "rest of a move that was not made forgotten": (
+        "exact", "rounding", ", ~moves & bits[stays:cut].any()]", "]",
+    ),
+    "subnormal results normalised": (
+        "single", "rounding", "moves.eq(is_clear & limit[n:].any())", "moves.eq(is_clear)",
     ),
     "overflow not infinity": ("powers", "rounding", "leading > highest", "leading > highest + 1"),
     "classes swapped": (
-        "exact", "dot_sums", "for c, (i, j) in enumerate(widths.classes)",
-        "for c, (j, i) in enumerate(widths.classes)",
+        "exact", "dot_sums", "i, j = self._widths.classes[c]", "j, i = self._widths.classes[c]",
+    ),
+    "wrong neighbour in a group": (
+        "exact", "dot_sums", "self._tags(before) == self._tags(n)",
+        "self._tags(first) == self._tags(n)",
+    ),
+    "lane gathered by two others": (
+        "exact", "dot_sums", "reduce(and_, free(k, n), same[k, n])", "same[k, n]",
+    ),
+    "last lane of a class not told": (
+        "exact", "dot_sums", "free(n, lanes[-1] + 1)", "free(n, lanes[-1])",
+    ),
+    "group of lanes one too many": ("exact", "dot_sums", "sum_of(n - first + 1)", "sum_of(1)"),
+    "shift of a product one wire off": (
+        "exact", "dot_sums", "shift.eq(Cat(field < 2, field == 2, field == 3))",
+        "shift.eq(Cat(field == 0, field == 2, field == 3))",
+    ),
+    "correction of negatives missing": (
+        "signed", "dot_sums", "total + negatives - (negatives", "total - (negatives",
+    ),
+    "carry of a negative product missing": (
+        "half", "dot_sums", "((product ^ flip) + negative)", "(product ^ flip)",
+    ),
+    "carry into the next digit dropped": (
+        "exact", "arith", "carry = bits[1] & (bits[0] | carry)", "carry = C(0, 1)",
+    ),
+    "carry of the last digit dropped": (
+        "e4m3", "arith", "(gated(value, carry, shape) << len(factor))", "C(0, 1)",
+    ),
+    "carry of a digit of -1 dropped": (
+        "exact", "arith", "(word << place) + (minus_one << place)", "word << place",
+    ),
+    "last class dropped": (
+        "serial", "dot_terms", "place == len(classes) - 1", "place == len(classes) - 2",
+    ),
+    "next block taken too early": (
+        "serial", "dot_terms", "(self.o.ready & is_last)", "(self.o.ready & (place >= 2))",
+    ),
+    "classes with the first scale of B": (
+        "serial", "dot_terms", "held.scales_b[j]", "held.scales_b[0]",
+    ),
+    "sum ends with every class": (
+        "serial", "dot_terms", "is_last & held.ends_sum", "held.ends_sum",
+    ),
+    "sign of a class alone forgotten": (
+        "serial", "dot_terms", "terms.negative.eq(slot.negative)", "terms.negative.eq(0)",
+    ),
+    "carry of a negative term dropped": (
+        "serial_fixed", "dot_accumulate", "addend.carry.eq(negative)", "addend.carry.eq(0)",
+    ),
+    "NaN ignored one by one": (
+        "serial", "dot_terms", "terms.is_nan.eq(slot.is_nan)", "terms.is_nan.eq(0)",
+    ),
+    "NaN seen in first scales only": (
+        "serial", "dot_terms", "for code in codes\n                ).any()",
+        "for code in [codes[0]]\n                ).any()",
+    ),
+    "range judged after every term": (
+        "serial_fixed", "dot_accumulate",
+        "total, ends_block = total + addend.carry, addend.ends_block",
+        "total = total + addend.carry",
+    ),
+    "range judged after no block": (
+        "serial_fixed", "dot_accumulate", "leaves.eq(ends_block & ", "leaves.eq(~ends_block & ",
     ),
     "significand of B of the wrong sign": (
         "exact", "dot_terms", "operands[1][j].significand", "operands[1][1 - j].significand",
     ),
     "exponent of B of the wrong sign": (
-        "exact", "dot_terms", "self.terms.shifts_b[j]", "self.terms.shifts_b[1 - j]",
+        "exact", "dot_terms", "terms.shifts_b[j]", "terms.shifts_b[1 - j]",
     ),
     "subnormal scale as normal": (
         "exact", "dot_terms", "significand.eq(Cat(man, normal))", "significand.eq(Cat(man, 1))",
     ),
     "first NaN code as finite": (
-        "exact", "dot_terms", "magnitude > fmt.max_magnitude", "magnitude > fmt.max_magnitude + 1",
+        "exact", "dot_terms", "] > fmt.max_magnitude", "] > fmt.max_magnitude + 1",
     ),
     "sticky of an addition dropped": (
-        "fp32", "dot_fp32", "long[width] | long[:width].any()", "long[width]",
+        "fp32", "dot_fp32", "Cat(lost, aligned)", "Cat(C(0, 1), aligned)",
     ),
     "infinity less infinity": (
         "powers", "dot_fp32", "| (infinite & opposite)", "| C(0, 1)",
@@ -132,17 +217,17 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         'assign_low(shifted, Mux((shift == 0) & (gaps["outer"][0] > longest), 0, term) << shift)',
     ),
     "exponent above a gap not put back": (
-        "powers", "dot_fp32", "Mux(is_above, true - cut, 0)", "Mux(is_above & 0, true - cut, 0)",
+        "powers", "dot_fp32", "(true > longest) & reaches,", "(true > longest) & reaches & 0,",
     ),
     "exponent put back below a gap": (
-        "powers", "dot_fp32", "Mux(is_above, true - cut, 0)", "Mux(true > longest, true - cut, 0)",
+        "powers", "dot_fp32", "(true > longest) & reaches,", "true > longest,",
     ),
     "inexact not sticky": (
         "fixed", "dot_accumulate", "following.inexact.eq(state.inexact | addend.inexact)",
         "following.inexact.eq(addend.inexact)",
     ),
     "inexact of the upper lost bit missed": (
-        "fixed", "dot_accumulate", "magnitude[:drop].any()", "magnitude[: drop - 1].any()",
+        "fixed", "dot_accumulate", "magnitude[: max(drop, 0)]", "magnitude[: max(drop - 1, 0)]",
     ),
     "overflow not sticky": (
         "fixed", "dot_accumulate", "state.overflow | addend.overflow | leaves",
@@ -162,13 +247,13 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     "last ignored": ("exact", "dot", "step.last & ends_block", "ends_block"),
     "last never seen": ("exact", "dot", "step.last & ends_block", "step.last & 0"),
     "sum not cleared after last": (
-        "exact", "dot", "m.d.sync += [state.eq(0), finished.eq", "m.d.sync += [finished.eq",
+        "exact", "dot", "Mux(block.payload.ends_sum, 0, adder.following)", "adder.following",
     ),
     "class sums not cleared after a block": (
         "exact", "dot", "Mux(beat.payload.ends_block, 0, with_beat)", "with_beat",
     ),
     "result overwritten under back-pressure": (
-        "array", "dot", "~block.payload.ends_sum | ~result.valid | result.ready", "1",
+        "array", "dot", "~block.payload.ends_sum | finished.ready", "1",
     ),
     "columns share one operand": ("array", "array", "step.b[c]", "step.b[0]"),
     "rows share one operand": ("array", "array", "step.a[r]", "step.a[0]"),
@@ -187,17 +272,18 @@ def test_bug_is_caught(
         run_checks(dut, rng, seed)
 
 
-@pytest.mark.parametrize("old", ["kept >= limit)", "kept > limit,"])
+@pytest.mark.parametrize("lanes", [8, 4], ids=["parallel", "serial"])
+@pytest.mark.parametrize("new", ["at_limit & above", "at_limit)"], ids=["missed", "false"])
 def test_overflow_at_the_limit_is_caught(
-    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, old: str
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, new: str, lanes: int
 ) -> None:
     """A term of exactly 2^I must raise the flag, one of exactly -2^I must not.
 
     Only after a negative block is it the term alone that leaves the range, not the sum.
     """
-    new = old.replace(">= limit", "> limit") if ">=" in old else "kept >= limit,"
-    planted_bug(monkeypatch, "dot_accumulate", old, new)
-    config = DotConfig(block=16, lanes=8, acc="fixed", frac_bits=4, int_bits=6)
+    old = "at_limit & (~align.negative[n] | above)"
+    planted_bug(monkeypatch, "dot_accumulate", old, new.rstrip(")"))
+    config = DotConfig(block=16, lanes=lanes, acc="fixed", frac_bits=4, int_bits=6)
     codes = np.zeros((2, 400, 16), np.int64)
     codes[:, :, 3] = 1
     codes[0, :, 3] |= 8 * rng.integers(0, 2, 400)
@@ -205,6 +291,15 @@ def test_overflow_at_the_limit_is_caught(
     a, b = directed.cross(config, codes[0], codes[1], rng.integers(6, 10, 400))
     with pytest.raises(Mismatch):
         check_products(BatchDut(verilog.generate(config)), a, b, np.full(200, 2))
+
+
+@pytest.mark.parametrize("lanes", [64, 32], ids=["parallel", "serial"])
+def test_top_of_a_long_term_dropped_is_caught(monkeypatch: pytest.MonkeyPatch, lanes: int) -> None:
+    """A term longer than the accumulator loses its top bit before it is shifted."""
+    planted_bug(monkeypatch, "arith", "bits[:width], [bits[width:].any()]", "bits[:width], []")
+    config = DotConfig(lanes=lanes, **LONG)
+    with pytest.raises(Mismatch):
+        check_products(BatchDut(verilog.generate(config)), *long_terms(config))
 
 
 def test_bugs_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The combinational pieces: wrapping assignment, comparison with fractions, maximum, counting."""
+"""The combinational pieces: assignment, comparison, maximum, counting, digits, shifts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import pytest
 from amaranth.hdl import C, Module, Shape, Signal
 from amaranth.sim import Simulator
 
-from amxfp4.rtl.arith import assign_low, at_least, balanced_max, count_ones
+from amxfp4.rtl.arith import (
+    assign_low,
+    at_least,
+    balanced_max,
+    count_ones,
+    gated,
+    shift_left,
+    times_small,
+)
 
 SHAPES = [Shape(width, sign) for sign in (False, True) for width in range(sign, 5)]
 
@@ -119,3 +127,59 @@ def test_sim_count_ones(count):
             assert ctx.get(total) == pattern.bit_count()
 
     _simulate(testbench)
+
+
+@pytest.mark.parametrize("bits", range(1, 6))
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s.width], ids=repr)
+def test_sim_times_small(shape, bits):
+    """Every value times every factor of up to five bits, and the width that is enough for it."""
+    value, factor = Signal(shape), Signal(bits)
+    m = Module()
+    product = times_small(m, value, factor, "product")
+
+    async def testbench(ctx):
+        for v, f in itertools.product(_range(shape), range(1 << bits)):
+            ctx.set(value, v)
+            ctx.set(factor, f)
+            assert ctx.get(product) == v * f, (v, f)
+
+    _simulate(testbench, m)
+    assert product.shape().signed
+
+
+@pytest.mark.parametrize("source", [s for s in SHAPES if s.width], ids=repr)
+def test_sim_gated(source):
+    """A gate lets a value through, extended by its own sign, or gives zero."""
+    value, gate = Signal(source), Signal()
+    targets = [Shape(width, source.signed) for width in range(source.width, 7)]
+    words = [gated(value, gate, target) for target in targets]
+    assert [word.shape() for word in words] == targets
+
+    async def testbench(ctx):
+        for v, g in itertools.product(_range(source), (0, 1)):
+            ctx.set(value, v)
+            ctx.set(gate, g)
+            assert [ctx.get(word) for word in words] == [v * g] * len(words)
+
+    _simulate(testbench)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 5, 9, 14])
+@pytest.mark.parametrize(("bits", "amount"), [(1, 1), (3, 2), (4, 3)])
+def test_sim_shift_left(bits, amount, width):
+    """The low bits of every shift, and whether a 1 is above them, without a shift too."""
+    word, by = Signal(bits), Signal(amount)
+    m = Module()
+    moved, lost = shift_left(m, word, by, width, "moved")
+    losses = set()
+
+    async def testbench(ctx):
+        for w, n in itertools.product(range(1 << bits), range(1 << amount)):
+            ctx.set(word, w)
+            ctx.set(by, n)
+            assert ctx.get(moved) == (w << n) % (1 << width), (w, n)
+            assert ctx.get(lost) == bool(w << n >> width), (w, n)
+            losses.add(ctx.get(lost))
+
+    _simulate(testbench, m)
+    assert losses == ({0} if width >= bits + (1 << amount) - 1 else {0, 1})
