@@ -141,16 +141,50 @@ def test_fpga_area_takes_fewer_luts(build):
     assert rows[1].lut < rows[0].lut
 
 
-def test_fpga_unknown_cell(tmp_path):
-    """A cell that nobody counts is an error, not a zero."""
-    (tmp_path / "depth.txt").write_text("")
-    text = {"design": {"num_cells_by_type": {"LUT4": 3, "CCU2C": 2, "MYSTERY": 1}}}
-    (tmp_path / "stat.json").write_text(json.dumps(text))
+def netlist_of(folder, cells):
+    """Write down what Yosys says of a netlist of `cells`."""
+    (folder / "depth.txt").write_text("Longest topological path in x (length=7):\n")
+    (folder / "stat.json").write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
+
+
+# Cells; then LUTs, carries, flip-flops, DSP blocks, memories, and all that takes a LUT.
+COUNTS = [
+    (
+        fpga.XILINX,
+        {"LUT1": 1, "LUT6": 2, "INV": 3, "CARRY4": 4, "MUXF7": 5, "FDRE": 6, "FDSE": 7,
+         "DSP48E2": 8, "RAM32M16": 9, "RAMB18E2": 10, "SRL16E": 11, "BUFG": 12},
+        (3, 4, 13, 8, 19, 3 + 3 + 9 * 8 + 11),
+    ),
+    (
+        fpga.ECP5,
+        {"LUT4": 1, "CCU2C": 2, "PFUMX": 3, "L6MUX21": 4, "TRELLIS_FF": 5, "MULT18X18D": 6,
+         "TRELLIS_DPR16X4": 7, "DP16KD": 8},
+        (1, 2, 5, 6, 15, 1 + 2 * 2 + 7 * 4),
+    ),
+    (
+        fpga.ICE40,
+        {"SB_LUT4": 1, "SB_CARRY": 2, "SB_DFF": 3, "SB_DFFESR": 4, "SB_MAC16": 5,
+         "SB_RAM40_4K": 6},
+        (1, 2, 7, 5, 6, 1),
+    ),
+    (
+        fpga.GOWIN,
+        {"LUT1": 1, "LUT4": 2, "ALU": 3, "MUX2_LUT5": 4, "DFFE": 5, "DFFRE": 6, "MULT9X9": 7,
+         "RAM16SDP4": 8, "SDPX9B": 9, "GND": 1, "VCC": 1},
+        (3, 3, 11, 7, 17, 3 + 3 + 8 * 4),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "cells", "expected"), COUNTS, ids=FPGAS)
+def test_fpga_counts(family, cells, expected, tmp_path):
+    """One of each kind of cell; one of a kind that nobody counts is an error, not a zero."""
+    netlist_of(tmp_path, cells)
+    names = ("lut", "carry", "ff", "dsp_blocks", "ram", "lut_equivalent")
+    assert family.read(tmp_path) == {**dict(zip(names, expected, strict=True)), "depth": 7}
+    netlist_of(tmp_path, {**cells, "MYSTERY": 1})
     with pytest.raises(ValueError, match=r"^cells must be of known types, not MYSTERY$"):
-        fpga.ECP5.read(tmp_path)
-    text["design"]["num_cells_by_type"].pop("MYSTERY")
-    (tmp_path / "stat.json").write_text(json.dumps(text))
-    assert fpga.ECP5.read(tmp_path)["lut_equivalent"] == 7
+        family.read(tmp_path)
 
 
 # ---- The cache. ----
