@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from amxfp4 import console
 from amxfp4.errors import reading, writing
 from amxfp4.synth import energy, plan_file, report, results
 from amxfp4.synth.energy import EnergyRow
+from amxfp4.synth.liberty import from_environment
 from amxfp4.synth.plan import Plan
 from amxfp4.synth.report import Report
 from amxfp4.synth.sweep import Sweep
@@ -56,7 +56,7 @@ def run(
     TypeError, ValueError
         The plan, a file or an option is not what it must be.
     """
-    liberty = liberty or _libraries()
+    liberty = liberty or from_environment()
     for parameter, file in [("PLAN", path), *(("--liberty", file) for file in liberty)]:
         with reading(parameter, file, "a file that can be read"):
             file.open("rb").close()
@@ -83,12 +83,6 @@ def run(
     counts = f"{len(outcomes)} jobs, {len(work.done)} known before, {len(failures)} failed"
     print(f"{counts}; wrote {target}")
     return int(bool(failures))
-
-
-def _libraries() -> tuple[Path, ...]:
-    """Files that LIBERTY names, between blanks as make has them, or as in PATH."""
-    names = re.split(rf"[\s{os.pathsep}]+", os.environ.get("LIBERTY", ""))
-    return tuple(Path(name) for name in names if name)
 
 
 def _progress(work: Sweep, workers: Workers, plan: Plan) -> Iterator[Outcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -78,8 +79,8 @@ def shown(picture):
 def drawn(load, measured):
     """Draw a plan whose jobs measure what a function of their number says."""
 
-    def drawn(text, figures, accuracy=None):
-        plan = load(text)
+    def drawn(text, figures, accuracy=None, **options):
+        plan = load(text, **options)
         rows = {}
         for number, job in enumerate(plan.jobs):
             if (made := figures(number, job)) is not None:
@@ -124,6 +125,13 @@ def test_pipeline_shows_depth_or_clock(drawn):
     (ax,) = picture.figure.axes
     assert lines(ax)["exact"] == [(0, 100), (1, 101), (2, 102)]
     assert ax.get_ylabel().startswith("MHz")
+    delays = {"generic": {}, "liberty": {"delay_ps": 8000.0}}
+    picture = drawn(
+        PIPELINE,
+        lambda n, job: {"area": 10.0, "depth": 9, **delays[job.target]},
+        liberty=(Path("a.lib"),),
+    )
+    assert lines(picture.figure.axes[0])["exact"] == [(0, 125), (1, 125), (2, 125)]
 
 
 def test_pareto(drawn, load):
