@@ -55,7 +55,7 @@ def area(row: Row, *, logic: bool = False) -> float | None:
 
 
 def clock(row: Row) -> float | None:
-    """Clock of a circuit in MHz, if its target tells; from ABC's delay where nothing better does."""
+    """Clock of a circuit in MHz, if its target tells; else from ABC's delay."""
     if row.fmax_mhz:
         return row.fmax_mhz
     return 1e6 / row.delay_ps if row.delay_ps else None

@@ -175,8 +175,7 @@ def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
     said = []
     for number, (name, members) in enumerate(by_series(deep).items()):
         line = sorted(
-            (_registers(m), float((m.row.fmax_mhz if target else m.row.depth) or 0))
-            for m in members
+            (_registers(m), float((clock(m.row) if target else m.row.depth) or 0)) for m in members
         )
         draw_line(ax, number, name, line)
         said.append(f"{name}: " + ", ".join(f"{x} registers {y:.0f}" for x, y in line))
