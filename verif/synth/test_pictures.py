@@ -193,17 +193,19 @@ def test_energy():
     rows = [
         row(1, "x", 100.0), row(1, "y", 300.0), row(2, "x", 50.0), row(2, "y", 70.0),
         row(2, "x", 7.0, component="adder"), row(1, "x", 9.0, liberty="b.lib"),
+        row(2, "x", 30.0, key="later"), row(2, "x", 99.0, hierarchy=True),
     ]  # fmt: skip
     picture = energy_report.picture(rows)
     first, second = picture.figure.axes
-    assert lines(first) == {"dot, mxfp4, fp32": [(1, 200), (2, 60)]}
+    assert lines(first) == {"dot, mxfp4, fp32": [(1, 200), (2, 50)]}
     assert lines(second) == {"dot, mxfp4, fp32": [(1, 9)]}
     assert first.get_title(loc="left") == "a.lib\n1.2 V, 100 MHz"
     table = energy_report.table(rows)
     assert [line[:4] for line in table.rows] == [
         ("dot, mxfp4, fp32", "1", "MAC", "200"),
-        ("dot, mxfp4, fp32", "2", "MAC", "60.0"),
+        ("dot, mxfp4, fp32", "2", "MAC", "50.0"),
         ("dot, mxfp4, fp32", "1", "MAC", "9.0"),
+        ("dot, mxfp4, fp32", "2", "MAC", "99.0"),
     ]
     assert energy_report.picture([]) is None
 
