@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 
 import pytest
 
@@ -200,6 +201,26 @@ def test_cache_hit_runs_nothing(build, monkeypatch):
     assert run(circuit(NAND), build) == row
     with pytest.raises(pytest.fail.Exception, match="Yosys ran"):
         run(circuit(NAND), build, again=True)
+
+
+def test_cache_two_at_once(tmp_path, monkeypatch):
+    """Two processes with one job: one of them synthesizes, the other waits for it."""
+    runs = tmp_path / "runs"
+
+    def counted(script, folder):
+        with runs.open("a") as file:
+            file.write("x")
+        programs.yosys(script, folder)
+
+    monkeypatch.setattr(targets, "yosys", counted)
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=run, args=(circuit(NAND), tmp_path)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert runs.read_text() == "x"
 
 
 def test_cache_shares_a_circuit(build, monkeypatch):
