@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from amxfp4 import console
 from amxfp4.errors import reading, writing
 from amxfp4.synth import energy, plan_file, report, results
 from amxfp4.synth.energy import EnergyRow
+from amxfp4.synth.liberty import from_environment
 from amxfp4.synth.plan import Plan
 from amxfp4.synth.report import Report
 from amxfp4.synth.sweep import Sweep
@@ -60,7 +60,7 @@ def run(
     TypeError, ValueError
         The plan, a file or an option is not what it must be.
     """
-    liberty = liberty or _libraries()
+    liberty = liberty or from_environment()
     for parameter, file in [("PLAN", path), *(("--liberty", file) for file in liberty)]:
         with reading(parameter, file, "a file that can be read"):
             file.open("rb").close()
@@ -107,12 +107,6 @@ def _record(made: Report, path: Path) -> None:
     }  # fmt: skip
     text = json.dumps({"tools": dict(made.tools), "tables": tables}, indent=1)
     results.write_whole(path, text + "\n")
-
-
-def _libraries() -> tuple[Path, ...]:
-    """Files that LIBERTY names, between blanks as make has them, or as in PATH."""
-    names = re.split(rf"[\s{os.pathsep}]+", os.environ.get("LIBERTY", ""))
-    return tuple(Path(name) for name in names if name)
 
 
 def _progress(work: Sweep, workers: Workers, plan: Plan) -> Iterator[Outcome]:

@@ -179,7 +179,8 @@ def run(
     with writing("--build", build, "a folder that can be written"):
         (build / "synth").mkdir(parents=True, exist_ok=True)
     rows: list[EnergyRow] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task(f"mapping {unit} to gates", total=None)
         for workload in workloads(config):
 

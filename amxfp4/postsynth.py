@@ -78,7 +78,8 @@ def run(
     job = Job(config=config, target=target, liberty=liberty, script=script)
     with writing("--build", build, "a folder that can be written"):
         (build / "synth").mkdir(parents=True, exist_ok=True)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task(f"mapping {unit} to gates", total=None)
         source = netlist(job, build)
         progress.update(task, description="building the netlist's simulation")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from amxfp4.errors import writing
 from amxfp4.gen.config import UnitConfig, choose
 from amxfp4.synth import pnr
 from amxfp4.synth.job import Job
+from amxfp4.synth.liberty import from_environment
 from amxfp4.synth.results import Row
 from amxfp4.synth.run import run as run_job
 from amxfp4.synth.targets import TARGETS
@@ -77,7 +77,7 @@ def run(
     choose("target", target, dict.fromkeys([*TARGETS, ALL]))
     config = units.configure(unit, options)
     if target in ("liberty", ALL) and not liberty:
-        liberty = tuple(map(Path, filter(None, os.environ.get("LIBERTY", "").split(os.pathsep))))
+        liberty = from_environment()
     given: dict[str, Any] = {
         "dsp": dsp or None, "liberty": liberty or None, "script": script, "delay_ps": delay_ps,
         "constraint": constraint, "seeds": None if seeds is None else _numbers(seeds),

@@ -21,6 +21,8 @@ Counts = npt.NDArray[np.int64]
 
 _PATIENCE = 10_000
 """Cycles without a transfer after which no more will come."""
+_DRAIN = 40
+"""Cycles in which outputs would come that no input accounts for."""
 
 
 class TrafficError(AssertionError):
@@ -209,8 +211,9 @@ def drive(
 
     outputs: list[npt.NDArray[np.uint8]] = []
     recorder: Recorder | None = None
-    taken, idle = 0, 0
-    while taken < count or len(outputs) < n_out:
+    taken, idle, drained = 0, 0, 0
+    while taken < count or len(outputs) < n_out or drained < _DRAIN:
+        drained = drained + 1 if taken == count and len(outputs) == n_out else 0
         offering = taken < count
         simulation.set("i__valid", ALL if offering else 0)
         if offering:

@@ -95,10 +95,10 @@ def complete(netlist: str, target: str, liberty: Iterable[Path] = ()) -> str:
         known = ", ".join(["generic", "liberty", *_FAMILIES])
         raise ValueError(f"target must be one of {known}, not {target!r}")
     models = (_MODELS / _FAMILIES[target]).read_text()
-    known = set(re.findall(r"^module (\w+)", models, re.M))
+    modelled = set(re.findall(r"^module (\w+)", models, re.M))
     for cell in re.findall(r"^  ([A-Z]\w+) (?:#\(|\S+ +\()", netlist, re.M):
-        if cell not in known:
+        if cell not in modelled:
             raise ValueError(
-                f"cells for {target} must be of {', '.join(sorted(known))}, not {cell}"
+                f"cells for {target} must be of {', '.join(sorted(modelled))}, not {cell}"
             )
     return f"{_WAIVED}\n{netlist}\n{models}"

@@ -27,12 +27,12 @@ def _conditions(row: EnergyRow) -> tuple[str, str]:
 
 
 def _groups(rows: Sequence[EnergyRow]) -> dict[tuple[str, tuple[str, str]], list[EnergyRow]]:
-    """Whole units, by configuration and conditions: a row for each workload."""
-    groups: dict[tuple[str, tuple[str, str]], list[EnergyRow]] = {}
+    """Whole units, by configuration and conditions: a row for each workload, the latest."""
+    groups: dict[tuple[str, tuple[str, str]], dict[str, EnergyRow]] = {}
     for row in rows:
         if not row.component:
-            groups.setdefault((row.digest, _conditions(row)), []).append(row)
-    return groups
+            groups.setdefault((row.digest, _conditions(row)), {})[row.workload] = row
+    return {name: list(latest.values()) for name, latest in groups.items()}
 
 
 def _name(row: EnergyRow) -> str:
@@ -65,7 +65,7 @@ def picture(rows: Sequence[EnergyRow]) -> Picture | None:
     panels: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
     for (_, conditions), members in _groups(rows).items():
         row = members[0]
-        if row.unit == "dot":
+        if row.unit == "dot" and not row.hierarchy:
             place = (float(row.lanes or 1), mean(m.total_fj for m in members))
             panels.setdefault(conditions, {}).setdefault(_name(row), []).append(place)
     if not panels:
@@ -86,6 +86,7 @@ def picture(rows: Sequence[EnergyRow]) -> Picture | None:
             ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
             ax.xaxis.set_minor_locator(NullLocator())
             ax.set_xlabel("lanes")
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
             ax.set_ylabel("fJ per MAC")
             ax.set_title("\n".join(where), fontsize=10, loc="left")
             ax.legend()

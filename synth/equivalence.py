@@ -130,7 +130,7 @@ def _yosys(folder: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     if done.returncode != 0 or not (folder / "miter.aig").exists():
-        errors = re.findall(r"^ERROR.*", done.stdout, re.M) or [done.stdout[-1000:]]
+        errors = re.findall(r"ERROR: .*", done.stdout) or [done.stdout[-1000:]]
         raise ProofError(f"Yosys stopped: {errors[0]}")
 
 

@@ -10,7 +10,7 @@ from amxfp4.synth.results import Row
 if TYPE_CHECKING:
     from amxfp4.synth.energy import EnergyRow
 
-__all__ = ["AREAS", "Area", "area", "formats_of", "work"]
+__all__ = ["AREAS", "Area", "area", "clock", "formats_of", "work"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,13 @@ def area(row: Row, *, logic: bool = False) -> float | None:
     if logic and row.target == "generic":
         value -= FLIP_FLOP_TRANSISTORS * (row.ff or 0)
     return float(value)
+
+
+def clock(row: Row) -> float | None:
+    """Clock of a circuit in MHz, if its target tells; else from ABC's delay."""
+    if row.fmax_mhz:
+        return row.fmax_mhz
+    return 1e6 / row.delay_ps if row.delay_ps else None
 
 
 def work(row: Row | EnergyRow) -> str:

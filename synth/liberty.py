@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from amxfp4.synth.measures import Figures, cells, statistics
 from amxfp4.synth.names import plain
 from amxfp4.synth.programs import execute
 
-__all__ = ["PERIOD", "Summary", "analyse", "opensta", "read", "summarize"]
+__all__ = ["PERIOD", "Summary", "analyse", "from_environment", "opensta", "read", "summarize"]
 
 PERIOD = 1000
 """Of the clock in OpenSTA, in picoseconds; what counts is by how much it is missed."""
@@ -110,6 +111,11 @@ def read(folder: Path, paths: Iterable[Path], *, flat: bool = True) -> Figures:
         "delay_ps": float(delays[-1] if delays else 0) if flat else None,
         **_timing(folder, library),
     }
+
+
+def from_environment() -> tuple[Path, ...]:
+    """Files that the variable LIBERTY names, between blanks as make has them, or as in PATH."""
+    return tuple(map(Path, os.environ.get("LIBERTY", "").replace(os.pathsep, " ").split()))
 
 
 @functools.cache

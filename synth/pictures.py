@@ -22,7 +22,7 @@ from amxfp4.synth.drawing import (
     draw_line,
     plain_log,
 )  # fmt: skip
-from amxfp4.synth.figures import AREAS, area, work
+from amxfp4.synth.figures import AREAS, area, clock, work
 from amxfp4.synth.pareto import pareto
 from amxfp4.synth.plan import Listing
 from amxfp4.synth.results import Row
@@ -164,10 +164,10 @@ def lanes(title: str, measured: dict[str, list[Measured]]) -> Picture:
 
 def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
     """Draw the clock against pipeline registers, or gates in series where no delay is known."""
-    timed = {t: [m for m in p if m.row.fmax_mhz] for t, p in measured.items()}
+    timed = {t: [m for m in p if clock(m.row)] for t, p in measured.items()}
     target = next((t for t in timed if timed[t]), "")
     points = timed.get(target) or next(iter(measured.values()))
-    deep = [m for m in points if m.row.fmax_mhz or m.row.depth is not None]
+    deep = [m for m in points if clock(m.row) or m.row.depth is not None]
     if not deep:
         return None
     figure = Figure(figsize=(7, 4.4), layout="constrained")
@@ -175,15 +175,14 @@ def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
     said = []
     for number, (name, members) in enumerate(by_series(deep).items()):
         line = sorted(
-            (_registers(m), float((m.row.fmax_mhz if target else m.row.depth) or 0))
-            for m in members
+            (_registers(m), float((clock(m.row) if target else m.row.depth) or 0)) for m in members
         )
         draw_line(ax, number, name, line)
         said.append(f"{name}: " + ", ".join(f"{x} registers {y:.0f}" for x, y in line))
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(FixedLocator(sorted({_registers(m) for m in deep})))
     ax.set_xlabel("pipeline registers, besides the accumulator's")
-    kind = {"liberty": "estimate from the Liberty delays", "ecp5-pnr": "placed and routed"}
+    kind = {"liberty": "estimate from the cells' delays", "ecp5-pnr": "placed and routed"}
     ax.set_ylabel(
         f"MHz ({kind.get(target, target)})"
         if target

@@ -29,7 +29,8 @@ def macs_per_cycle(config: UnitConfig, component: str | None = None) -> int:
     A component that works once for all lanes of a unit, as an accumulator does, serves them all.
     """
     lanes: int = config.lanes  # type: ignore[attr-defined]
-    if component in ("element_product", "key_decoder", "element_quantizer", "element_dequantizer"):
+    alone = ("element_product", "key_decoder", "element_quantizer", "element_dequantizer")
+    if component.startswith((*alone, "idea_product_")):
         return 1
     if component == "block_product":
         return int(config.block)  # type: ignore[attr-defined]

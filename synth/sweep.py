@@ -154,6 +154,8 @@ class Sweep:
             error = future.exception() or RuntimeError(f"the job was {future.status}")
             return Outcome(job=job, row=None, error=line_of(error), log=line_of(error))
         outcome: Outcome = future.result()
+        if outcome.record is not None:
+            results.update(self._build / results.FILE, [outcome.record])
         if outcome.row is not None:
             self._done.add(job, outcome.row)
             self._known.append(outcome.row)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from amxfp4.synth.figures import AREAS, area, work
+from amxfp4.synth.figures import AREAS, area, clock, work
 from amxfp4.synth.goals import BASES, Goal, Peer, verdict
 from amxfp4.synth.job import Job
 from amxfp4.synth.plan import WHOLE, Listing, Plan, Point
@@ -128,9 +128,9 @@ def listing(table: Listing, rows: Rows, accuracy: Mapping[str, float]) -> Table:
             for row, value in zip(found, areas, strict=True)
         ]
         cells += [number(value) for value in areas]
-        for column in ("ff", "dsp_blocks", "depth", "fmax_mhz"):
-            values = [getattr(row, column) for row in good]
-            known = [value for value in values if value is not None]
+        values = [(row.ff, row.dsp_blocks, row.depth, clock(row)) for row in good]
+        for figures in zip(*values, strict=True) if values else [()] * 4:
+            known = [value for value in figures if value is not None]
             cells.append(number(known[0]) if known else NONE)
         sqnr = accuracy.get(point.config.digest)
         cells.append(NONE if sqnr is None else f"{sqnr:.1f}")

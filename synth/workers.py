@@ -27,7 +27,7 @@ from distributed.system import MEMORY_LIMIT
 
 from amxfp4.gen.manifest import TOOLS
 from amxfp4.synth.job import Job
-from amxfp4.synth.results import Row
+from amxfp4.synth.results import COLUMNS, Row, macs_per_cycle
 from amxfp4.synth.run import run
 
 __all__ = ["Outcome", "Workers", "line_of", "sources", "work"]
@@ -47,6 +47,8 @@ class Outcome:
     """In one line."""
     log: str = ""
     """All that the failed program said, or the traceback."""
+    record: Row | None = None
+    """What the results say of a failure, where its Verilog could be made."""
 
 
 @functools.cache
@@ -209,7 +211,26 @@ def work(job: Job, build: Path | None, limit: int | None, again: bool) -> Outcom
             return Outcome(job=job, row=run(job, folder, again=again))
     except Exception as error:
         log = getattr(error, "log", None) or traceback.format_exc()
-        return Outcome(job=job, row=None, error=line_of(error), log=log)
+        line = line_of(error)
+        return Outcome(job=job, row=None, error=line, log=log, record=_record(job, line))
+
+
+def _record(job: Job, error: str) -> Row | None:
+    """Row of a job without figures."""
+    config = job.config.to_dict()
+    with contextlib.suppress(Exception):
+        return Row(
+            key=job.key,
+            component=job.component or "",
+            digest=job.config.digest,
+            target=job.target,
+            dsp=job.dsp,
+            script=job.script or "",
+            macs_per_cycle=macs_per_cycle(job.config, job.component),
+            error=error,
+            **{name: value for name, value in config.items() if name in COLUMNS},
+        )
+    return None
 
 
 def line_of(error: BaseException) -> str:

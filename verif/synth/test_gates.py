@@ -390,7 +390,7 @@ def test_wrong_netlist_is_refused(cell: str, pins: dict[str, Any], said: str) ->
 def test_streams_must_fill_words() -> None:
     """Copies come in words of 64."""
     library = cells.read([TINY])
-    module = {"ports": {}, "cells": {}, "netnames": {}}
+    module: dict[str, Any] = {"ports": {}, "cells": {}, "netnames": {}}
     for streams in (0, 63, 96):
         with pytest.raises(ValueError, match="streams must be a positive multiple of 64"):
             Simulation(netlist.from_json(module, library), library, streams)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +22,7 @@ from amxfp4.verif.synth.circuits import (
     library,
 )
 
-REAL = [Path(path) for path in os.environ.get("LIBERTY", "").split(os.pathsep) if path]
+REAL = liberty.from_environment()
 
 
 @pytest.mark.parametrize(
@@ -59,9 +58,7 @@ def test_library_without_nand2(tmp_path):
 
 def test_library_that_is_none(tmp_path):
     path = tmp_path / "x.lib"
-    with pytest.raises(
-        ValueError, match=r"^liberty must be a Liberty file, not '.*' \(No su"
-    ):
+    with pytest.raises(ValueError, match=r"^liberty must be a Liberty file, not '.*' \(No su"):
         summarize([path])
     path.write_text("library (x) { cell (y) {")
     with pytest.raises(ValueError, match=r"^liberty must be a Liberty file, not '.*x\.lib' \("):
@@ -133,13 +130,22 @@ def test_opensta_runs(tmp_path):
 @pytest.mark.parametrize("script", ["fast", "area", "default"])
 def test_real_library(script, tmp_path):
     """A user's library has a gate equivalent, flip-flops and delays."""
-    job = circuit(REGISTERED, target="liberty", liberty=tuple(REAL), script=script)
+    job = circuit(REGISTERED, target="liberty", liberty=REAL, script=script)
     row = run(job, tmp_path)
     assert row.ff == 2
     assert row.ge == pytest.approx(row.area_um2 / row.nand2_um2, abs=0.1)
     # Two flip-flops of four gates or more each, and a full adder of nine at most.
     assert 12 < row.ge < 40
     assert row.delay_ps > 0
+
+
+@pytest.mark.parametrize("between", [" ", os.pathsep, "  "])
+def test_library_named_by_the_environment(between, monkeypatch):
+    """As make writes several files, and as in PATH."""
+    monkeypatch.setenv("LIBERTY", between.join(["a.lib", "b/c.lib"]))
+    assert [str(path) for path in liberty.from_environment()] == ["a.lib", "b/c.lib"]
+    monkeypatch.delenv("LIBERTY")
+    assert liberty.from_environment() == ()
 
 
 def test_helpers_are_what_they_say(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -78,8 +79,8 @@ def shown(picture):
 def drawn(load, measured):
     """Draw a plan whose jobs measure what a function of their number says."""
 
-    def drawn(text, figures, accuracy=None):
-        plan = load(text)
+    def drawn(text, figures, accuracy=None, **options):
+        plan = load(text, **options)
         rows = {}
         for number, job in enumerate(plan.jobs):
             if (made := figures(number, job)) is not None:
@@ -124,6 +125,13 @@ def test_pipeline_shows_depth_or_clock(drawn):
     (ax,) = picture.figure.axes
     assert lines(ax)["exact"] == [(0, 100), (1, 101), (2, 102)]
     assert ax.get_ylabel().startswith("MHz")
+    delays = {"generic": {}, "liberty": {"delay_ps": 8000.0}}
+    picture = drawn(
+        PIPELINE,
+        lambda n, job: {"area": 10.0, "depth": 9, **delays[job.target]},
+        liberty=(Path("a.lib"),),
+    )
+    assert lines(picture.figure.axes[0])["exact"] == [(0, 125), (1, 125), (2, 125)]
 
 
 def test_pareto(drawn, load):
@@ -185,17 +193,19 @@ def test_energy():
     rows = [
         row(1, "x", 100.0), row(1, "y", 300.0), row(2, "x", 50.0), row(2, "y", 70.0),
         row(2, "x", 7.0, component="adder"), row(1, "x", 9.0, liberty="b.lib"),
+        row(2, "x", 30.0, key="later"), row(2, "x", 99.0, hierarchy=True),
     ]  # fmt: skip
     picture = energy_report.picture(rows)
     first, second = picture.figure.axes
-    assert lines(first) == {"dot, mxfp4, fp32": [(1, 200), (2, 60)]}
+    assert lines(first) == {"dot, mxfp4, fp32": [(1, 200), (2, 50)]}
     assert lines(second) == {"dot, mxfp4, fp32": [(1, 9)]}
     assert first.get_title(loc="left") == "a.lib\n1.2 V, 100 MHz"
     table = energy_report.table(rows)
     assert [line[:4] for line in table.rows] == [
         ("dot, mxfp4, fp32", "1", "MAC", "200"),
-        ("dot, mxfp4, fp32", "2", "MAC", "60.0"),
+        ("dot, mxfp4, fp32", "2", "MAC", "50.0"),
         ("dot, mxfp4, fp32", "1", "MAC", "9.0"),
+        ("dot, mxfp4, fp32", "2", "MAC", "99.0"),
     ]
     assert energy_report.picture([]) is None
 

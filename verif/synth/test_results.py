@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import re
+from pathlib import Path
 
 import pytest
 
+import amxfp4
+from amxfp4.gen.components import COMPONENTS
 from amxfp4.gen.config import UNITS
 from amxfp4.synth import results
 from amxfp4.synth.results import COLUMNS, Row, read, update
+from amxfp4.synth.targets import ABC_SCRIPTS, TARGETS
 
 ROW = Row(
     key="0123456789abcdef", unit="dot", digest="fedcba9876543210", format_a="amxfp4", lanes=4,
@@ -93,3 +98,34 @@ def test_per_mac():
     assert ROW.per_mac("lut") is None
     with pytest.raises(ValueError, match=r"^metric must be one of key, .*, not 'luts'$"):
         ROW.per_mac("luts")
+
+
+DOCUMENT = Path(amxfp4.__file__).parent.parent / "docs" / "synthesis.md"
+
+
+def documented(heading):
+    """Return what the first column of the table under a heading lists."""
+    section = DOCUMENT.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    firsts = re.findall(r"^\| (`[^-].*?) \|", section, re.M)
+    return [name for first in firsts for name in re.findall(r"`([^`]+)`", first)]
+
+
+def test_documented_columns():
+    """Every column of the file, in its order."""
+    assert documented("results.csv") == list(COLUMNS)
+
+
+def test_documented_targets_components_and_scripts():
+    assert documented("Targets") == list(TARGETS)
+    assert documented("Scripts") == list(ABC_SCRIPTS)
+    for unit, components in COMPONENTS.items():
+        listed = re.search(rf"^\| .*`{unit}`.* \| (.*) \|$", DOCUMENT.read_text(), re.M)
+        assert listed is not None
+        assert re.findall(r"`(\w+)`", listed[1]) == list(components)
+
+
+def test_documented_scripts_are_those_of_each_target():
+    for name, target in TARGETS.items():
+        line = re.search(rf"^\| `{name}` \|.*\| ([^|]*) \|$", DOCUMENT.read_text(), re.M)
+        assert line is not None
+        assert re.findall(r"`(\w+)`", line[1]) == list(target.scripts)

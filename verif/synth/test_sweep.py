@@ -145,7 +145,10 @@ def test_failed_job_is_told_and_stops_nothing(tmp_path, capfd):
     assert re.search(r"^failed: sums \[lanes=1\] for generic: .*File exists", printed.err, re.M)
     (log,) = re.findall(r"^  log: (.*)$", printed.err, re.M)
     assert "FileExistsError" in Path(log).read_text()
-    assert [row["lanes"] for row in rows(build)] == ["2"]
+    found = {row["lanes"]: row for row in rows(build)}
+    assert found["1"]["transistors"] == "" != found["2"]["transistors"]
+    assert "File exists" in found["1"]["error"]
+    assert found["2"]["error"] == ""
     page = (build / "reports" / "small.html").read_text()
     assert "sums [lanes=1] for generic" in page
     assert "FileExistsError" in page
@@ -154,6 +157,7 @@ def test_failed_job_is_told_and_stops_nothing(tmp_path, capfd):
         path_in_the_way.unlink()
     assert call("cost", path, "--build", build) == 0
     assert "2 jobs, 1 known before, 0 failed" in capfd.readouterr().out
+    assert [row["error"] for row in rows(build)] == ["", ""]
 
 
 def test_yosys_that_fails_is_told(tmp_path, capfd):
@@ -293,9 +297,10 @@ def test_wrong_plans(tmp_path, capfd, monkeypatch, arguments, message):
     assert message in capfd.readouterr().err
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scheduler():
-    """Someone else's Dask, with one worker."""
+    """Start someone else's Dask, with one worker."""
+    workers.sources.cache_clear()
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as cluster:
