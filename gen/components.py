@@ -25,7 +25,7 @@ from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer_scale import ScaleChooser
 from amxfp4.rtl.share import ModuleLibrary
 
-__all__ = ["COMPONENTS", "generate"]
+__all__ = ["COMPONENTS", "generate", "parts"]
 
 Build = Callable[[Any], wiring.Component]
 
@@ -40,7 +40,6 @@ _DOT: dict[str, Build] = {
     "result_word": ResultWord,
     "processing_element": ProcessingElement,
     "block_product": BlockProduct,
-    **{f"idea_{name}": build for name, build in IDEAS.items()},
 }
 
 
@@ -68,6 +67,15 @@ COMPONENTS: dict[str, dict[str, Build]] = {
 """How to build each component, by unit and by the component's name, in data path order."""
 
 
+def parts(unit: str) -> dict[str, Build]:
+    """Components of a unit, and those that only stand for an idea: of a dot product, ``idea_...``.
+
+    An idea may be for some configurations only, and says so.
+    """
+    ideas = {f"idea_{name}": build for name, build in IDEAS.items()} if unit == "dot" else {}
+    return COMPONENTS[unit] | ideas
+
+
 def generate(config: UnitConfig, component: str) -> str:
     """Verilog of one component of a unit.
 
@@ -83,7 +91,7 @@ def generate(config: UnitConfig, component: str) -> str:
     """
     if not isinstance(config, UnitConfig) or config.unit not in COMPONENTS:
         raise TypeError(f"config must be the configuration of a unit, not {config!r}")
-    build = choose("component", component, COMPONENTS[config.unit])
+    build = choose("component", component, parts(config.unit))
     library = ModuleLibrary()
     text = rtlil.convert(build(config), name=component, platform=library, emit_src=False)
     body = to_verilog(text, library.modules.values())

@@ -43,7 +43,7 @@ class Job:
     config
         The unit.
     component
-        A part of it (`amxfp4.gen.components.COMPONENTS`); ``None`` for the whole unit.
+        A part of it (`amxfp4.gen.components.parts`); ``None`` for the whole unit.
     target
         A key of `TARGETS`.
     dsp
@@ -82,9 +82,9 @@ class Job:
     def __post_init__(self) -> None:
         target = choose("target", self.target, TARGETS)
         if self.component is not None:
-            from amxfp4.gen.components import COMPONENTS  # needs Amaranth, which loads slowly
+            from amxfp4.gen.components import parts  # needs Amaranth, which loads slowly
 
-            choose("component", self.component, COMPONENTS[self.config.unit])
+            choose("component", self.component, parts(self.config.unit))
         if self.dsp and not target.dsp:
             raise ValueError(f"dsp must be False for target {self.target}, not {self.dsp!r}")
         if self.script is None:

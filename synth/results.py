@@ -30,7 +30,7 @@ def macs_per_cycle(config: UnitConfig, component: str | None = None) -> int:
     """
     lanes: int = config.lanes  # type: ignore[attr-defined]
     alone = ("element_product", "key_decoder", "element_quantizer", "element_dequantizer")
-    if component.startswith((*alone, "idea_product_")):
+    if component in alone or (component or "").startswith("idea_product_"):
         return 1
     if component == "block_product":
         return int(config.block)  # type: ignore[attr-defined]

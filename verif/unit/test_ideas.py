@@ -11,7 +11,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
-from amxfp4.gen.components import COMPONENTS
+from amxfp4.gen.components import parts
 from amxfp4.gen.config import DotConfig
 from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.ideas import IDEAS, Idea
@@ -136,7 +136,7 @@ def test_planted_error_is_caught(rng):
 
 def test_ideas_are_components():
     """Each can be generated and synthesized by name."""
-    assert {f"idea_{name}" for name in IDEAS} <= set(COMPONENTS["dot"])
+    assert {f"idea_{name}" for name in IDEAS} <= set(parts("dot"))
 
 
 @pytest.mark.parametrize("name", ["align_nested", "round_negated", "term_bit_by_bit"])
