@@ -77,11 +77,15 @@ class _Reader:
         self._path, self._liberty, self._skip = path, liberty, skip
         self._skipped: list[Skipped] = []
         self._labels: set[str] = set()
+        self._scripts: dict[str, str] = {}
 
     def plan(self, content: dict[str, Any]) -> Plan:
         """Check and expand a whole file."""
         place = str(self._path)
-        _known(place, content, ("title", "targets", "lists", "goals"))
+        _known(place, content, ("title", "targets", "scripts", "lists", "goals"))
+        self._scripts = _known(f"{place}: scripts", content.get("scripts", {}), tuple(TARGETS))
+        for target in self._scripts:
+            _text(f"{place}: scripts", self._scripts, target, None)
         lists = content.get("lists")
         if not isinstance(lists, dict) or not lists:
             raise ValueError(f"{place}: lists must be tables such as [lists.units], not {lists!r}")
@@ -220,7 +224,7 @@ class _Reader:
                 target=target,
                 dsp=values.get("dsp", False),
                 liberty=self._liberty if target == "liberty" else (),
-                script=values.get("script"),
+                script=values.get("script", self._scripts.get(target)),
             )
             for target in targets
         )
