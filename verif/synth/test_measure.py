@@ -54,9 +54,14 @@ def test_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """What was measured is not measured again, unless something differs or it is asked for."""
     first = measure(job_of(), workload(), build=tmp_path)
     assert len(first) == 1
-    runs = []
+    runs: list[Any] = []
     drive = activity.drive
-    monkeypatch.setattr(activity, "drive", lambda *a, **b: runs.append(1) or drive(*a, **b))
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        runs.append(arguments)
+        return drive(*arguments, **options)
+
+    monkeypatch.setattr(activity, "drive", counted)
     assert measure(job_of(), workload(), build=tmp_path) == first
     assert not runs
     slow = measure(job_of(), workload(), Conditions(frequency=1e6), tmp_path)[0]
@@ -95,7 +100,8 @@ def test_bad_measurement_is_refused(
     tmp_path: Path, options: dict[str, Any], conditions: Conditions, said: str
 ) -> None:
     """Bad input gives one clear line, and no row."""
-    job = Job(**{"config": CONFIG, "target": "liberty", "liberty": (TINY,)} | options)
+    fields: dict[str, Any] = {"config": CONFIG, "target": "liberty", "liberty": (TINY,)}
+    job = Job(**fields | options)
     with pytest.raises(ValueError, match=said):
         measure(job, workload(), conditions, tmp_path)
     assert not (tmp_path / measures.FILE).exists()
