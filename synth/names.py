@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 __all__ = ["Design", "Port", "plain", "ports"]
 
@@ -43,6 +44,12 @@ def ports(verilog: str, module: str) -> list[Port]:
 def plain(name: str) -> str:
     """Name of a net without its bit, and without the numbers that tell equal names apart."""
     return re.sub(r"\[\d+\]$|\$\d+", "", name)
+
+
+def _shared(path: str, other: str) -> int:
+    """How many instances two paths have in common, from the top."""
+    pairs = zip(path.split("."), other.split("."), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 @dataclass
@@ -85,12 +92,12 @@ class Design:
         for name, kind in self._modules[module].instances.items():
             self._walk(kind, f"{path}.{name}" if path else name)
 
-    def at(self, line: int) -> str | None:
-        """Path of the instance that a line describes, or its module's name if there are several."""
+    def at(self, line: int, near: str = "") -> str | None:
+        """Path of the instance that a line describes; of several, the one with most in common."""
         for name, module in self._modules.items():
             if module.first <= line <= module.last:
                 paths = self._paths[name]
-                return paths[0] if len(paths) == 1 else name
+                return max(paths, key=lambda path: _shared(path, near), default=name)
         return None
 
     def driver(self, names: Iterable[str]) -> str | None:

@@ -169,7 +169,8 @@ class _Netlist:
             if step["type"] == "routing":
                 hops.append(self._name(self._bits.get(step["net"])))
                 lines = [re.match(r"design\.v:(\d+)", source) for source in step["sources"]]
-                hops += [self._design.at(int(line[1])) for line in lines if line]
+                start = next((hop for hop in hops if hop), "")
+                hops += [self._design.at(int(line[1]), f"unit.{start}") for line in lines if line]
             elif step["type"] == "setup":
                 cell = self._cells.get(step["to"]["cell"])
                 if cell is not None and "Q" in cell["connections"]:

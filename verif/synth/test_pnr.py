@@ -114,10 +114,12 @@ def test_driver(design, names, driver):
 
 
 def test_lines_name_instances(design):
-    """By instance where there is one, by module where there are several."""
+    """Of several instances of a module, the one near another name."""
     lines = NESTED.splitlines()
     assert design.at(lines.index("module stage(\\c$2 , d);") + 2) == "last"
-    assert design.at(lines.index("module \\leaf$3 (a, b);") + 2) == "leaf$3"
+    leaf = lines.index("module \\leaf$3 (a, b);") + 2
+    assert design.at(leaf, "right.b") == "right"
+    assert design.at(leaf, "left$1.b") == "left$1"
     assert design.at(1) == ""
     assert design.at(len(lines) + 1) is None
 
