@@ -175,7 +175,7 @@ class _Netlist:
                 cell = self._cells.get(step["to"]["cell"])
                 if cell is not None and "Q" in cell["connections"]:
                     hops.append(self._name(cell["connections"]["Q"][0]))
-        named = [plain(hop).removeprefix("unit.") for hop in hops if hop]
+        named = [plain(hop).removeprefix("unit.") for hop in hops if hop and hop != "unit"]
         # The innermost names say enough, and each once.
         inner = [hop for hop in named if not any(n.startswith(f"{hop}.") for n in named)]
         return " -> ".join(hop for n, hop in enumerate(inner) if n == 0 or inner[n - 1] != hop)
