@@ -374,6 +374,7 @@ def synth(
     rows: Rows = None,
     cols: Cols = None,
     class_sums: ClassSums = None,
+    scaling: Scaling = None,
     pipeline: Pipeline = None,
 ) -> int:
     """Synthesize a unit, or a part of one, and print what it costs.

@@ -67,6 +67,7 @@ class Row:
     frac_bits: int | None = None
     int_bits: int | None = None
     class_sums: str = ""
+    scaling: str = ""
     pipeline: str = ""
     target: str
     dsp: bool = False

@@ -225,7 +225,9 @@ def test_cache_two_at_once(tmp_path, monkeypatch):
 
 def test_cache_shares_a_circuit(build, monkeypatch):
     """A component that two configurations have in common has two rows and one synthesis."""
-    jobs = [Job(config=DotConfig(lanes=1, acc=acc), component="terms") for acc in ("exact", "fp32")]
+    jobs = [
+        Job(config=DotConfig(lanes=1, acc=acc), component="class_sums") for acc in ("exact", "fp32")
+    ]
     first = run(jobs[0], build)
     monkeypatch.setattr(targets, "yosys", no_yosys)
     second = run(jobs[1], build)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from amxfp4 import cli, synthesis
+from amxfp4.gen.config import UNITS
 from amxfp4.synth import programs, results, targets
 from amxfp4.synth.job import Job
 from amxfp4.synth.run import SynthesisError, run
@@ -178,7 +180,8 @@ def test_interrupt_ends_all_programs(tmp_path):
 def test_killed_process_ends_its_program(tmp_path):
     code = (
         "from pathlib import Path\n"
-        "from amxfp4.synth import programs\n"
+        "from amxfp4.gen.config import UNITS
+from amxfp4.synth import programs\n"
         "programs.python('import os, time, pathlib\\n'\n"
         "    'pathlib.Path(\"pid\").write_text(str(os.getpid()))\\ntime.sleep(60)', [], Path())\n"
     )
@@ -232,6 +235,11 @@ def test_command_reads_liberty_from_the_environment(tmp_path, capfd, monkeypatch
     monkeypatch.setenv("LIBERTY", str(library(tmp_path / "tiny.lib")))
     assert cli.run([*ARGUMENTS, "--target", "liberty", "--build", str(tmp_path)]) == 0
     assert "um2" in capfd.readouterr().out
+
+
+def test_command_takes_every_option_of_every_unit():
+    names = {field.name for config in UNITS.values() for field in dataclasses.fields(config)}
+    assert names <= set(inspect.signature(cli.synth).parameters)
 
 
 def test_command_knows_all_targets():
