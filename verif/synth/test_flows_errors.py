@@ -180,8 +180,7 @@ def test_interrupt_ends_all_programs(tmp_path):
 def test_killed_process_ends_its_program(tmp_path):
     code = (
         "from pathlib import Path\n"
-        "from amxfp4.gen.config import UNITS
-from amxfp4.synth import programs\n"
+        "from amxfp4.synth import programs\n"
         "programs.python('import os, time, pathlib\\n'\n"
         "    'pathlib.Path(\"pid\").write_text(str(os.getpid()))\\ntime.sleep(60)', [], Path())\n"
     )
