@@ -18,8 +18,8 @@ __all__ = ["complete", "standard_cell"]
 _MODELS = Path(__file__).parent / "models"
 
 _WAIVED = "/* verilator lint_off PINMISSING */ /* verilator lint_off UNOPTFLAT */"
-"""In netlists for FPGAs inputs that a mode does not use are left open, and a cell holds two bits of
-a carry chain, so that it seems to depend on itself."""
+"""Netlists for FPGAs leave inputs open that a mode does not use. A vector of which some bits make
+others, or a cell of two bits of a carry chain, seems to depend on itself."""
 
 _FAMILIES = {"ecp5": "ecp5.v", "ecp5-pnr": "ecp5.v"}
 """File of the models of each target that needs one."""
@@ -88,9 +88,9 @@ def complete(netlist: str, target: str, liberty: Iterable[Path] = ()) -> str:
         There are no models for `target`, or for a cell of the netlist.
     """
     if target == "generic":
-        return netlist
+        return f"{_WAIVED}\n{netlist}"
     if target == "liberty":
-        return netlist + "\n" + _standard_cells(netlist, cells.read(liberty))
+        return f"{_WAIVED}\n{netlist}\n{_standard_cells(netlist, cells.read(liberty))}"
     if target not in _FAMILIES:
         known = ", ".join(["generic", "liberty", *_FAMILIES])
         raise ValueError(f"target must be one of {known}, not {target!r}")
