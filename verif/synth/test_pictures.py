@@ -38,7 +38,7 @@ picture = "pipeline"
 [[lists.a.entries]]
 label = "exact"
 unit = "dot"
-options = { pipeline = ["", "sums", "sums,terms"] }
+options = { pipeline = ["rounded", "sums,rounded", "sums,terms,rounded"] }
 """
 
 PARETO = """
@@ -119,11 +119,11 @@ def test_pipeline_shows_depth_or_clock(drawn):
     """Gates where no delay is known, else the clock."""
     picture = drawn(PIPELINE, lambda n, job: {"area": 10.0, "depth": 90 - 10 * n})
     (ax,) = picture.figure.axes
-    assert lines(ax)["exact"] == [(0, 90), (1, 80), (2, 70)]
+    assert lines(ax)["exact"] == [(1, 90), (2, 80), (3, 70)]
     assert ax.get_ylabel() == "gates on the longest path (fewer: faster)"
     picture = drawn(PIPELINE, lambda n, job: {"area": 10.0, "depth": 9, "fmax_mhz": 100.0 + n})
     (ax,) = picture.figure.axes
-    assert lines(ax)["exact"] == [(0, 100), (1, 101), (2, 102)]
+    assert lines(ax)["exact"] == [(1, 100), (2, 101), (3, 102)]
     assert ax.get_ylabel().startswith("MHz")
     delays = {"generic": {}, "liberty": {"delay_ps": 8000.0}}
     picture = drawn(
@@ -131,7 +131,7 @@ def test_pipeline_shows_depth_or_clock(drawn):
         lambda n, job: {"area": 10.0, "depth": 9, **delays[job.target]},
         liberty=(Path("a.lib"),),
     )
-    assert lines(picture.figure.axes[0])["exact"] == [(0, 125), (1, 125), (2, 125)]
+    assert lines(picture.figure.axes[0])["exact"] == [(1, 125), (2, 125), (3, 125)]
 
 
 def test_pareto(drawn, load):

@@ -48,12 +48,12 @@ def test_every_target_has_an_area():
 
 
 def test_default_plan_has_every_design_target():
-    """Ten of them, with figures to beat and to aim at on the targets that have any."""
+    """Twelve of them, with figures to beat and to aim at on the targets that have any."""
     plan = plan_file.load(plans.DEFAULT)
-    assert len(plan.goals) == 10
+    assert len(plan.goals) == 12
     aims = sum(len(goal.aim) for goal in plan.goals)
     beats = sum(len(goal.beat) for goal in plan.goals)
-    assert (aims, beats) == (15, 11)
+    assert (aims, beats) == (17, 11)
     for goal in plan.goals:
         for label in goal.labels:
             targets = {job.target for job in plan.points[label].jobs}
@@ -63,7 +63,7 @@ def test_default_plan_has_every_design_target():
 def test_every_peer_stands_beside_a_circuit_of_the_default_plan():
     points = plan_file.load(plans.DEFAULT).points
     peers = load_peers()
-    assert len(peers) == 9
+    assert len(peers) == 10
     for peer in peers.values():
         assert not peer.ours or peer.ours in points, peer.name
         assert peer.source.startswith("github.com/")
@@ -155,7 +155,7 @@ GOAL = '[[goals]]\nwhat = "w"\nof = "x"\n'
     [
         ("x = [", r"must be TOML \(.*\)"),
         ("", r"lists must be tables such as \[lists.units\], not None"),
-        ("[list.a]", "key must be one of title, targets, lists, goals, not 'list'"),
+        ("[list.a]", "key must be one of title, targets, scripts, lists, goals, not 'list'"),
         ("[lists.a]", r"lists.a: entries must be tables \[\[lists.a.entries\]\], not None"),
         (
             "[lists.a]\npicture = 'cake'\n" + ENTRY,
@@ -210,6 +210,17 @@ def test_wrong_plan_says_where(tmp_path, load, text, message):
     path = re.escape(str(tmp_path / "plan.toml"))
     with pytest.raises((TypeError, ValueError), match=f"^{path}: .*{message}"):
         load(text)
+
+
+def test_scripts_by_target(load):
+    """A plan says what each target does, unless an entry says otherwise."""
+    head = 'targets = ["generic", "ecp5"]\nscripts = { generic = "area" }\n'
+    assert [job.script for job in load(head + ENTRY).jobs] == ["area", "default"]
+    assert [job.script for job in load(head + ENTRY + 'script = "area"').jobs] == ["area", "area"]
+    with pytest.raises(ValueError, match=r"scripts: key must be one of generic, .*, not 'asic'"):
+        load('scripts = { asic = "area" }\n' + ENTRY)
+    with pytest.raises(ValueError, match=r"entry 1 \(x\): script must be one of .*, not 'much'"):
+        load('scripts = { generic = "much" }\n' + ENTRY)
 
 
 def test_no_file(tmp_path):
