@@ -16,8 +16,8 @@ from amxfp4 import cli, units
 from amxfp4.gen.config import FORMATS, UNITS
 
 COMMANDS = (
-    "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "cost",
-    "sweep", "report", "lint", "type",
+    "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "synth",
+    "energy", "postsynth", "cost", "sweep", "report", "lint", "type",
 )  # fmt: skip
 
 
