@@ -88,13 +88,15 @@ def goals(plan: Plan, rows: Rows) -> Table:
             value = reached(goal, target, plan, rows)
             beat, aim = goal.beat.get(target), goal.aim.get(target)
             shown = _ratio if goal.against else number
+            # A digit more, so that 1.254 does not seem to be the 1.25 that it misses.
+            here = f"{value:.3f}" if goal.against and value is not None else number(value)
             unit = AREAS[target].unit
             config = points[0].config
             per = "element" if config.unit in ("quantizer", "dequantizer") else "MAC"
             lines.append(
                 (
                     goal.what, f"ratio of {unit}" if goal.against else f"{unit} per {per}",
-                    shown(beat), shown(aim), shown(value), verdict(value, beat, aim),
+                    shown(beat), shown(aim), here, verdict(value, beat, aim),
                 )
             )  # fmt: skip
         source = f"to beat: {goal.peer} (see Peers)" if goal.peer else goal.note

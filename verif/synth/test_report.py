@@ -89,8 +89,15 @@ def test_goal_ratio_of_compositions(goal):
     """Circuits count as often as they stand in the whole: (3 x 100 + 20) / (2 x 80) = 2."""
     fields = "of = { ours = 3, quantizer = 1 }\nagainst = { base = 2 }\naim = { generic = 2 }"
     found = goal(fields, ours=100, base=80, quantizer=20)
-    assert found[0] == ("it", "ratio of T", "-", "2.00", "2.00", "aim reached")
-    assert found[1] == ("it", "ratio of LUT", "-", "-", "2.00", "measured")
+    assert found[0] == ("it", "ratio of T", "-", "2.00", "2.000", "aim reached")
+    assert found[1] == ("it", "ratio of LUT", "-", "-", "2.000", "measured")
+
+
+def test_missed_goal_does_not_look_reached(goal):
+    """The figure has the digits that the verdict goes by."""
+    fields = 'of = "ours"\nagainst = "base"\naim = { generic = 1.25 }'
+    found = goal(fields, ours=1254, base=1000)
+    assert found[0][3:] == ("1.25", "1.254", "short of the aim")
 
 
 def test_goal_of_logic_leaves_registers_out(load, measured):
