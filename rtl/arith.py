@@ -114,7 +114,10 @@ def times_small(m: Module, value: Value, factor: Value, name: str) -> Value:
                 minus_one.eq(odd & high),
             ]
             carry = bits[1] & (bits[0] | carry)
-        digit = gated(value, plus_one | minus_one, signed) | gated(value << 1, plus_two, signed)
+        digit = Signal(signed, name=f"{name}_digit_{place}")
+        m.d.comb += digit.eq(
+            gated(value, plus_one | minus_one, signed) | gated(value << 1, plus_two, signed)
+        )
         word = (digit.as_unsigned() ^ minus_one.replicate(len(digit))).as_signed()
         part = (word << place) + (minus_one << place)
         total = part if total is None else total + part
