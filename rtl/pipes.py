@@ -7,12 +7,12 @@ reads them before they are written.
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, ShapeLike, Signal
+from amaranth.hdl import Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect
 
-__all__ = ["Queue", "StreamRegister"]
+__all__ = ["Queue", "SkidBuffer", "StreamRegister"]
 
 
 class StreamRegister(wiring.Component):
@@ -48,6 +48,48 @@ class StreamRegister(wiring.Component):
             m.d.comb += self.i.ready.eq(1)
             m.d.sync += self.o.valid.eq(self.i.valid)
             m.d.sync += held.eq(self.i.payload)
+        return m
+
+
+class SkidBuffer(wiring.Component):
+    """Two payloads: one on its way, and one that was taken before the stall behind was known.
+
+    Passes one payload per cycle, and no signal passes combinationally from side to side: the
+    place for it is where a unit ends and someone else's wires begin.
+
+    Parameters
+    ----------
+    shape
+        Shape of the payload.
+
+    Members
+    -------
+    i : In(stream of shape)
+    o : Out(stream of shape)
+
+    Latency: 1 cycle.
+    """
+
+    latency = 1
+
+    def __init__(self, shape: ShapeLike) -> None:
+        self._shape = shape
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        held = Signal.like(self.o.payload, name="held", reset_less=True)
+        spare = Signal.like(self.o.payload, name="spare", reset_less=True)
+        has_spare = Signal()
+        m.d.comb += [self.o.payload.eq(held), self.i.ready.eq(~has_spare)]
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(self.i.valid | has_spare),
+                held.eq(Mux(has_spare, Value.cast(spare), Value.cast(self.i.payload))),
+                has_spare.eq(0),
+            ]
+        with m.Elif(self.i.valid & ~has_spare):
+            m.d.sync += [spare.eq(self.i.payload), has_spare.eq(1)]
         return m
 
 

@@ -12,7 +12,14 @@ from collections import Counter
 from collections.abc import Hashable
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal
+from amaranth.hdl import (
+    ClockSignal,
+    Elaboratable,
+    Instance,
+    ResetInserter,
+    ResetSignal,
+    Value,
+)
 from amaranth.lib import wiring
 
 __all__ = ["ModuleLibrary", "Shared"]
@@ -58,22 +65,32 @@ class Shared(Elaboratable):
     key
         What, beside its class, makes the component what it is: two components of one class with
         equal keys must be the same hardware.
+    reset
+        Resets the component, and all inside it, besides the parent's own reset. (Amaranth's
+        ResetInserter ends where an instance begins.)
     """
 
-    def __init__(self, component: wiring.Component, name: str, key: Hashable) -> None:
-        self._component, self._name, self._key = component, name, key
+    def __init__(
+        self,
+        component: wiring.Component,
+        name: str,
+        key: Hashable,
+        reset: Value | None = None,
+    ) -> None:
+        self._component, self._name, self._key, self._reset = component, name, key, reset
 
     def elaborate(self, platform):
-        component = self._component
+        component, reset = self._component, self._reset
         if not isinstance(platform, ModuleLibrary):
-            return component
+            return component if reset is None else ResetInserter(reset)(component)
         name = platform.module(component, self._name, self._key)
         ports: dict[str, object] = {}
         for path, member, value in component.signature.flatten(component):
             prefix = "i" if member.flow == wiring.In else "o"
             ports[f"{prefix}_{'__'.join(map(str, path))}"] = value
         text = platform.modules[name]
-        for wire, signal in (("clk", ClockSignal()), ("rst", ResetSignal())):
+        whole_reset = ResetSignal() if reset is None else ResetSignal() | reset
+        for wire, signal in (("clk", ClockSignal()), ("rst", whole_reset)):
             if re.search(rf"^  wire width 1 input \d+ +\\{wire}$", text, re.M):
                 ports[f"i_{wire}"] = signal
         return Instance(name, **ports)

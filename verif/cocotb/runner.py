@@ -132,6 +132,7 @@ def run_testbench(
     seed: int,
     out: Path = build.CACHE,
     tests: str | Sequence[str] | None = None,
+    module: str | None = None,
 ) -> Summary:
     """Run the testbench of a unit, from configuration to verdict.
 
@@ -145,6 +146,8 @@ def run_testbench(
         Folder of builds and of the run's files.
     tests
         Names of tests to run; ``None`` for all of them.
+    module
+        Name of the module that holds them, here; by default ``tb_`` and the unit's name.
 
     Raises
     ------
@@ -166,7 +169,7 @@ def run_testbench(
     # The stock runner's verdict depends on who called it; results.xml decides below.
     with contextlib.suppress(SystemExit, RuntimeError):
         runner.test(
-            test_module=f"amxfp4.verif.cocotb.tb_{unit}", hdl_toplevel=unit,
+            test_module=f"amxfp4.verif.cocotb.{module or f'tb_{unit}'}", hdl_toplevel=unit,
             hdl_toplevel_lang="verilog", build_dir=folder,
             test_dir=place, results_xml=str(results), seed=seed, testcase=tests, log_file=log,
             extra_env={MANIFEST: str(manifest), REPORT: str(report)},

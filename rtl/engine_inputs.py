@@ -1,0 +1,241 @@
+"""From the engine's input streams to words and block records, every byte accounted for."""
+
+from __future__ import annotations
+
+from math import gcd
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from amxfp4.gen.engine_config import LARGEST_MN
+from amxfp4.rtl.arith import assign_low, count_ones
+from amxfp4.rtl.gearbox import Gearbox, entry_layout
+
+__all__ = ["BeatGate", "RecordInput", "WordInput", "axis_layout", "problems_layout"]
+
+
+def axis_layout(width: int) -> data.StructLayout:
+    """Payload of an AXI4-Stream of `width` bytes."""
+    return data.StructLayout({"data": data.ArrayLayout(8, width), "keep": width, "last": 1})
+
+
+def problems_layout() -> data.StructLayout:
+    """What can be wrong with an input stream, each for one cycle (docs/engine.md, Errors)."""
+    return data.StructLayout({"early": 1, "late": 1, "keep": 1})
+
+
+class BeatGate(wiring.Component):
+    """Beats of an AXI4-Stream as entries of a gearbox, and whether their TKEEP is as it must be.
+
+    Parameters
+    ----------
+    width : int
+        Bytes of a beat.
+    unit : int
+        Bytes of a unit; divides `width`.
+
+    Members
+    -------
+    beat : In(axis_layout(width))
+    entry : Out(entry_layout(8 * unit, width / unit))
+    bad : Out(1), TKEEP is empty, has gaps, or is partial without TLAST
+
+    Combinational.
+    """
+
+    def __init__(self, width: int, unit: int) -> None:
+        self._width, self._unit = width, unit
+        super().__init__(
+            {
+                "beat": In(axis_layout(width)),
+                "entry": Out(entry_layout(8 * unit, width // unit)),
+                "bad": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        keep, unit = self.beat.keep, self._unit
+        whole = [keep[n : n + unit].all() for n in range(0, self._width, unit)]
+        parts = [keep[n : n + unit].any() & ~keep[n : n + unit].all()
+                 for n in range(0, self._width, unit)]  # fmt: skip
+        words = self.beat.data.as_value()
+        for n, is_whole in enumerate(whole):
+            word = words.word_select(n, 8 * unit)
+            m.d.comb += self.entry.units[n].eq(Mux(is_whole, word, 0))
+        gaps = keep[1:] & ~keep[:-1]
+        m.d.comb += [
+            self.entry.count.eq(count_ones(whole)),
+            self.entry.last.eq(self.beat.last),
+            self.entry.cut.eq(Cat(parts).any()),
+            self.bad.eq(~keep[0] | gaps.any() | (~self.beat.last & ~keep.all())),
+        ]
+        return m
+
+
+class RecordInput(wiring.Component):
+    """Takes block records from a stream: whole bytes each, one behind the other.
+
+    Parameters
+    ----------
+    width : int
+        Bytes of a beat.
+    record_bits : int
+
+    Members
+    -------
+    i : In(stream of axis_layout(width))
+    o : Out(stream of record_bits)
+    enable : In(1), beats and records may move
+    is_last : In(1), the record at `o` is a packet's last
+    problems : Out(problems_layout())
+
+    Latency: 1 cycle from the beat with a record's last byte.
+    """
+
+    def __init__(self, width: int, record_bits: int) -> None:
+        self._width, self._record_bits = width, record_bits
+        super().__init__(
+            {
+                "i": In(stream.Signature(axis_layout(width))),
+                "o": Out(stream.Signature(record_bits)),
+                "enable": In(1),
+                "is_last": In(1),
+                "problems": Out(problems_layout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        record_bytes = -(-self._record_bits // 8)
+        # Records and beats both begin and end at multiples of this.
+        unit = gcd(record_bytes, self._width)
+        window = record_bytes // unit
+        m.submodules.gate = gate = BeatGate(self._width, unit)
+        m.submodules.gearbox = gearbox = Gearbox(8 * unit, self._width // unit, window, whole=True)
+        taken = Signal()
+        m.d.comb += [
+            gate.beat.eq(self.i.payload),
+            gearbox.i.payload.eq(gate.entry),
+            gearbox.i.valid.eq(self.i.valid & self.enable),
+            self.i.ready.eq(gearbox.i.ready & self.enable),
+            self.o.valid.eq((gearbox.level >= window) & self.enable),
+            self.o.payload.eq(gearbox.units.as_value()[: self._record_bits]),
+            taken.eq(self.o.valid & self.o.ready),
+            gearbox.take.eq(taken),
+            self.problems.keep.eq(self.i.valid & self.i.ready & gate.bad),
+            self.problems.early.eq(
+                self.enable
+                & gearbox.ended
+                & ((gearbox.level < window) | (taken & ~self.is_last & (gearbox.level == window)))
+            ),
+            self.problems.late.eq(
+                taken & self.is_last & (~gearbox.ended | gearbox.cut | (gearbox.level != window))
+            ),
+        ]
+        return m
+
+
+class WordInput(wiring.Component):
+    """Takes the rows of a matrix from a stream of words, and fills up their last blocks.
+
+    A row of K words leaves as ceil(K / block) blocks of block / lanes beats; words beyond K are +0.
+
+    Parameters
+    ----------
+    width : int
+        Bytes of a beat.
+    word_bits, lanes, block, largest_k : int
+
+    Members
+    -------
+    i : In(stream of axis_layout(width))
+    o : Out(stream of `lanes` words)
+    start : In(1), begin with the m rows of k words that stand there in this cycle
+    m, k : In
+    problems : Out(problems_layout())
+
+    Latency: 1 cycle.
+    """
+
+    def __init__(
+        self, width: int, *, word_bits: int, lanes: int, block: int, largest_k: int
+    ) -> None:
+        self._width, self._word_bits, self._lanes = width, word_bits, lanes
+        self._beats = block // lanes
+        super().__init__(
+            {
+                "i": In(stream.Signature(axis_layout(width))),
+                "o": Out(stream.Signature(data.ArrayLayout(word_bits, lanes))),
+                "start": In(1),
+                "m": In(range(LARGEST_MN + 1)),
+                "k": In(range(largest_k + 1)),
+                "problems": Out(problems_layout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes, beats, unit = self._lanes, self._beats, self._word_bits // 8
+        m.submodules.gate = gate = BeatGate(self._width, unit)
+        m.submodules.gearbox = gearbox = Gearbox(self._word_bits, self._width // unit, lanes)
+
+        rows_left, words_left = Signal.like(self.m), Signal.like(self.k)
+        words = Signal.like(self.k)
+        beat = Signal(range(beats))
+        # Beats of a block that stand beyond the end of a row take no words.
+        has_all, is_last_row = Signal(), Signal()
+        need = Signal(range(lanes + 1))
+        active = Signal()
+        moves, ends_row, there = Signal(), Signal(), Signal()
+        m.d.comb += [
+            has_all.eq(words_left <= lanes),
+            is_last_row.eq(rows_left == 1),
+            assign_low(need, Mux(has_all, words_left, lanes)),
+            there.eq(gearbox.level >= need),
+            self.o.valid.eq(active & there),
+            moves.eq(self.o.valid & self.o.ready),
+            ends_row.eq(has_all & (beat == beats - 1)),
+            assign_low(gearbox.take, Mux(moves, need, 0)),
+        ]
+        for n in range(lanes):
+            m.d.comb += self.o.payload[n].eq(Mux(n < need, gearbox.units[n], 0))
+        with m.If(moves):
+            if beats > 1:
+                m.d.sync += assign_low(beat, beat + 1)  # a power of two: wraps by itself
+            m.d.sync += assign_low(words_left, words_left - need)
+            with m.If(ends_row):
+                m.d.sync += [words_left.eq(words), assign_low(rows_left, rows_left - 1)]
+                m.d.sync += active.eq(~is_last_row)
+        with m.If(self.start):
+            m.d.sync += [
+                rows_left.eq(self.m), words_left.eq(self.k), words.eq(self.k),
+                beat.eq(0), active.eq(1),
+            ]  # fmt: skip
+
+        # The last words of all: behind them the packet must be at its end.
+        last_words, done = Signal(), Signal()
+        m.d.comb += last_words.eq(moves & is_last_row & has_all & (need != 0))
+        with m.If(last_words):
+            m.d.sync += done.eq(1)
+        with m.If(self.start):
+            m.d.sync += done.eq(0)
+        enable = Signal()
+        m.d.comb += [
+            enable.eq(active & ~done),
+            gate.beat.eq(self.i.payload),
+            gearbox.i.payload.eq(gate.entry),
+            gearbox.i.valid.eq(self.i.valid & enable),
+            self.i.ready.eq(gearbox.i.ready & enable),
+            self.problems.keep.eq(self.i.valid & self.i.ready & gate.bad),
+            self.problems.early.eq(
+                enable
+                & gearbox.ended
+                & (~there | (moves & ~last_words & (need != 0) & (gearbox.level == need)))
+            ),
+            self.problems.late.eq(
+                last_words & (~gearbox.ended | gearbox.cut | (gearbox.level != need))
+            ),
+        ]
+        return m
