@@ -135,7 +135,7 @@ class EngineDatapath(wiring.Component):
         return m
 
     def _input_a(self, m: Module) -> None:
-        """Words through the quantizer, or records, into the loader of A."""
+        """Bring words through the quantizer, or records, into the loader of A."""
         config, job = self._config, self.job
         row = config.rows_ab[0]
         m.submodules.loader_a = loader = TileLoader(config.rows, config.depth_a, row.record_bits)
@@ -163,7 +163,7 @@ class EngineDatapath(wiring.Component):
         m.d.comb += self.problems_a.eq(source.problems)
 
     def _input_b(self, m: Module) -> None:
-        """Records into the loader of B, once for every row tile, once, or not at all."""
+        """Bring records into the loader of B: once for every row tile, once, or not at all."""
         config, job = self._config, self.job
         row = config.rows_ab[1]
         m.submodules.input_b = source = RecordInput(config.bytes_b, row.record_bits)
@@ -201,7 +201,7 @@ class EngineDatapath(wiring.Component):
                 m.d.sync += assign_low(works, works - 1)
 
     def _output(self, m: Module, drain: TileDrain) -> None:
-        """Words, or records made of them, into beats."""
+        """Pack words, or records made of them, into beats."""
         config = self._config
         bits, width = config.word.width, drain_width(config)
         m.submodules.drained = drained = StreamRegister(chunk_layout(bits, width))

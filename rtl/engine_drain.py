@@ -86,7 +86,7 @@ class TileDrain(wiring.Component):
             words.as_value().eq(Array(at)[place]),
             # With several chunks to a row the width is a power of two.
             assign_low(left, self.tile.cols - chunk * width),
-            ends_line.eq(left <= width),
+            ends_line.eq((left <= width) if chunks > 1 else 1),
             assign_low(count, Mux(ends_line, left, width)),
             ends_tile.eq(ends_line & (row == (self.tile.rows - 1)[: len(row)])),
             self.o.payload.count.eq(count),
@@ -163,7 +163,9 @@ class BeatPacker(wiring.Component):
             self.o.valid.eq((gearbox.level >= window) | gearbox.ended),
             self.o.payload.data.as_value().eq(gearbox.units.as_value()),
             self.o.payload.keep.eq(Cat(kept)),
-            self.o.payload.last.eq(gearbox.ended & (gearbox.level <= window)),
+            self.o.payload.last.eq(
+                gearbox.ended & ((gearbox.level <= window) if self._entry > 1 else 1)
+            ),
             gearbox.take.eq(self.o.valid & self.o.ready),
         ]
         return m

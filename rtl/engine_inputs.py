@@ -21,7 +21,7 @@ def axis_layout(width: int) -> data.StructLayout:
 
 
 def problems_layout() -> data.StructLayout:
-    """What can be wrong with an input stream, each for one cycle (docs/engine.md, Errors)."""
+    """List what can be wrong with an input stream, each for one cycle (docs/engine.md, Errors)."""
     return data.StructLayout({"early": 1, "late": 1, "keep": 1})
 
 

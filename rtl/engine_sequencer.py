@@ -13,7 +13,7 @@ __all__ = ["StepSequencer", "step_layout", "tile_layout"]
 
 
 def tile_layout(config: EngineConfig) -> data.StructLayout:
-    """What the drain must know of a tile: its valid rows and columns, and where it stands."""
+    """Describe a tile to the drain: its valid rows and columns, and where it stands."""
     return data.StructLayout(
         {
             "rows": range(config.rows + 1),

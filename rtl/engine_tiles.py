@@ -15,7 +15,7 @@ __all__ = ["TileCount", "TileLoader", "TileMemory", "write_layout"]
 
 
 def write_layout(ways: int, depth: int, record_bits: int) -> data.StructLayout:
-    """A record on its way into a memory of `ways` rows or columns and two halves of `depth`."""
+    """Describe a record on its way into a memory: `ways` rows or columns, two halves of `depth`."""
     return data.StructLayout(
         {"way": range(ways), "address": range(2 * depth), "record": record_bits, "enable": 1}
     )

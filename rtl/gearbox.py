@@ -13,7 +13,7 @@ __all__ = ["Gearbox", "entry_layout"]
 
 
 def entry_layout(unit_bits: int, entry: int) -> data.StructLayout:
-    """What enters a gearbox: up to `entry` units, the first ones; units beyond are zero.
+    """Describe what enters a gearbox: up to `entry` units, the first ones; units beyond are zero.
 
     `last` marks the end of a packet, `cut` that bytes follow there that make no whole unit.
     """
@@ -89,12 +89,11 @@ class Gearbox(wiring.Component):
         remains, left = Signal(width), Signal.like(self.level)
         m.d.comb += self.units.as_value().eq(buffer[: window * bits])
         if self._whole:
+            # With single units entering, a window is all there is room for.
+            beyond = Mux(self.level > window, self.level - window, 0) if self._entry > 1 else 0
             m.d.comb += [
                 remains.eq(Mux(self.take, buffer[window * bits :], buffer)),
-                assign_low(
-                    left,
-                    Mux(self.take, Mux(self.level > window, self.level - window, 0), self.level),
-                ),
+                assign_low(left, Mux(self.take, beyond, self.level)),
             ]
         else:
             m.d.comb += [
