@@ -184,7 +184,7 @@ class Engine(wiring.Component):
             getattr(bank, f"interrupt_status_{n}_held") & getattr(bank, f"interrupt_enable_{n}")
             for n in ("done", "error", "flags")
         ]
-        m.d.sync += self.irq.eq(Cat(raised).any())
+        m.d.comb += self.irq.eq(Cat(raised).any())
 
     def _counters(self, m: Module, bank: RegisterBank, job: JobControl, path) -> None:
         counts = {

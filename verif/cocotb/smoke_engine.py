@@ -1,178 +1,23 @@
 """First products through the engine: whole jobs between buses, against golden.matmul.
 
-Runs inside the simulator; test_engine_smoke.py launches it. The drivers are cocotbext-axi's.
+Runs inside the simulator; test_engine_smoke.py launches it.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, with_timeout
-from cocotbext.axi import (
-    AxiLiteBus,
-    AxiLiteMaster,
-    AxiResp,
-    AxiStreamBus,
-    AxiStreamFrame,
-    AxiStreamSink,
-    AxiStreamSource,
-)
+from cocotb.triggers import RisingEdge
+from cocotbext.axi import AxiStreamFrame
 
-from amxfp4 import golden
-from amxfp4.gen.engine_config import NONE, RECORDS, EngineConfig
-from amxfp4.gen.engine_registers import REGISTERS
-from amxfp4.golden.formats import values, words
-from amxfp4.verif.cocotb.environment import MANIFEST, REPORT
-
-OFFSETS = {register.name: register.offset for register in REGISTERS}
-FIELDS = {(r.name, f.name): f for r in REGISTERS for f in r.fields}
-_total = {"transactions": 0, "tests": 0, "coverage": {}}
-
-
-class Bench:
-    """The engine, cocotbext-axi's drivers around it, and jobs."""
-
-    def __init__(self, dut: Any) -> None:
-        manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
-        self.config = EngineConfig.from_dict(manifest["config"])
-        self.dut, self.manifest = dut, manifest
-        self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
-        self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
-        self.a, self.b = (
-            AxiStreamSource(AxiStreamBus.from_prefix(dut, f"s_axis_{n}"), dut.clk, dut.rst)
-            for n in "ab"
-        )
-        self.c = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_c"), dut.clk, dut.rst)
-
-    @classmethod
-    async def start(cls, dut: Any) -> Bench:
-        """Start the clock, and reset."""
-        bench = cls(dut)
-        Clock(dut.clk, 2, unit="step").start()
-        dut.rst.value = 1
-        for _ in range(2):
-            await RisingEdge(dut.clk)
-        dut.rst.value = 0
-        await RisingEdge(dut.clk)
-        return bench
-
-    async def read(self, register: str) -> int:
-        """Read a register."""
-        answer = await self.bus.read(OFFSETS[register], 4)
-        assert answer.resp == AxiResp.OKAY
-        return int.from_bytes(answer.data, "little")
-
-    async def write(self, register: str, value: int) -> None:
-        """Write a register."""
-        answer = await self.bus.write(OFFSETS[register], value.to_bytes(4, "little"))
-        assert answer.resp == AxiResp.OKAY
-
-    async def field(self, register: str, field: str) -> int:
-        """Read a field."""
-        f = FIELDS[register, field]
-        return (await self.read(register) >> f.bit) & ((1 << f.width) - 1)
-
-    async def pulse(self, *names: str, register: str = "control") -> None:
-        """Write 1 to fields."""
-        await self.write(register, sum(1 << FIELDS[register, n].bit for n in names))
-
-    def stall(self, share: float) -> None:
-        """Pause the streams at random."""
-        for stream in (self.a, self.b, self.c):
-            stream.set_pause_generator(self._pauses(share) if share else itertools.repeat(False))
-
-    def _pauses(self, share: float):
-        while True:
-            yield bool(self.rng.random() < share)
-
-    def operands(self, m: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Make random matrices of words the engine takes, some of them large."""
-        a, b = (
-            self.rng.standard_normal(s) * 2.0 ** self.rng.integers(-3, 4, s)
-            for s in ((m, k), (k, n))
-        )
-        word = self.config.input if self.config.input != RECORDS else "fp32"
-        return values(words(a.astype(np.float32), word), word).reshape(m, k), b.astype(np.float32)
-
-    def streams(self, a: np.ndarray, b: np.ndarray) -> tuple[bytes, bytes, bytes]:
-        """Bytes of A, of a pass of B, and of C as it must be."""
-        config = self.config
-        qa = golden.quantize(a, config.format_a, axis=-1, ties=config.ties, block=config.block)
-        qb = golden.quantize(b, config.format_b, axis=0, block=config.block)
-        if config.input == RECORDS:
-            raw_a = golden.pack(qa).tobytes()
-        else:
-            raw_a = np.ascontiguousarray(words(a, config.input)).tobytes()
-        options = (
-            {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
-            if config.acc == "fixed" else {}
-        )  # fmt: skip
-        c = golden.matmul(qa, qb, acc=config.acc, out=config.output, **options)
-        c = c[0] if config.acc == "fixed" else c
-        return raw_a, golden.pack(qb).tobytes(), self._tiles(c)
-
-    def _tiles(self, c: np.ndarray) -> bytes:
-        config = self.config
-        rows, cols = config.rows, config.cols
-        if config.requantize != NONE:
-            quantized = golden.quantize(
-                c, config.requantize, axis=-1, ties=config.ties, block=config.block
-            )
-            records = golden.pack(quantized)
-            return b"".join(
-                np.ascontiguousarray(records[i : i + rows, j]).tobytes()
-                for i in range(0, len(c), rows) for j in range(records.shape[1])
-            )  # fmt: skip
-        raw = words(c, config.output).reshape(c.shape)
-        return b"".join(
-            np.ascontiguousarray(raw[i : i + rows, j : j + cols]).tobytes()
-            for i in range(0, c.shape[0], rows) for j in range(0, c.shape[1], cols)
-        )  # fmt: skip
-
-    async def begin(self, m: int, n: int, k: int, job: int = 0) -> None:
-        """Write a job's registers and start it."""
-        for name, value in (("m", m), ("n", n), ("k", k), ("job", job)):
-            await self.write(name, value)
-        await self.pulse("start")
-
-    async def product(self, m: int, n: int, k: int, *, keep: bool = False) -> None:
-        """Run one job and compare every byte."""
-        a, b = self.operands(m, n, k)
-        raw_a, raw_b, expected = self.streams(a, b)
-        await self.a.send(AxiStreamFrame(raw_a))
-        for _ in range(1 if keep else -(-m // self.config.rows)):
-            await self.b.send(AxiStreamFrame(raw_b))
-        await self.begin(m, n, k, int(keep))
-        await self.result(expected)
-        assert await self.read("error") & 0x3FF == 0
-        assert await self.field("status", "idle")
-        assert await self.field("status", "done")
-
-    async def result(self, expected: bytes) -> None:
-        """Wait for C's packet and compare it."""
-        frame = await with_timeout(self.c.recv(), 2_000_000, "step")
-        got = bytes(frame.tdata)
-        assert len(got) == len(expected), (len(got), len(expected))
-        wrong = [n for n in range(len(got)) if got[n] != expected[n]]
-        assert not wrong, f"{len(wrong)} bytes differ, the first at {wrong[0]}"
-        _total["transactions"] += 1
-
-    def finish(self) -> None:
-        """Add this test to the run's report."""
-        _total["tests"] += 1
-        Path(os.environ[REPORT]).write_text(json.dumps(_total))
+from amxfp4.verif.cocotb.engine_bench import Bench, mask
 
 
 @cocotb.test()
 async def one_block(dut: Any) -> None:
-    """The smallest products."""
+    """Multiply the smallest matrices."""
     bench = await Bench.start(dut)
     await bench.product(1, 1, 1)
     await bench.product(1, 1, bench.config.block)
@@ -197,7 +42,7 @@ async def shapes(dut: Any) -> None:
 
 @cocotb.test()
 async def kept_b(dut: Any) -> None:
-    """A matrix B that is sent once serves all row tiles, and the next job."""
+    """Send B once, for all row tiles and for the next job."""
     bench = await Bench.start(dut)
     config = bench.config
     n, k = 2 * config.cols - (config.cols > 1), config.largest_k
@@ -220,4 +65,147 @@ async def kept_b(dut: Any) -> None:
     await bench.a.send(AxiStreamFrame(raw_a))
     await bench.begin(config.rows, n, k, 2)
     await bench.result(expected)
+    bench.finish()
+
+
+@cocotb.test()
+async def recovers(dut: Any) -> None:
+    """Streams that end early or late, and an abort: named, swallowed, and recovered from."""
+    bench = await Bench.start(dut)
+    config = bench.config
+    m, n, k = 2 * config.rows, config.cols + 1, config.block + 1
+    for name in ("a_early", "a_late", "b_early", "b_late", "aborted"):
+        raw_a, raw_b, _ = bench.streams(*bench.operands(m, n, k))
+        if name == "a_early":
+            raw_a = raw_a[:-1]
+        elif name == "a_late":
+            raw_a += b"x"
+        elif name == "b_early":
+            raw_b = raw_b[: len(raw_b) // 2]
+        elif name == "b_late":
+            raw_b += bytes(200)
+        await bench.write("interrupt_enable", 2)
+        if name != "aborted":
+            await bench.a.send(AxiStreamFrame(raw_a))
+        await bench.b.send(AxiStreamFrame(raw_b))
+        await bench.b.send(AxiStreamFrame(raw_b))
+        await bench.begin(m, n, k)
+        if name == "aborted":
+            await bench.pulse("abort")
+        frame = await bench.c.recv()
+        assert bytes(frame.tdata)[-1] == 0
+        await bench.cycles(400)
+        assert dut.irq.value == 1
+        assert await bench.read("error") == mask("error", name), name
+        assert await bench.read("status") == mask("status", "failed")
+        assert bench.a.idle()
+        assert bench.b.idle()
+        await bench.pulse("start")
+        assert await bench.read("error") == mask("error", name, "overrun")
+        await bench.pulse("soft_reset")
+        assert await bench.read("status") == mask("status", "idle")
+        await bench.write("error", 0xFFFFFFFF)
+        assert await bench.read("error") == 0
+        await bench.write("interrupt_status", 2)
+        assert dut.irq.value == 0
+        await bench.product(m, n, k)
+    bench.finish()
+
+
+@cocotb.test()
+async def refuses(dut: Any) -> None:
+    """Jobs that cannot be do not begin."""
+    bench = await Bench.start(dut)
+    config = bench.config
+    keep, reuse = 1, 2
+    most = 2 * config.depth_b * config.cols
+    for m, n, k, job in (
+        (0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1 << 20, 1, 1, 0), (1, 1 << 31, 1, 0),
+        (1, 1, config.largest_k + 1, 0), (1, most + 1, 1, keep),
+        (1, most // 2 + 1, config.block + 1, keep), (1, 1, 1, reuse),
+    ):  # fmt: skip
+        await bench.begin(m, n, k, job)
+        await bench.cycles(4 * config.depth_b + 10)
+        name = "no_kept_b" if job == reuse else "bad_dimension"
+        assert await bench.read("error") == mask("error", name), (m, n, k, job)
+        assert await bench.read("status") == mask("status", "idle")
+        await bench.write("error", 0xFFF)
+        await bench.write("interrupt_status", 7)
+    await bench.product(1, most, 1, keep=True)
+    bench.finish()
+
+
+@cocotb.test()
+async def keeps_pace(dut: Any) -> None:
+    """Take the cycles that docs/engine.md says, and no more than a few."""
+    bench = await Bench.start(dut)
+    config = bench.config
+    m, n, blocks = 4 * config.rows, 5 * config.cols, config.depth_b
+    if config.largest_k < blocks * config.block:
+        blocks = config.depth_a
+    await bench.product(m, n, blocks * config.block)
+    counts = {
+        name: await bench.read(f"{name}_low")
+        for name in ("cycles", "busy", "stall_a", "stall_b", "stall_c")
+    }
+    dut._log.info("%s", counts)
+    # A beat more for each pass of B: packets do not share a cycle.
+    b = 20 * (config.cols * blocks * config.rows_ab[1].record_bytes / config.bytes_b) + 4
+    array = 20 * blocks * config.beats
+    assert counts["busy"] == array
+    assert sum(counts.values()) - counts["cycles"] <= counts["cycles"]
+    dut._log.info("array %d, b %.1f", array, b)
+    bench.finish()
+
+
+@cocotb.test()
+async def latency(dut: Any) -> None:
+    """Have the latency that the manifest says."""
+    bench = await Bench.start(dut)
+    config = bench.config
+    if config.requantize == "none":
+        raw_a, raw_b, expected = bench.streams(*bench.operands(1, 1, 1))
+        await bench.begin(1, 1, 1)
+        await bench.a.send(AxiStreamFrame(raw_a))
+        await bench.cycles(100)
+        await bench.b.send(AxiStreamFrame(raw_b))
+        cycle = 0
+        taken = None
+        while not (dut.m_axis_c_tvalid.value and taken is not None):
+            await RisingEdge(dut.clk)
+            cycle += 1
+            if dut.s_axis_b_tvalid.value and dut.s_axis_b_tready.value:
+                taken = cycle
+        assert cycle - taken == bench.manifest["latency"], cycle - taken
+        await bench.result(expected)
+    else:
+        await bench.product(1, 1, 1)
+    bench.finish()
+
+
+@cocotb.test()
+async def soft_resets(dut: Any) -> None:
+    """Soft reset at any time of a job leaves an engine that works."""
+    bench = await Bench.start(dut)
+    config = bench.config
+    m, n, k = 2 * config.rows, 2 * config.cols, 2 * config.block
+    bench.stall(0.3)
+    for wait in (*range(0, 60, 7), *range(60, 500, 61)):
+        raw_a, raw_b, _ = bench.streams(*bench.operands(m, n, k))
+        sent = [(bench.a, raw_a), (bench.b, raw_b), (bench.b, raw_b)]
+        await bench.begin(m, n, k)
+        for stream, raw in sent:
+            await stream.send(AxiStreamFrame(raw))
+        await bench.cycles(wait)
+        # As a driver would: the job fails, the streams come to their ends.
+        await bench.pulse("abort")
+        while not (bench.a.idle() and bench.b.idle()):
+            await bench.cycles(10)
+        await bench.cycles(20)
+        await bench.pulse("soft_reset")
+        assert await bench.read("status") == mask("status", "idle")
+        await bench.cycles(4)
+        bench.c.clear()
+        await bench.write("error", 0xFFF)
+        await bench.product(m, n, k)
     bench.finish()

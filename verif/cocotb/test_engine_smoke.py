@@ -29,7 +29,5 @@ CONFIGS = [
 )
 def test_engine_smoke(config: EngineConfig, request: pytest.FixtureRequest) -> None:
     """Every product is golden's, byte for byte."""
-    summary = run_testbench(
-        config, seed=request.config.getoption("--seed"), module="smoke_engine"
-    )
+    summary = run_testbench(config, seed=request.config.getoption("--seed"), module="smoke_engine")
     assert summary.tests == summary.passed > 0
