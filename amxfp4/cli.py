@@ -99,6 +99,15 @@ Pipeline = Annotated[
     typer.Option(help=f"Registers, separated by commas, out of {_among(PIPELINE)}; all."),
 ]
 
+Requantize = Annotated[
+    str | None, typer.Option(help="Block format that an engine returns C in; none: words.")
+]
+DepthA = Annotated[int | None, _integer_option("Blocks of a row in a half of A's memory; 64.")]
+DepthB = Annotated[int | None, _integer_option("Blocks of a column in a half of B's memory; 64.")]
+BytesA = Annotated[int | None, _integer_option("Width of the stream A, 4 to 64 bytes; 8.")]
+BytesB = Annotated[int | None, _integer_option("Width of the stream B, as --bytes-a.")]
+BytesC = Annotated[int | None, _integer_option("Width of the stream C, as --bytes-a.")]
+
 
 @app.callback(invoke_without_command=True)
 def _root(
@@ -126,7 +135,8 @@ def verilog(
     format: Format = None,
     block: Block = None,
     input: Annotated[
-        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+        str | None,
+        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
     ] = None,
     output: Output = None,
     lanes: Lanes = None,
@@ -142,6 +152,12 @@ def verilog(
     class_sums: ClassSums = None,
     scaling: Scaling = None,
     pipeline: Pipeline = None,
+    requantize: Requantize = None,
+    depth_a: DepthA = None,
+    depth_b: DepthB = None,
+    bytes_a: BytesA = None,
+    bytes_b: BytesB = None,
+    bytes_c: BytesC = None,
 ) -> None:
     """Generate a unit as Verilog.
 
@@ -360,7 +376,8 @@ def synth(
     format: Format = None,
     block: Block = None,
     input: Annotated[
-        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+        str | None,
+        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
     ] = None,
     output: Output = None,
     lanes: Lanes = None,
@@ -376,6 +393,12 @@ def synth(
     class_sums: ClassSums = None,
     scaling: Scaling = None,
     pipeline: Pipeline = None,
+    requantize: Requantize = None,
+    depth_a: DepthA = None,
+    depth_b: DepthB = None,
+    bytes_a: BytesA = None,
+    bytes_b: BytesB = None,
+    bytes_c: BytesC = None,
 ) -> int:
     """Synthesize a unit, or a part of one, and print what it costs.
 
@@ -425,7 +448,8 @@ def energy(
     format: Format = None,
     block: Block = None,
     input: Annotated[
-        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+        str | None,
+        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
     ] = None,
     output: Output = None,
     lanes: Lanes = None,
@@ -483,7 +507,8 @@ def postsynth(
     format: Format = None,
     block: Block = None,
     input: Annotated[
-        str | None, typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}.")
+        str | None,
+        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
     ] = None,
     output: Output = None,
     lanes: Lanes = None,

@@ -49,15 +49,23 @@ def _units() -> str:
     from amxfp4.gen import verilog
     from amxfp4.gen.config import UNITS
 
+    def bits(ports: list[dict[str, Any]], direction: str) -> str:
+        data = ("i__payload", "o__payload")
+        widths = [
+            port["width"] for port in ports
+            if port["direction"] == direction and (port["name"] in data or "tdata" in port["name"])
+        ]  # fmt: skip
+        return " and ".join(map(str, widths))
+
     rows = []
     for unit, configuration in UNITS.items():
         manifest = verilog.generate(configuration()).manifest
-        width = {port["name"]: port["width"] for port in manifest["ports"]}
+        ports = manifest["ports"]
         names = (name.replace("_", "-") for name in manifest["config"] if name != "unit")
         options = ", ".join(f"`--{name}`" for name in names)
         rows.append(
             (
-                f"[`{unit}`](docs/{unit}.md)", width["i__payload"], width["o__payload"],
+                f"[`{unit}`](docs/{unit}.md)", bits(ports, "in"), bits(ports, "out"),
                 manifest["latency"], manifest["cycles_per_block"], options,
             )
         )  # fmt: skip
@@ -134,6 +142,31 @@ def _flags() -> str:
     return _table(header, rows)
 
 
+def _engine_registers() -> str:
+    """List the fields of the engine's registers."""
+    from amxfp4.gen.engine_registers import REGISTERS
+
+    rows = []
+    for register in REGISTERS:
+        for n, f in enumerate(register.fields):
+            bits = str(f.bit) if f.width == 1 else f"{f.bit + f.width - 1}:{f.bit}"
+            place = (f"0x{register.offset:02X}", f"`{register.name}`") if n == 0 else ("", "")
+            name = "" if f.name == "value" else f"`{f.name}`"
+            rows.append((*place, bits, name, f.access, f.text))
+    return _table(("offset", "register", "bits", "field", "access", "meaning"), rows)
+
+
+def _engine_codes() -> str:
+    """List the codes of the engine's fields that stand for a name."""
+    from amxfp4.gen.engine_registers import CODES
+
+    rows = [
+        (kind, ", ".join(f"{code} `{name}`" for name, code in codes.items()))
+        for kind, codes in CODES.items()
+    ]
+    return _table(("field", "codes"), rows)
+
+
 def _costs(root: Path) -> dict[str, Callable[[], str]]:
     """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 cost --record` wrote them."""
 
@@ -156,6 +189,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "sqnr": _sqnr,
     "widths": _widths,
     "flags": _flags,
+    "engine-registers": _engine_registers,
+    "engine-codes": _engine_codes,
 }
 """What can stand between marks, by name."""
 

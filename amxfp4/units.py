@@ -52,4 +52,5 @@ def generate(config: UnitConfig, folder: Path) -> None:
     generated = verilog.generate(config)
     with writing("--out", folder, "a folder that can be written"):
         verilog.write(generated, folder)
-    print(f"  wrote {folder / unit}.v and {unit}.json, configuration {config.digest}", flush=True)
+    *names, last = [f"{folder / unit}.v", *generated.beside, f"{unit}.json"]
+    print(f"  wrote {', '.join(names)} and {last}, configuration {config.digest}", flush=True)

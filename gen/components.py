@@ -12,6 +12,7 @@ from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from amxfp4.gen.config import UnitConfig, choose
+from amxfp4.gen.engine_registers import REGISTERS, constants
 from amxfp4.gen.netlist import to_verilog
 from amxfp4.rtl.block_product import BlockProduct
 from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
@@ -19,10 +20,17 @@ from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
 from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord
 from amxfp4.rtl.dot_sums import ClassSums, ElementProduct
 from amxfp4.rtl.dot_terms import ClassSequencer, Terms
+from amxfp4.rtl.engine import ADDRESS_BITS
+from amxfp4.rtl.engine_drain import BeatPacker, TileDrain, drain_width
+from amxfp4.rtl.engine_inputs import RecordInput, WordInput
+from amxfp4.rtl.engine_job import JobControl
+from amxfp4.rtl.engine_sequencer import StepSequencer
+from amxfp4.rtl.engine_tiles import TileLoader, TileMemory
 from amxfp4.rtl.ideas import IDEAS
 from amxfp4.rtl.quantizer_element import ElementQuantizer
 from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer_scale import ScaleChooser
+from amxfp4.rtl.register_bank import RegisterBank
 from amxfp4.rtl.share import ModuleLibrary
 
 __all__ = ["COMPONENTS", "generate", "parts"]
@@ -62,6 +70,26 @@ COMPONENTS: dict[str, dict[str, Build]] = {
     "array": {
         **{name: _of_element(build) for name, build in _DOT.items()},
         "sequencer": lambda config: BeatSequencer(config.element, config.rows, config.cols),
+    },
+    # What stands around the array and the quantizers.
+    "engine": {
+        "word_input": WordInput,
+        "record_input": lambda config: RecordInput(config.bytes_b, config.rows_ab[1].record_bits),
+        "tile_loader": lambda config: TileLoader(
+            config.cols, config.depth_b, config.rows_ab[1].record_bits, config.rows
+        ),
+        "tile_memory": lambda config: TileMemory(
+            config.cols, config.depth_b, config.rows_ab[1].record_bits
+        ),
+        "step_sequencer": StepSequencer,
+        "tile_drain": lambda config: TileDrain(config, drain_width(config)),
+        "beat_packer": lambda config: BeatPacker(
+            config.word.width // 8, drain_width(config), config.bytes_c
+        ),
+        "job_control": JobControl,
+        "registers": lambda config: RegisterBank(
+            REGISTERS, constants(config), address_bits=ADDRESS_BITS
+        ),
     },
 }
 """How to build each component, by unit and by the component's name, in data path order."""

@@ -13,6 +13,7 @@ from amxfp4.gen.config import ACCUMULATIONS, FORMATS, INPUTS, OUTPUTS, Ties
 from amxfp4.gen.engine_config import LARGEST_MN, NONE, RECORDS, EngineConfig
 
 __all__ = [
+    "CODES",
     "COUNTER_BITS",
     "ENGINE_ID",
     "MAP_VERSION",
@@ -31,11 +32,15 @@ MAP_VERSION = (1, 0)
 COUNTER_BITS = 48
 """Bits of a performance counter."""
 
-FORMAT_CODES = {name: code for code, name in enumerate(FORMATS)} | {NONE: 0xFF}
-INPUT_CODES = {name: code for code, name in enumerate(INPUTS)} | {RECORDS: 0xFF}
-OUTPUT_CODES = {name: code for code, name in enumerate(OUTPUTS)}
-ACC_CODES = {name: code for code, name in enumerate(ACCUMULATIONS)}
-TIES_CODES = {str(name): code for code, name in enumerate(Ties)}
+# What is added to those tables is added at their ends: codes are for good.
+CODES: dict[str, dict[str, int]] = {
+    "format": {name: code for code, name in enumerate(FORMATS)} | {NONE: 0xFF},
+    "input": {name: code for code, name in enumerate(INPUTS)} | {RECORDS: 0xFF},
+    "output": {name: code for code, name in enumerate(OUTPUTS)},
+    "acc": {name: code for code, name in enumerate(ACCUMULATIONS)},
+    "ties": {str(name): code for code, name in enumerate(Ties)},
+}
+"""Codes of names, by what is named."""
 
 
 class Access(enum.StrEnum):
@@ -79,157 +84,126 @@ class Register:
         return any(f.access not in (Access.CONSTANT, Access.READ) for f in self.fields)
 
 
-def _bytes(access: Access, *names: tuple[str, str]) -> tuple[Field, ...]:
-    """Fields of a byte each, from bit 0."""
-    return tuple(
-        Field(name=name, text=text, access=access, bit=8 * n, width=8)
-        for n, (name, text) in enumerate(names)
-    )
-
-
-def _bits(access: Access, *names: tuple[str, str]) -> tuple[Field, ...]:
-    """Fields of a bit each, from bit 0."""
-    return tuple(
-        Field(name=name, text=text, access=access, bit=n) for n, (name, text) in enumerate(names)
-    )
+def _register(name: str, offset: int, access: Access, *fields: tuple[str, int, str]) -> Register:
+    """Make a register of fields (name, bits, meaning), one above the other from bit 0."""
+    made, bit = [], 0
+    for field, width, text in fields:
+        made.append(Field(name=field, text=text, access=access, bit=bit, width=width))
+        bit += width
+    return Register(name=name, offset=offset, fields=tuple(made))
 
 
 def _word(name: str, offset: int, access: Access, text: str) -> Register:
     """Make a register that is one number."""
-    field = Field(name="value", text=text, access=access, width=32)
-    return Register(name=name, offset=offset, fields=(field,))
+    return _register(name, offset, access, ("value", 32, text))
 
 
 def _counter(name: str, offset: int, text: str) -> tuple[Register, Register]:
+    upper = f"bits {COUNTER_BITS - 1} to 32, as they were when a low half was last read"
     return (
         _word(f"{name}_low", offset, Access.READ, f"{text}: bits 31 to 0"),
-        _word(
-            f"{name}_high", offset + 4, Access.READ,
-            f"bits {COUNTER_BITS - 1} to 32, as they were when a low half was last read",
-        ),
-    )  # fmt: skip
+        _word(f"{name}_high", offset + 4, Access.READ, upper),
+    )
 
 
-_CONSTANT, _READ = Access.CONSTANT, Access.READ
+_CONSTANT, _READ, _WRITE = Access.CONSTANT, Access.READ, Access.WRITE
 
 REGISTERS: tuple[Register, ...] = (
     _word("id", 0x00, _CONSTANT, f'0x{ENGINE_ID:08X}, "AMX4"'),
-    Register(
-        name="version", offset=0x04,
-        fields=(
-            Field(name="minor", text="of this map", access=_CONSTANT, bit=0, width=16),
-            Field(name="major", text="of this map", access=_CONSTANT, bit=16, width=16),
-        ),
+    _register(
+        "version", 0x04, _CONSTANT,
+        ("minor", 16, "second number of this map's version"),
+        ("major", 16, "first number of this map's version"),
     ),
     _word("digest_low", 0x08, _CONSTANT, "the manifest's digest, its last 8 digits"),
     _word("digest_high", 0x0C, _CONSTANT, "the manifest's digest, its first 8 digits"),
-    Register(
-        name="shape", offset=0x10,
-        fields=_bytes(
-            _CONSTANT, ("rows", "of the array"), ("cols", "of the array"),
-            ("lanes", "elements per cycle of a processing element"), ("block", "elements, K"),
-        ),
+    _register(
+        "shape", 0x10, _CONSTANT,
+        ("rows", 8, "rows of the array"),
+        ("cols", 8, "columns of the array"),
+        ("lanes", 8, "elements per cycle of a processing element"),
+        ("block", 8, "elements of a block"),
     ),
-    Register(
-        name="formats", offset=0x14,
-        fields=_bytes(
-            _CONSTANT, ("format_a", "code of a block format"), ("format_b", "the same"),
-            ("requantize", "the same, or none"), ("input", "code of the words of A, or records"),
-        ),
+    _register(
+        "formats", 0x14, _CONSTANT,
+        ("format_a", 8, "code of A's block format"),
+        ("format_b", 8, "code of B's block format"),
+        ("requantize", 8, "code of C's block format, or none"),
+        ("input", 8, "code of A's words, or records"),
     ),
-    Register(
-        name="numerics", offset=0x18,
-        fields=(
-            Field(name="acc", text="code of the accumulation", access=_CONSTANT, width=4),
-            Field(name="output", text="code of the words of C", access=_CONSTANT, bit=4, width=4),
-            Field(name="ties", text="code of the rule", access=_CONSTANT, bit=8, width=8),
-            Field(name="frac_bits", text="0 unless fixed", access=_CONSTANT, bit=16, width=8),
-            Field(name="int_bits", text="0 unless fixed", access=_CONSTANT, bit=24, width=8),
-        ),
+    _register(
+        "numerics", 0x18, _CONSTANT,
+        ("acc", 4, "code of the accumulation"),
+        ("output", 4, "code of C's words"),
+        ("ties", 8, "code of the quantizers' ties"),
+        ("frac_bits", 8, "of the accumulator; 0 unless fixed"),
+        ("int_bits", 8, "of the accumulator; 0 unless fixed"),
     ),
-    Register(
-        name="depths", offset=0x1C,
-        fields=(
-            Field(name="depth_a", text="blocks", access=_CONSTANT, width=16),
-            Field(name="depth_b", text="blocks", access=_CONSTANT, bit=16, width=16),
-        ),
+    _register(
+        "depths", 0x1C, _CONSTANT,
+        ("depth_a", 16, "blocks of a row in half of A's memory"),
+        ("depth_b", 16, "blocks of a column in half of B's memory"),
     ),
-    Register(
-        name="streams", offset=0x20,
-        fields=_bytes(
-            _CONSTANT, ("bytes_a", "of TDATA"), ("bytes_b", "of TDATA"), ("bytes_c", "of TDATA"),
-            ("counter_bits", "of a performance counter"),
-        ),
+    _register(
+        "streams", 0x20, _CONSTANT,
+        ("bytes_a", 8, "bytes of a beat of A"),
+        ("bytes_b", 8, "bytes of a beat of B"),
+        ("bytes_c", 8, "bytes of a beat of C"),
+        ("counter_bits", 8, "bits of a performance counter"),
     ),
     _word("max_m", 0x24, _CONSTANT, "largest M"),
     _word("max_n", 0x28, _CONSTANT, "largest N"),
     _word("max_k", 0x2C, _CONSTANT, "largest K"),
-    _word("m", 0x40, Access.WRITE, "rows of A and C"),
-    _word("n", 0x44, Access.WRITE, "columns of B and C"),
-    _word("k", 0x48, Access.WRITE, "columns of A, rows of B"),
-    Register(
-        name="job", offset=0x4C,
-        fields=_bits(
-            Access.WRITE,
-            ("keep_b", "B is sent once and stays in the memory"),
-            ("reuse_b", "B is not sent: the one that the job before kept serves again"),
-        ),
+    _word("m", 0x40, _WRITE, "rows of A and C"),
+    _word("n", 0x44, _WRITE, "columns of B and C"),
+    _word("k", 0x48, _WRITE, "columns of A, rows of B"),
+    _register(
+        "job", 0x4C, _WRITE,
+        ("keep_b", 1, "B is sent once and stays in the memory"),
+        ("reuse_b", 1, "B is not sent: the one that was kept serves again"),
     ),
-    Register(
-        name="control", offset=0x50,
-        fields=_bits(
-            Access.PULSE,
-            ("start", "start a job"),
-            ("abort", "end the job in flight as if it had failed"),
-            ("soft_reset", "forget everything in flight, and be idle"),
-        ),
+    _register(
+        "control", 0x50, Access.PULSE,
+        ("start", 1, "start a job"),
+        ("abort", 1, "end the job in flight as if it had failed"),
+        ("soft_reset", 1, "forget everything in flight, and be idle"),
     ),
-    Register(
-        name="status", offset=0x54,
-        fields=_bits(
-            _READ,
-            ("idle", "start will be accepted"),
-            ("busy", "a job is in flight"),
-            ("done", "the last job ended well; cleared by start and soft reset"),
-            ("failed", "the last job ended early; inputs are swallowed until soft reset"),
-            ("a_open", "the last beat taken from A had no TLAST"),
-            ("b_open", "the last beat taken from B had no TLAST"),
-            ("c_waiting", "a beat of C waits to be taken"),
-        ),
+    _register(
+        "status", 0x54, _READ,
+        ("idle", 1, "start will be accepted"),
+        ("busy", 1, "a job is in flight"),
+        ("done", 1, "the last job ended well; cleared by start and soft reset"),
+        ("failed", 1, "the last job failed; inputs are swallowed until soft reset"),
+        ("a_open", 1, "the last beat taken from A had no TLAST"),
+        ("b_open", 1, "the last beat taken from B had no TLAST"),
+        ("c_waiting", 1, "a beat of C waits to be taken"),
     ),
-    Register(
-        name="interrupt_status", offset=0x58,
-        fields=_bits(
-            Access.CLEAR,
-            ("done", "a job ended well"),
-            ("error", "one of the errors, the accumulator's flags not counted"),
-            ("flags", "one of the accumulator's flags"),
-        ),
+    _register(
+        "interrupt_status", 0x58, Access.CLEAR,
+        ("done", 1, "a job ended well"),
+        ("error", 1, "one of the errors, the accumulator's flags not counted"),
+        ("flags", 1, "one of the accumulator's flags"),
     ),
-    Register(
-        name="interrupt_enable", offset=0x5C,
-        fields=_bits(
-            Access.WRITE, ("done", "raise `irq`"), ("error", "raise `irq`"),
-            ("flags", "raise `irq`"),
-        ),
+    _register(
+        "interrupt_enable", 0x5C, _WRITE,
+        ("done", 1, "let `done` raise `irq`"),
+        ("error", 1, "let `error` raise `irq`"),
+        ("flags", 1, "let `flags` raise `irq`"),
     ),
-    Register(
-        name="error", offset=0x60,
-        fields=_bits(
-            Access.CLEAR,
-            ("bad_dimension", "start: M, N or K is 0 or too large, or a B to keep does not fit"),
-            ("no_kept_b", "start: there is no kept B of this N and K to reuse"),
-            ("overrun", "start while not idle; the start is ignored"),
-            ("aborted", "the job was aborted"),
-            ("a_early", "TLAST of A before the last byte of its last word"),
-            ("a_late", "no TLAST with the last byte of A, or bytes behind it"),
-            ("a_keep", "TKEEP of A is 0, has gaps, or is partial without TLAST"),
-            ("b_early", "TLAST of B before the last byte of a pass"),
-            ("b_late", "no TLAST with the last byte of a pass of B, or bytes behind it"),
-            ("b_keep", "TKEEP of B is 0, has gaps, or is partial without TLAST"),
-            ("acc_inexact", "a valid element of C raised its flag inexact (fixed mode)"),
-            ("acc_overflow", "a valid element of C raised its flag overflow (fixed mode)"),
-        ),
+    _register(
+        "error", 0x60, Access.CLEAR,
+        ("bad_dimension", 1, "start: M, N or K is 0 or too large, or a B to keep does not fit"),
+        ("no_kept_b", 1, "start: there is no kept B of this N and K to reuse"),
+        ("overrun", 1, "start while not idle; the start is ignored"),
+        ("aborted", 1, "the job was aborted"),
+        ("a_early", 1, "TLAST of A before the last byte of its last word"),
+        ("a_late", 1, "no TLAST with the last byte of A, or bytes behind it"),
+        ("a_keep", 1, "TKEEP of A is 0, has gaps, or is partial without TLAST"),
+        ("b_early", 1, "TLAST of B before the last byte of a pass"),
+        ("b_late", 1, "no TLAST with the last byte of a pass of B, or bytes behind it"),
+        ("b_keep", 1, "TKEEP of B is 0, has gaps, or is partial without TLAST"),
+        ("acc_inexact", 1, "an element of C raised its flag inexact (fixed mode)"),
+        ("acc_overflow", 1, "an element of C raised its flag overflow (fixed mode)"),
     ),
     *_counter("cycles", 0x80, "cycles from start to done"),
     *_counter("busy", 0x88, "cycles of work of the array: steps times cycles per step"),
@@ -242,10 +216,8 @@ REGISTERS: tuple[Register, ...] = (
 
 def enumeration(field: str) -> dict[str, int] | None:
     """Codes of a constant field that stands for a name; ``None`` for one that is a number."""
-    return {
-        "format_a": FORMAT_CODES, "format_b": FORMAT_CODES, "requantize": FORMAT_CODES,
-        "input": INPUT_CODES, "output": OUTPUT_CODES, "acc": ACC_CODES, "ties": TIES_CODES,
-    }.get(field)  # fmt: skip
+    named = {"format_a": "format", "format_b": "format", "requantize": "format"}
+    return CODES.get(named.get(field, field))
 
 
 def constants(config: EngineConfig) -> dict[tuple[str, str], int]:

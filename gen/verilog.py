@@ -8,13 +8,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
+from amxfp4.gen import engine_headers
 from amxfp4.gen.config import (
     ArrayConfig,
     DequantizerConfig,
@@ -43,6 +44,8 @@ class Generated:
     """The Verilog."""
     manifest: dict[str, Any]
     """What `amxfp4.gen.manifest.make_manifest` says about it."""
+    beside: dict[str, str] = field(default_factory=dict)
+    """Further files for those who use the unit, by name."""
 
 
 def component(config: UnitConfig) -> Any:
@@ -103,11 +106,12 @@ def generate(config: UnitConfig) -> Generated:
     body = to_verilog(text, library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     header = f"// amxfp4 {config.unit} {config.digest}\n// {settings}\n"
-    return Generated(header + body, manifest)
+    beside = engine_headers.files(config) if isinstance(config, EngineConfig) else {}
+    return Generated(header + body, manifest, beside)
 
 
 def write(generated: Generated, directory: str | os.PathLike[str]) -> list[Path]:
-    """Write ``UNIT.v`` and ``UNIT.json`` into `directory`, both whole or neither.
+    """Write ``UNIT.v``, ``UNIT.json`` and what goes with them into `directory`, or nothing.
 
     Returns
     -------
@@ -124,6 +128,7 @@ def write(generated: Generated, directory: str | os.PathLike[str]) -> list[Path]
     texts = {
         folder / f"{unit}.v": generated.text,
         folder / f"{unit}.json": json.dumps(generated.manifest, indent=2) + "\n",
+        **{folder / name: text for name, text in generated.beside.items()},
     }
     # All are written beside their targets before one is moved into place: a reader never sees
     # half a file, and a full disk leaves the old pair.

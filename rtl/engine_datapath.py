@@ -150,10 +150,7 @@ class EngineDatapath(wiring.Component):
             m.d.comb += [source.enable.eq(loader.active), source.is_last.eq(loader.ends_pass)]
             wiring.connect(m, source.o, loader.i)
         else:
-            m.submodules.input_a = source = WordInput(
-                config.bytes_a, word_bits=config.quantizer.word.width,
-                lanes=config.quantizer.lanes, block=config.block, largest_k=config.largest_k,
-            )  # fmt: skip
+            m.submodules.input_a = source = WordInput(config)
             m.d.comb += [source.start.eq(self.begin), source.m.eq(job.m), source.k.eq(job.k)]
             quantizer = Quantizer(config.quantizer)
             m.submodules.quantizer_a = Shared(quantizer, "quantizer", config.quantizer)

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from amxfp4.gen.engine_config import LARGEST_MN
+from amxfp4.gen.engine_config import LARGEST_MN, EngineConfig
 from amxfp4.rtl.arith import assign_low, count_ones
 from amxfp4.rtl.gearbox import Gearbox, entry_layout
 
@@ -144,9 +144,7 @@ class WordInput(wiring.Component):
 
     Parameters
     ----------
-    width : int
-        Bytes of a beat.
-    word_bits, lanes, block, largest_k : int
+    config : EngineConfig
 
     Members
     -------
@@ -157,20 +155,27 @@ class WordInput(wiring.Component):
     problems : Out(problems_layout())
 
     Latency: 1 cycle.
+
+    Raises
+    ------
+    ValueError
+        The engine takes no words.
     """
 
-    def __init__(
-        self, width: int, *, word_bits: int, lanes: int, block: int, largest_k: int
-    ) -> None:
+    def __init__(self, config: EngineConfig) -> None:
+        quantizer = config.quantizer
+        if quantizer is None:
+            raise ValueError(f"input must be a format of words, not {config.input!r}")
+        width, word_bits, lanes = config.bytes_a, quantizer.word.width, quantizer.lanes
         self._width, self._word_bits, self._lanes = width, word_bits, lanes
-        self._beats = block // lanes
+        self._beats = quantizer.beats
         super().__init__(
             {
                 "i": In(stream.Signature(axis_layout(width))),
                 "o": Out(stream.Signature(data.ArrayLayout(word_bits, lanes))),
                 "start": In(1),
                 "m": In(range(LARGEST_MN + 1)),
-                "k": In(range(largest_k + 1)),
+                "k": In(range(config.largest_k + 1)),
                 "problems": Out(problems_layout()),
             }
         )

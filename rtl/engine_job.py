@@ -13,7 +13,7 @@ from amxfp4.rtl.arith import assign_low
 __all__ = ["JobControl", "job_members"]
 
 
-class _State(enum.Enum, shape=3):
+class _State(enum.Enum, shape=3):  # type: ignore[call-arg]
     IDLE = 0
     CHECK = 1
     """Are the dimensions in range?"""

@@ -137,6 +137,11 @@ class Requantizer(wiring.Component):
     -------
     i : In(stream of chunk_layout(word bits, cols)), whole rows of tiles
     o : Out(stream of a record and `last`)
+
+    Raises
+    ------
+    ValueError
+        C leaves as words.
     """
 
     # What a quantizer may hold; it holds less than 4.
@@ -144,6 +149,8 @@ class Requantizer(wiring.Component):
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
+        if config.row_c is None:
+            raise ValueError(f"requantize must be a block format, not {config.requantize!r}")
         layout = data.StructLayout({"record": config.row_c.record_bits, "last": 1})
         super().__init__(
             {

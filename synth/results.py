@@ -69,6 +69,12 @@ class Row:
     class_sums: str = ""
     scaling: str = ""
     pipeline: str = ""
+    requantize: str = ""
+    depth_a: int | None = None
+    depth_b: int | None = None
+    bytes_a: int | None = None
+    bytes_b: int | None = None
+    bytes_c: int | None = None
     target: str
     dsp: bool = False
     hierarchy: bool = False

@@ -35,7 +35,7 @@ __all__ = ["Bench", "mask"]
 
 OFFSETS = {register.name: register.offset for register in REGISTERS}
 FIELDS = {(r.name, f.name): f for r in REGISTERS for f in r.fields}
-_total = {"transactions": 0, "tests": 0, "coverage": {}}
+_total: dict[str, Any] = {"transactions": 0, "tests": 0, "coverage": {}}
 
 
 def mask(register: str, *names: str) -> int:
@@ -126,8 +126,8 @@ class Bench:
             {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
             if config.acc == "fixed" else {}
         )  # fmt: skip
-        c = golden.matmul(qa, qb, acc=config.acc, out=config.output, **options)
-        c = c[0] if config.acc == "fixed" else c
+        product = golden.matmul(qa, qb, acc=config.acc, out=config.output, **options)
+        c = product[0] if isinstance(product, tuple) else product
         return raw_a, golden.pack(qb).tobytes(), self._tiles(c)
 
     def _tiles(self, c: np.ndarray) -> bytes:

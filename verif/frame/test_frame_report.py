@@ -51,6 +51,7 @@ def test_report_wrong_section(checkout, capsys):
     assert cli.run(["report", str(checkout)]) == 2
     error = capsys.readouterr().err
     assert (
-        "generated section must be one of formats, units, sqnr, widths, flags, not 'areas'" in error
+        "generated section must be one of formats, units, sqnr, widths, flags, "
+        "engine-registers, engine-codes, not 'areas'" in error
     )
     assert readme.read_text() == before
