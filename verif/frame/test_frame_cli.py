@@ -93,6 +93,10 @@ def test_formats_lists_every_row(capfd):
     assert lines[1].split() == ["amxfp4", "32", "e2m1", "e5m2", "2", "nearest", "4.5"]
 
 
+BESIDE = {"engine": ("engine.h", "engine_registers.py")}
+"""What else is written for a unit."""
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_verilog_has_every_option_of_every_unit(unit):
     fields = {field.name for field in dataclasses.fields(UNITS[unit])}
@@ -108,7 +112,7 @@ def test_verilog_twice_is_the_same_bytes(unit, tmp_path, capfd):
         subprocess.run([*command, str(folder)], check=True, capture_output=True)
     first, second = map(digests, folders)
     assert first == second
-    assert set(first) == {f"{unit}.v", f"{unit}.json"}
+    assert set(first) == {f"{unit}.v", f"{unit}.json", *BESIDE.get(unit, ())}
 
 
 def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
@@ -129,6 +133,7 @@ def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
 def test_verilog_all_writes_every_unit(tmp_path):
     assert cli.run(["verilog", "all", "--out", str(tmp_path)]) == 0
     wanted = {f"{unit}.{suffix}" for unit in UNITS for suffix in ("v", "json")}
+    wanted |= {name for names in BESIDE.values() for name in names}
     assert set(digests(tmp_path)) == wanted
     for unit, config_class in UNITS.items():
         manifest = json.loads((tmp_path / f"{unit}.json").read_text())

@@ -8,6 +8,7 @@ import pytest
 
 from amxfp4.gen.components import COMPONENTS, generate
 from amxfp4.gen.config import UNITS, ArrayConfig, DequantizerConfig, DotConfig, QuantizerConfig
+from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.synth.job import Job
 from amxfp4.synth.names import ports
 from amxfp4.synth.results import macs_per_cycle
@@ -20,6 +21,7 @@ CONFIGS = [
     ArrayConfig(lanes=2, block=16, format_a="mxfp4", format_b="mxfp4", rows=1, cols=2),
     DotConfig(lanes=1, block=16),
     DotConfig(lanes=1, block=16, format_a="nvfp4", format_b="nvfp4", acc="fixed"),
+    EngineConfig(lanes=4, block=16, rows=2, cols=3, depth_a=2, depth_b=2, acc="fixed"),
 ]
 PARTS = [
     pytest.param(config, name, id=f"{config.unit}-{config.digest[:4]}-{name}")

@@ -24,10 +24,12 @@ from amxfp4.gen.config import (
     ScaleRule,
     UnitConfig,
 )
+from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.gen.verilog import generate, write
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
 from amxfp4.rtl.dot import Dot
+from amxfp4.rtl.engine import Engine
 from amxfp4.rtl.quantizer import Quantizer
 
 COMPONENTS = {
@@ -35,6 +37,7 @@ COMPONENTS = {
     "dequantizer": Dequantizer,
     "dot": Dot,
     "array": MacArray,
+    "engine": Engine,
 }
 
 CONFIGS = [
@@ -46,6 +49,7 @@ CONFIGS = [
     DotConfig(lanes=2),
     DotConfig(format_b="mxfp4", output="bf16", block=16, lanes=16, pipeline=""),
     ArrayConfig(format_b="mxfp4-e4m3", acc="fixed", lanes=2, rows=2, cols=3),
+    EngineConfig(lanes=2, rows=2, cols=3, depth_a=2, depth_b=4, input="fp16", requantize="none"),
 ]
 configs = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.unit}-{c.digest}")
 
@@ -122,6 +126,7 @@ def test_modules_have_plain_unique_names(generated, config):
         "dequantizer": {"dequantizer_scale", "dequantizer_element"},
         "dot": {"processing_element", "element_product"},
         "array": {"processing_element", "element_product"},
+        "engine": {"datapath", "array", "quantizer", "processing_element", "quantizer_key"},
     }
     assert kinds[config.unit] <= set(names)
 
@@ -134,7 +139,9 @@ def test_manifest_ports_are_the_text_s(generated, config):
     ports = re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", body, re.M)
     found = {(name, way, int(high or 0) + 1) for way, high, name in ports}
     assert {(p["name"], p["direction"], p["width"]) for p in made.manifest["ports"]} == found
-    assert len(made.manifest["ports"]) == len(ports) == 8
+    # Clock, reset, and three ports a stream; an engine has AXI's, and an interrupt.
+    axi = 2 + 19 + 3 * 5 + 1
+    assert len(made.manifest["ports"]) == len(ports) == (axi if config.unit == "engine" else 8)
 
 
 @configs

@@ -23,6 +23,7 @@ from amxfp4.gen.config import (
     DotConfig,
     QuantizerConfig,
 )
+from amxfp4.gen.engine_config import EngineConfig
 
 
 class LossyAssignment(AssertionError):
@@ -81,6 +82,14 @@ CONFIGS = [
         for a, b in (("amxfp4", "amxfp4"), ("nvfp4", "amxfp4-e4m3"))
     ),
     ArrayConfig(rows=2, cols=3, lanes=8, acc="fixed", frac_bits=40, int_bits=2),
+    EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),
+    EngineConfig(
+        rows=3, cols=5, lanes=8, acc="fixed", output="bf16", depth_a=2, depth_b=16,
+        bytes_a=64, bytes_b=32, bytes_c=4,
+    ),
+    EngineConfig(rows=1, cols=1, block=16, input="records", format_b="mxfp4", bytes_c=4),
+    EngineConfig(rows=3, cols=8, requantize="mxfp4", input="fp32", bytes_c=16),
+    EngineConfig(rows=1, cols=32, requantize="amxfp4", output="bf16"),
 ]  # fmt: skip
 
 
