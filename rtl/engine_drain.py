@@ -11,7 +11,7 @@ from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.engine_inputs import axis_layout
 from amxfp4.rtl.engine_sequencer import tile_layout
-from amxfp4.rtl.gearbox import Gearbox, entry_layout
+from amxfp4.rtl.gearbox import Packer, entry_layout
 
 __all__ = ["BeatPacker", "TileDrain", "chunk_layout", "drain_width"]
 
@@ -156,17 +156,17 @@ class BeatPacker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         window = self._width // self._unit
-        m.submodules.gearbox = gearbox = Gearbox(8 * self._unit, self._entry, window, whole=True)
-        wiring.connect(m, wiring.flipped(self.i), gearbox.i)
-        kept = [(gearbox.level > n).replicate(self._unit) for n in range(window)]
+        m.submodules.packer = packer = Packer(8 * self._unit, self._entry, window)
+        wiring.connect(m, wiring.flipped(self.i), packer.i)
+        kept = [(packer.level > n).replicate(self._unit) for n in range(window)]
         m.d.comb += [
-            self.o.valid.eq((gearbox.level >= window) | gearbox.ended),
-            self.o.payload.data.as_value().eq(gearbox.units.as_value()),
+            self.o.valid.eq((packer.level >= window) | packer.ended),
+            self.o.payload.data.as_value().eq(packer.units.as_value()),
             self.o.payload.keep.eq(Cat(kept)),
             self.o.payload.last.eq(
-                gearbox.ended & ((gearbox.level <= window) if self._entry > 1 else 1)
+                packer.ended & ((packer.level <= window) if self._entry > 1 else 1)
             ),
-            gearbox.take.eq(self.o.valid & self.o.ready),
+            packer.take.eq(self.o.valid & self.o.ready),
         ]
         return m
 

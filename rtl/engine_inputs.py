@@ -7,10 +7,11 @@ from math import gcd
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from amxfp4.gen.engine_config import LARGEST_MN, EngineConfig
 from amxfp4.rtl.arith import assign_low, count_ones
-from amxfp4.rtl.gearbox import Gearbox, entry_layout
+from amxfp4.rtl.gearbox import Unpacker, entry_layout
 
 __all__ = ["BeatGate", "RecordInput", "WordInput", "axis_layout", "problems_layout"]
 
@@ -26,7 +27,7 @@ def problems_layout() -> data.StructLayout:
 
 
 class BeatGate(wiring.Component):
-    """Beats of an AXI4-Stream as entries of a gearbox, and whether their TKEEP is as it must be.
+    """Beats of an AXI4-Stream as entries of an unpacker, and whether their TKEEP is as it must be.
 
     Parameters
     ----------
@@ -60,12 +61,9 @@ class BeatGate(wiring.Component):
         whole = [keep[n : n + unit].all() for n in range(0, self._width, unit)]
         parts = [keep[n : n + unit].any() & ~keep[n : n + unit].all()
                  for n in range(0, self._width, unit)]  # fmt: skip
-        words = self.beat.data.as_value()
-        for n, is_whole in enumerate(whole):
-            word = words.word_select(n, 8 * unit)
-            m.d.comb += self.entry.units[n].eq(Mux(is_whole, word, 0))
         gaps = keep[1:] & ~keep[:-1]
         m.d.comb += [
+            self.entry.units.as_value().eq(self.beat.data.as_value()),
             self.entry.count.eq(count_ones(whole)),
             self.entry.last.eq(self.beat.last),
             self.entry.cut.eq(Cat(parts).any()),
@@ -113,25 +111,27 @@ class RecordInput(wiring.Component):
         unit = gcd(record_bytes, self._width)
         window = record_bytes // unit
         m.submodules.gate = gate = BeatGate(self._width, unit)
-        m.submodules.gearbox = gearbox = Gearbox(8 * unit, self._width // unit, window, whole=True)
+        m.submodules.unpacker = unpacker = Unpacker(
+            8 * unit, self._width // unit, window, whole=True
+        )
         taken = Signal()
         m.d.comb += [
             gate.beat.eq(self.i.payload),
-            gearbox.i.payload.eq(gate.entry),
-            gearbox.i.valid.eq(self.i.valid & self.enable),
-            self.i.ready.eq(gearbox.i.ready & self.enable),
-            self.o.valid.eq((gearbox.level >= window) & self.enable),
-            self.o.payload.eq(gearbox.units.as_value()[: self._record_bits]),
+            unpacker.i.payload.eq(gate.entry),
+            unpacker.i.valid.eq(self.i.valid & self.enable),
+            self.i.ready.eq(unpacker.i.ready & self.enable),
+            self.o.valid.eq((unpacker.level >= window) & self.enable),
+            self.o.payload.eq(unpacker.units.as_value()[: self._record_bits]),
             taken.eq(self.o.valid & self.o.ready),
-            gearbox.take.eq(taken),
+            unpacker.take.eq(taken),
             self.problems.keep.eq(self.i.valid & self.i.ready & gate.bad),
             self.problems.early.eq(
                 self.enable
-                & gearbox.ended
-                & ((gearbox.level < window) | (taken & ~self.is_last & (gearbox.level == window)))
+                & unpacker.ended
+                & ((unpacker.level < window) | (taken & ~self.is_last & (unpacker.level == window)))
             ),
             self.problems.late.eq(
-                taken & self.is_last & (~gearbox.ended | gearbox.cut | (gearbox.level != window))
+                taken & self.is_last & (~unpacker.ended | unpacker.cut | (unpacker.level != window))
             ),
         ]
         return m
@@ -184,44 +184,51 @@ class WordInput(wiring.Component):
         m = Module()
         lanes, beats, unit = self._lanes, self._beats, self._word_bits // 8
         m.submodules.gate = gate = BeatGate(self._width, unit)
-        m.submodules.gearbox = gearbox = Gearbox(self._word_bits, self._width // unit, lanes)
+        m.submodules.unpacker = unpacker = Unpacker(
+            self._word_bits, self._width // unit, lanes, whole=False
+        )
 
-        rows_left, words_left = Signal.like(self.m), Signal.like(self.k)
-        words = Signal.like(self.k)
+        # A row is so many beats of all lanes, one with the rest, and beats without words that
+        # fill its last block.
+        row = data.StructLayout(
+            {"rest": exact_log2(lanes), "full": len(self.k) - exact_log2(lanes)}
+        )
+        whole_row, left, rows_left = Signal(row), Signal(row), Signal.like(self.m)
         beat = Signal(range(beats))
-        # Beats of a block that stand beyond the end of a row take no words.
-        has_all, is_last_row = Signal(), Signal()
-        need = Signal(range(lanes + 1))
-        active = Signal()
-        moves, ends_row, there = Signal(), Signal(), Signal()
+        need, ends_words, is_last_row = Signal(range(lanes + 1)), Signal(), Signal()
+        active, moves, ends_row, there = Signal(), Signal(), Signal(), Signal()
+        is_full = left.full != 0
         m.d.comb += [
-            has_all.eq(words_left <= lanes),
+            need.eq(Mux(is_full, lanes, left.rest)),
+            ends_words.eq(Mux(is_full, (left.full == 1) & (left.rest == 0), 1)),
             is_last_row.eq(rows_left == 1),
-            assign_low(need, Mux(has_all, words_left, lanes)),
-            there.eq(gearbox.level >= need),
+            there.eq(unpacker.level >= need),
             self.o.valid.eq(active & there),
             moves.eq(self.o.valid & self.o.ready),
-            ends_row.eq(has_all & (beat == beats - 1)),
-            assign_low(gearbox.take, Mux(moves, need, 0)),
+            ends_row.eq(ends_words & (beat == beats - 1)),
+            assign_low(unpacker.take, Mux(moves, need, 0)),
         ]
         for n in range(lanes):
-            m.d.comb += self.o.payload[n].eq(Mux(n < need, gearbox.units[n], 0))
+            m.d.comb += self.o.payload[n].eq(Mux(n < need, unpacker.units[n], 0))
         with m.If(moves):
             if beats > 1:
                 m.d.sync += assign_low(beat, beat + 1)  # a power of two: wraps by itself
-            m.d.sync += assign_low(words_left, words_left - need)
             with m.If(ends_row):
-                m.d.sync += [words_left.eq(words), assign_low(rows_left, rows_left - 1)]
+                m.d.sync += [left.eq(whole_row), assign_low(rows_left, rows_left - 1)]
                 m.d.sync += active.eq(~is_last_row)
+            with m.Elif(is_full):
+                m.d.sync += assign_low(left.full, left.full - 1)
+            with m.Else():
+                m.d.sync += left.rest.eq(0)
         with m.If(self.start):
             m.d.sync += [
-                rows_left.eq(self.m), words_left.eq(self.k), words.eq(self.k),
+                rows_left.eq(self.m), left.eq(self.k), whole_row.eq(self.k),
                 beat.eq(0), active.eq(1),
             ]  # fmt: skip
 
         # The last words of all: behind them the packet must be at its end.
         last_words, done = Signal(), Signal()
-        m.d.comb += last_words.eq(moves & is_last_row & has_all & (need != 0))
+        m.d.comb += last_words.eq(moves & is_last_row & ends_words & (need != 0))
         with m.If(last_words):
             m.d.sync += done.eq(1)
         with m.If(self.start):
@@ -230,17 +237,17 @@ class WordInput(wiring.Component):
         m.d.comb += [
             enable.eq(active & ~done),
             gate.beat.eq(self.i.payload),
-            gearbox.i.payload.eq(gate.entry),
-            gearbox.i.valid.eq(self.i.valid & enable),
-            self.i.ready.eq(gearbox.i.ready & enable),
+            unpacker.i.payload.eq(gate.entry),
+            unpacker.i.valid.eq(self.i.valid & enable),
+            self.i.ready.eq(unpacker.i.ready & enable),
             self.problems.keep.eq(self.i.valid & self.i.ready & gate.bad),
             self.problems.early.eq(
                 enable
-                & gearbox.ended
-                & (~there | (moves & ~last_words & (need != 0) & (gearbox.level == need)))
+                & unpacker.ended
+                & (~there | (moves & ~last_words & (need != 0) & (unpacker.level == need)))
             ),
             self.problems.late.eq(
-                last_words & (~gearbox.ended | gearbox.cut | (gearbox.level != need))
+                last_words & (~unpacker.ended | unpacker.cut | (unpacker.level != need))
             ),
         ]
         return m

@@ -83,20 +83,19 @@ class JobControl(wiring.Component):
         most = 2 * config.depth_b
 
         # What is asked for, as it was at the start.
-        asked = {name: Signal(32, name=f"asked_{name}") for name in ("m", "n", "k")}
-        keep, reuse = Signal(), Signal()
+        limits = {"m": LARGEST_MN, "n": LARGEST_MN, "k": config.largest_k}
+        sizes = {name: Signal.like(getattr(job, name), name=f"size_{name}") for name in limits}
+        asked = {name: getattr(self, name) for name in limits}
+        fits = [(asked[name] != 0) & (asked[name] <= limits[name]) for name in limits]
+        in_range, keep, reuse = Signal(), Signal(), Signal()
         # The B that is in the memory from before.
         has_kept, kept_n, kept_k = Signal(), Signal.like(job.n), Signal.like(job.k)
 
-        in_range, is_kept = Signal(), Signal()
-        limits = {"m": LARGEST_MN, "n": LARGEST_MN, "k": config.largest_k}
-        check = [(asked[name] != 0) & (asked[name] <= limits[name]) for name in asked]
+        is_kept = Signal()
         block_bits = exact_log2(config.block)
         m.d.comb += [
-            in_range.eq(check[0] & check[1] & check[2]),
-            is_kept.eq(has_kept & (kept_n == asked["n"]) & (kept_k == asked["k"])),
-            # Used in range only.
-            *(assign_low(getattr(job, name), asked[name]) for name in asked),
+            is_kept.eq(has_kept & (kept_n == job.n) & (kept_k == job.k)),
+            *(getattr(job, name).eq(sizes[name]) for name in limits),
             assign_low(job.blocks, (job.k + (config.block - 1)) >> block_bits),
             job.keep.eq(keep),
             job.reuse.eq(reuse),
@@ -114,7 +113,8 @@ class JobControl(wiring.Component):
             with m.Case(_State.IDLE), m.If(self.start):
                 m.d.comb += self.accepted.eq(1)
                 m.d.sync += [
-                    *(asked[name].eq(getattr(self, name)) for name in asked),
+                    *(assign_low(sizes[name], asked[name]) for name in limits),
+                    in_range.eq(fits[0] & fits[1] & fits[2]),
                     keep.eq(self.keep_b & ~self.reuse_b),
                     reuse.eq(self.reuse_b),
                     self.done.eq(0),

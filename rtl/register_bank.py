@@ -22,6 +22,8 @@ def port_name(register: str, field: str) -> str:
 class RegisterBank(wiring.Component):
     """The registers of a table behind AXI4-Lite.
 
+    Fields that can be written begin at a byte, or are shorter than what is left of theirs.
+
     Parameters
     ----------
     registers : sequence of Register
@@ -81,20 +83,26 @@ class RegisterBank(wiring.Component):
             front.write_refused.eq(1),
             front.read_refused.eq(1),
         ]
+        # A table for reading, a line per register.
+        lines = []
         for register in self._registers:
             writes = Signal(name=f"writes_{register.name}")
-            if register.writable:
-                with m.If(front.write_address == register.offset):
-                    m.d.comb += [writes.eq(front.write), front.write_refused.eq(0)]
-            with m.If(front.read_address == register.offset):
-                m.d.comb += front.read_refused.eq(0)
+            line = Signal(32, name=f"read_{register.name}")
             for field in register.fields:
                 place = slice(field.bit, field.bit + field.width)
-                value = self._field(
-                    m, register, field, writes, front.write_data[place], mask[place]
-                )
-                with m.If(front.read_address == register.offset):
-                    m.d.comb += front.read_data[place].eq(value)
+                word = front.write_data[place]
+                value = self._field(m, register, field, writes, word, mask[place])
+                m.d.comb += line[place].eq(value)
+            lines.append((register, writes, line))
+        with m.Switch(front.write_address):
+            for register, writes, _ in lines:
+                if register.writable:
+                    with m.Case(register.offset):
+                        m.d.comb += [writes.eq(front.write), front.write_refused.eq(0)]
+        with m.Switch(front.read_address):
+            for register, _, line in lines:
+                with m.Case(register.offset):
+                    m.d.comb += [front.read_data.eq(line), front.read_refused.eq(0)]
         return m
 
     def _field(self, m: Module, register: Register, field: Field, writes, word, mask):
@@ -109,8 +117,10 @@ class RegisterBank(wiring.Component):
             m.d.comb += port.eq(Mux(writes, word & mask, 0))
             return Const(0, field.width)
         if field.access is Access.WRITE:
-            with m.If(writes):
-                m.d.sync += port.eq((port & ~mask) | (word & mask))
+            # By bytes: their strobes enable the registers.
+            for n in range(0, field.width, 8):
+                with m.If(writes & mask[n]):
+                    m.d.sync += port[n : n + 8].eq(word[n : n + 8])
             return port
         held = getattr(self, f"{name}_held")
         m.d.sync += held.eq((held & ~Mux(writes, word & mask, 0)) | port)
