@@ -140,21 +140,36 @@ async def keeps_pace(dut: Any) -> None:
     """Take the cycles that docs/engine.md says, and no more than a few."""
     bench = await Bench.start(dut)
     config = bench.config
-    m, n, blocks = 4 * config.rows, 5 * config.cols, config.depth_b
-    if config.largest_k < blocks * config.block:
-        blocks = config.depth_a
-    await bench.product(m, n, blocks * config.block)
-    counts = {
-        name: await bench.read(f"{name}_low")
-        for name in ("cycles", "busy", "stall_a", "stall_b", "stall_c")
-    }
-    dut._log.info("%s", counts)
-    # A beat more for each pass of B: packets do not share a cycle.
-    b = 20 * (config.cols * blocks * config.rows_ab[1].record_bytes / config.bytes_b) + 4
-    array = 20 * blocks * config.beats
-    assert counts["busy"] == array
-    assert sum(counts.values()) - counts["cycles"] <= counts["cycles"]
-    dut._log.info("array %d, b %.1f", array, b)
+    blocks = min(config.depth_a, config.depth_b)
+    for row_tiles, col_tiles in ((4, 5), (2, 12)):
+        m, n = row_tiles * config.rows, col_tiles * config.cols
+        await bench.product(m, n, blocks * config.block)
+        counts = {
+            name: await bench.read(f"{name}_low")
+            for name in ("cycles", "busy", "stall_a", "stall_b", "stall_c")
+        }
+        assert counts["busy"] == row_tiles * col_tiles * blocks * config.beats
+        stalls = sum(counts[f"stall_{name}"] for name in "abc")
+        assert counts["busy"] + stalls <= counts["cycles"]
+        tile = max(
+            blocks * config.beats,
+            config.cols * blocks * max(1, config.rows_ab[1].record_bytes / config.bytes_b),
+            config.rows * -(-config.cols // min(config.cols, bench.words_c)),
+            bench.load_a(blocks) / col_tiles,
+        )
+        if config.row_c is not None:
+            tile = max(
+                tile,
+                config.rows
+                * config.cols
+                / config.block
+                * max(config.row_c.record_bytes / config.bytes_c, config.block / config.cols),
+            )
+        most = row_tiles * (col_tiles * tile + 1) + bench.load_a(blocks)
+        most += (
+            tile + bench.manifest["latency"] + 24 + 2 * config.block * (config.row_c is not None)
+        )
+        assert counts["cycles"] <= most, (counts, most)
     bench.finish()
 
 
