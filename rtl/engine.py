@@ -168,8 +168,12 @@ class Engine(wiring.Component):
             m.d.comb += getattr(bank, f"status_{name}").eq(getattr(job, name))
         errors = {
             **{n: getattr(job, n) for n in ("bad_dimension", "no_kept_b", "overrun", "aborted")},
-            **{f"a_{n}": getattr(path.problems_a, n) for n in ("early", "late", "keep")},
-            **{f"b_{n}": getattr(path.problems_b, n) for n in ("early", "late", "keep")},
+            # The first problem ends the job; what follows from it is no news.
+            **{
+                f"{stream}_{n}": getattr(getattr(path, f"problems_{stream}"), n) & job.run
+                for stream in ("a", "b")
+                for n in ("early", "late", "keep")
+            },
         }
         flags = {"acc_inexact": path.inexact, "acc_overflow": path.overflow}
         for name, signal in (errors | flags).items():
