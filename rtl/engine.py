@@ -139,7 +139,7 @@ class Engine(wiring.Component):
         output = StreamRegister(axis_layout(config.bytes_c))
         m.submodules.output = ResetInserter(clear)(output)
         element = 1 if config.row_c else config.word.width // 8
-        has_end = Signal()
+        has_end = Signal()  # of this job's packet
         beat = output.i.payload
         m.d.comb += [
             beat.eq(path.c.payload),
@@ -158,10 +158,10 @@ class Engine(wiring.Component):
                 beat.last.eq(1),
                 output.i.valid.eq(~has_end),
             ]
-            with m.If(output.i.ready):
-                m.d.sync += has_end.eq(1)
-        with m.Else():
+        with m.If(job.accepted):
             m.d.sync += has_end.eq(0)
+        with m.Elif(output.i.valid & output.i.ready & beat.last):
+            m.d.sync += has_end.eq(1)
 
     def _status(self, m: Module, bank: RegisterBank, job: JobControl, path) -> None:
         for name in ("idle", "busy", "done"):
