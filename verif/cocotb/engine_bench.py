@@ -96,9 +96,13 @@ class Bench:
             await RisingEdge(self.dut.clk)
 
     def stall(self, share: float) -> None:
-        """Pause the streams at random."""
-        for stream in (self.a, self.b, self.c):
-            stream.set_pause_generator(self._pauses(share) if share else itertools.repeat(False))
+        """Pause the streams, and the channels of the bus, at random."""
+        write, read = self.bus.write_if, self.bus.read_if
+        channels = (
+            write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel
+        )  # fmt: skip
+        for one in (self.a, self.b, self.c, *channels):
+            one.set_pause_generator(self._pauses(share) if share else itertools.repeat(False))
 
     def _pauses(self, share: float):
         while True:
