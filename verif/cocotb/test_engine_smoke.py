@@ -1,4 +1,4 @@
-"""Launches the engine's first products over shapes of everything around the array."""
+"""Launches the engine's first products and errors over shapes of all that is around the array."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ CONFIGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("module", ["smoke_engine", "smoke_engine_errors"])
 @pytest.mark.parametrize(
     "config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}-{c.input}-{c.requantize}-{c.digest}"
 )
-def test_engine_smoke(config: EngineConfig, request: pytest.FixtureRequest) -> None:
-    """Every product is golden's, byte for byte."""
-    summary = run_testbench(config, seed=request.config.getoption("--seed"), module="smoke_engine")
+def test_engine_smoke(config: EngineConfig, module: str, request: pytest.FixtureRequest) -> None:
+    """Every product is golden's, byte for byte; every error is what docs/engine.md says."""
+    summary = run_testbench(config, seed=request.config.getoption("--seed"), module=module)
     assert summary.tests == summary.passed > 0
