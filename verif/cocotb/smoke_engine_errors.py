@@ -9,6 +9,7 @@ import itertools
 from typing import Any
 
 import cocotb
+import numpy as np
 from cocotbext.axi import AxiStreamFrame
 
 from amxfp4.verif.cocotb.engine_bench import Bench, mask
@@ -130,7 +131,7 @@ async def anything_goes(dut: Any) -> None:
     """Run good and bad jobs in random order: one packet of C each, and good ones are right."""
     bench = await Bench.start(dut)
     config, rng = bench.config, bench.rng
-    kept = None
+    kept: np.ndarray | None = None
     for _ in range(80):
         bench.stall(float(rng.choice([0, 0.3, 0.8])))
         m = int(rng.integers(1, 3 * config.rows + 1))
@@ -139,8 +140,8 @@ async def anything_goes(dut: Any) -> None:
         blocks = -(-k // config.block)
         keep = bool(-(-n // config.cols) * blocks <= 2 * config.depth_b and rng.random() < 0.4)
         a, b = bench.operands(m, n, k)
-        reuse = kept is not None and rng.random() < 0.5
-        if reuse:
+        reuse = kept is not None and bool(rng.random() < 0.5)
+        if kept is not None and reuse:
             b, n, k = kept, kept.shape[1], kept.shape[0]
             a, _ = bench.operands(m, n, k)
         raw_a, raw_b, expected = bench.streams(a, b)
