@@ -84,24 +84,11 @@ async def keeps_pace(dut: Any) -> None:
         assert counts["busy"] == row_tiles * col_tiles * blocks * config.beats
         stalls = sum(counts[f"stall_{name}"] for name in "abc")
         assert counts["busy"] + stalls <= counts["cycles"]
-        tile = max(
-            blocks * config.beats,
-            config.cols * blocks * max(1, config.rows_ab[1].record_bytes / config.bytes_b),
-            config.rows * -(-config.cols // min(config.cols, bench.words_c)),
-            bench.load_a(blocks) / col_tiles,
-        )
-        if config.row_c is not None:
-            tile = max(
-                tile,
-                config.rows
-                * config.cols
-                / config.block
-                * max(config.row_c.record_bytes / config.bytes_c, config.block / config.cols),
-            )
-        most = row_tiles * (col_tiles * tile + 1) + bench.load_a(blocks)
-        most += (
-            tile + bench.manifest["latency"] + 24 + 2 * config.block * (config.row_c is not None)
-        )
+        row_tile = bench.row_tile(blocks, col_tiles)
+        # What happens before the first tile is there, and behind the last one.
+        ends = bench.load_a(blocks) + row_tile / col_tiles + bench.manifest["latency"] + 24
+        ends += config.requantizer is not None and 2 * config.block + config.rows * config.block
+        most = row_tiles * (row_tile + 1) + ends
         assert counts["cycles"] <= most, (counts, most)
     bench.finish()
 
@@ -115,7 +102,7 @@ async def latency(dut: Any) -> None:
         raw_a, raw_b, expected = bench.streams(*bench.operands(1, 1, 1))
         await bench.begin(1, 1, 1)
         await bench.a.send(AxiStreamFrame(raw_a))
-        await bench.cycles(100)
+        await bench.cycles(3 * config.block + 50)
         await bench.b.send(AxiStreamFrame(raw_b))
         cycle = 0
         taken = None
