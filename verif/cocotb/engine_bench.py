@@ -139,7 +139,8 @@ class Bench:
         )  # fmt: skip
         product = golden.matmul(qa, qb, acc=config.acc, out=config.output, **options)
         c, flags = product if isinstance(product, tuple) else (product, np.zeros((1, 1, 2), bool))
-        names = [n for n, raised in zip(FLAGS, flags.any(axis=(0, 1)), strict=True) if raised]
+        raised_any = flags.reshape(-1, 2).any(axis=0).tolist()
+        names = [n for n, raised in zip(FLAGS, raised_any, strict=True) if raised]
         self.flags = mask("error", *names)
         return raw_a, golden.pack(qb).tobytes(), self._tiles(c)
 

@@ -11,7 +11,8 @@ CONFIGS = [
     EngineConfig(rows=2, cols=3, lanes=8, depth_a=4, depth_b=4),
     EngineConfig(
         rows=3, cols=2, lanes=16, depth_a=2, depth_b=8, acc="fixed", frac_bits=8,
-        int_bits=7, output="bf16", bytes_a=64, bytes_b=32, bytes_c=4, block=16, format_b="mxfp4-e4m3", ties="RNE",
+        int_bits=7, output="bf16", bytes_a=64, bytes_b=32, bytes_c=4, block=16,
+        format_b="mxfp4-e4m3", ties="RNE",
     ),
     EngineConfig(
         rows=2, cols=4, lanes=16, depth_a=4, depth_b=2, requantize="amxfp4", input="fp32",
