@@ -139,7 +139,7 @@ class Bench:
         )  # fmt: skip
         product = golden.matmul(qa, qb, acc=config.acc, out=config.output, **options)
         c, flags = product if isinstance(product, tuple) else (product, np.zeros((1, 1, 2), bool))
-        raised_any = flags.reshape(-1, 2).any(axis=0).tolist()
+        raised_any = [bool(flags[..., n].any()) for n in range(2)]
         names = [n for n, raised in zip(FLAGS, raised_any, strict=True) if raised]
         self.flags = mask("error", *names)
         return raw_a, golden.pack(qb).tobytes(), self._tiles(c)
