@@ -14,6 +14,7 @@ import pytest
 import amxfp4
 from amxfp4 import cli, units
 from amxfp4.gen.config import FORMATS, UNITS
+from amxfp4.options import OPTIONS
 
 COMMANDS = (
     "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "synth",
@@ -93,10 +94,15 @@ def test_formats_lists_every_row(capfd):
     assert lines[1].split() == ["amxfp4", "32", "e2m1", "e5m2", "2", "nearest", "4.5"]
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_verilog_has_every_option_of_every_unit(unit):
-    fields = {field.name for field in dataclasses.fields(UNITS[unit])}
-    assert fields <= set(inspect.signature(cli.verilog).parameters)
+def test_every_field_of_every_unit_has_an_option():
+    """A field that no command can set is found, and so is an option that no unit has."""
+    fields = {field.name for config in UNITS.values() for field in dataclasses.fields(config)}
+    assert fields == set(OPTIONS)
+
+
+@pytest.mark.parametrize("command", ["verilog", "synth", "energy", "postsynth"])
+def test_commands_have_every_option(command):
+    assert set(OPTIONS) <= set(inspect.signature(getattr(cli, command)).parameters)
 
 
 @pytest.mark.parametrize("unit", UNITS)
