@@ -267,6 +267,49 @@ def synth(
 
 
 @app.command()
+def measure(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="SystemVerilog or Verilog files.")
+    ],
+    top: Annotated[str, typer.Option(metavar="NAME", help="The top module.")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-G", metavar="NAME=VALUE", help="A parameter of the top; repeat for more."),
+    ] = None,
+    define: Annotated[
+        list[str] | None,
+        typer.Option("-D", metavar="NAME[=VALUE]", help="A macro; repeat for more."),
+    ] = None,
+    include: Annotated[
+        list[Path] | None,
+        typer.Option("-I", metavar="DIR", help="Folder of included files; repeat for more."),
+    ] = None,
+    per: Annotated[int, integer_option("Lanes or elements that areas are divided by.")] = 1,
+    target: Annotated[
+        str, typer.Option(help=f"What to synthesize for: {among(SYNTH_TARGETS)}.")
+    ] = "generic",
+    dsp: Annotated[
+        bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")
+    ] = False,
+    liberty: Liberty = None,
+    script: Script = None,
+    build: BuildFolder = Path("build"),
+    again: Again = False,
+) -> int:
+    """Synthesize another design as ours are, to compare.
+
+    The files are SystemVerilog of any origin; scripts and targets are those of synth.
+    """
+    from amxfp4 import synthesis
+
+    return synthesis.measure(
+        tuple(sources), top=top, parameters=tuple(parameter or ()), defines=tuple(define or ()),
+        includes=tuple(include or ()), per=per, target=target, dsp=dsp,
+        liberty=tuple(liberty or ()), script=script, build=build, again=again,
+    )  # fmt: skip
+
+
+@app.command()
 @configured()
 def energy(
     unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],

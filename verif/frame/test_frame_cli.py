@@ -18,7 +18,7 @@ from amxfp4.options import OPTIONS
 
 COMMANDS = (
     "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "synth",
-    "energy", "postsynth", "cost", "sweep", "report", "lint", "type",
+    "measure", "energy", "postsynth", "cost", "sweep", "report", "lint", "type",
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_default_plan_has_every_design_target():
 def test_every_peer_stands_beside_a_circuit_of_the_default_plan():
     points = plan_file.load(plans.DEFAULT).points
     peers = load_peers()
-    assert len(peers) == 10
+    assert len(peers) == 13
     for peer in peers.values():
         assert not peer.ours or peer.ours in points, peer.name
         assert peer.source.startswith("github.com/")
