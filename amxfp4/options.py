@@ -76,7 +76,7 @@ OPTIONS: dict[str, Any] = {
     "scaling": _word(
         f"How the terms of a block are scaled: {among(SCALING)}; serial where it is free."
     ),
-    "pipeline": _word(f"Registers, separated by commas, out of {among(PIPELINE)}; all."),
+    "pipeline": _word(f"Registers, separated by commas, out of {among(PIPELINE)}."),
 }
 """Type and help of the option for each field of a unit's configuration."""
 

@@ -16,7 +16,7 @@ from amxfp4.gen.netlist import to_verilog
 from amxfp4.rtl.block_product import BlockProduct
 from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
 from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
-from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord
+from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord, SumNormaliser
 from amxfp4.rtl.dot_sums import ClassSums, ElementProduct
 from amxfp4.rtl.dot_terms import ClassSequencer, Terms
 from amxfp4.rtl.ideas import IDEAS
@@ -37,6 +37,7 @@ _DOT: dict[str, Build] = {
     "terms": Terms,
     "addend": Addend,
     "adder": Adder,
+    "sum_normaliser": SumNormaliser,
     "result_word": ResultWord,
     "processing_element": ProcessingElement,
     "block_product": BlockProduct,

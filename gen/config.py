@@ -419,7 +419,7 @@ CLASS_SUMS = ("masked", "merged", "grouped")
 SCALING = ("parallel", "serial")
 """How the terms of a block are scaled: all at once, or one after another in the same hardware."""
 
-PIPELINE = ("input", "sums", "terms", "aligned", "finished", "rounded")
+PIPELINE = ("input", "sums", "terms", "aligned", "finished", "normalised", "rounded")
 """Where a dot product may hold a pipeline register, in the order of the data path."""
 
 
@@ -441,7 +441,8 @@ class DotConfig(UnitConfig):
     `acc` is ``exact`` by default, ``fp32`` where a scale is a power of two. `max_blocks` (exact
     only) is the longest sum that cannot overflow; `frac_bits` and `int_bits` (fixed only) are the
     accumulator's. `scaling` is ``serial`` by default where it costs no cycle: where a block has as
-    many beats as terms, more than one, and `acc` is not ``fp32``.
+    many beats as terms, more than one, and `acc` is not ``fp32``. `pipeline` is by default every
+    register that shortens a path: all of them unless `acc` is ``fp32``.
     """
 
     unit: ClassVar[str] = "dot"
@@ -457,7 +458,7 @@ class DotConfig(UnitConfig):
     int_bits: int | None = None
     class_sums: str = "grouped"
     scaling: str = None  # type: ignore[assignment]
-    pipeline: str = "input,sums,terms,aligned,finished,rounded"
+    pipeline: str = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         rows = [
@@ -511,15 +512,24 @@ class DotConfig(UnitConfig):
         set_field("scaling", scaling)
 
     def _normal_pipeline(self) -> str:
+        if self.pipeline is None:
+            return ",".join(name for name in PIPELINE if name not in self._idle_cuts)
         if not isinstance(self.pipeline, str):
             raise TypeError(f"pipeline must be a string, not {self.pipeline!r}")
         names = [name for name in self.pipeline.split(",") if name]
         for name in names:
             choose("pipeline", name, dict.fromkeys(PIPELINE))
-        if not {"finished", "rounded"} & set(names):
+        if not {"finished", "normalised", "rounded"} & set(names):
             # A result waits somewhere while the next sum begins.
             names.append("finished")
         return ",".join(name for name in PIPELINE if name in names)
+
+    @property
+    def _idle_cuts(self) -> set[str]:
+        """Registers with nothing to do between them and the next: an FP32 sum is a result."""
+        if self.acc != "fp32":
+            return set()
+        return {"finished", "normalised"} if self.output == "fp32" else {"normalised"}
 
     @property
     def rows_ab(self) -> tuple[BlockFormat, BlockFormat]:

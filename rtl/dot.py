@@ -10,7 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import BlockFormat, DotConfig
 from amxfp4.rtl.arith import assign_low
-from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord, sum_layout
+from amxfp4.rtl.dot_accumulate import (
+    Addend,
+    Adder,
+    ResultWord,
+    SumNormaliser,
+    normalised_layout,
+    sum_layout,
+)
 from amxfp4.rtl.dot_sums import ClassSums
 from amxfp4.rtl.dot_terms import ClassSequencer, Terms, block_layout, slot_layout
 from amxfp4.rtl.dot_widths import DotWidths
@@ -156,16 +163,16 @@ class ProcessingElement(wiring.Component):
                                                           (docs/numerics.md, Dot products)
 
     One beat per cycle; the scale stage works once per block, with its last beat or, term by term,
-    during the beats of the next. A finished sum moves on to a register of its own, as it is or
-    rounded, so a new sum starts in the cycle after the last beat of the one before, unless that
-    one's result is still not taken.
+    during the beats of the next. A finished sum moves on to a register of its own, as it is,
+    normalised or rounded, so a new sum starts in the cycle after the last beat of the one before,
+    unless that one's result is still not taken.
 
     Parameters
     ----------
     config : DotConfig
         `pipeline` names the registers besides the sum's: ``sums``, ``terms`` and ``aligned`` stand
-        behind what they are named for, ``finished`` holds a finished sum, ``rounded`` the output
-        word. (``input`` is outside.)
+        behind what they are named for, ``finished`` holds a finished sum, ``normalised`` one with
+        its leading one near the top, ``rounded`` the output word. (``input`` is outside.)
 
     Members
     -------
@@ -251,11 +258,20 @@ class ProcessingElement(wiring.Component):
             m.d.sync += state.eq(Mux(block.payload.ends_sum, 0, adder.following))
         result = self._cut(m, "finished", finished)
 
-        # Rounded once.
+        # Its leading one near the top, and rounded once.
+        m.submodules.normalise = normalise = SumNormaliser(config)
+        normalised = stream.Signature(normalised_layout(config)).create(path=("normalised",))
+        m.d.comb += [
+            normalise.state.eq(result.payload),
+            normalised.payload.eq(normalise.normalised),
+            normalised.valid.eq(result.valid),
+            result.ready.eq(normalised.ready),
+        ]
+        result = self._cut(m, "normalised", normalised)
         m.submodules.word = word = ResultWord(config)
         rounded = stream.Signature(result_layout(config)).create(path=("rounded",))
         m.d.comb += [
-            word.state.eq(result.payload),
+            word.normalised.eq(result.payload),
             rounded.payload.word.eq(word.word),
             rounded.payload.flags.eq(word.flags),
             rounded.valid.eq(result.valid),

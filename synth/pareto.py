@@ -18,6 +18,9 @@ __all__ = ["front", "pareto", "spread"]
 LABELLED = 14
 """Up to so many points of a Pareto picture have all their names; beyond, those of the front."""
 
+GROUPS = 9
+"""Most groups of points that colours and a legend tell apart."""
+
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Find the points that none beats in both, less x and more y: their indices, by growing x."""
@@ -100,12 +103,18 @@ def pareto(
 
 
 def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
-    """Gather indices of points that look alike: by series, or else by formats, or else all."""
-    series = [m.point.series for m in points]
-    formats = [formats_of(m.row) for m in points]
-    names = series if len(set(series)) > 1 else formats
-    if len(set(names)) == len(names):
-        names = [""] * len(points)  # every one has its own, which stands beside it
+    """Gather indices of points that look alike: by series, by formats or by an option, or else all.
+
+    The first of these with a few values; colours and markers tell no more of them apart.
+    """
+    ways = [[m.point.series for m in points], [formats_of(m.row) for m in points]]
+    options = [dict(m.point.varied) for m in points]
+    for option in options[0]:
+        ways.append([f"{option} {varied.get(option, '')}".strip() for varied in options])
+    # Where every point has a name of its own, it stands beside it.
+    names = next(
+        (way for way in ways if 1 < len(set(way)) <= min(GROUPS, len(way) - 1)), [""] * len(points)
+    )
     groups: dict[str, list[int]] = {}
     for n, name in enumerate(names):
         groups.setdefault(name, []).append(n)

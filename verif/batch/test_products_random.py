@@ -102,7 +102,10 @@ def test_ways_cover_every_combination() -> None:
         )
         if (acc, scaling) != ("fp32", "serial")
     }
-    met = {(c.acc, c.class_sums, c.scaling, c.cuts & {"finished", "rounded"}) for c in WAYS}
+    met = {
+        (c.acc, c.class_sums, c.scaling, c.cuts & {"finished", "normalised", "rounded"})
+        for c in WAYS
+    }
     assert met == wanted
     assert len(WAYS) == len(wanted) == 45
     terms = {(c.beats, c.rows_ab[0].scales * c.rows_ab[1].scales) for c in WAYS if _is_serial(c)}

@@ -10,7 +10,13 @@ from amxfp4.verif.batch.dut import BatchDut
 from amxfp4.verif.batch.products_timing import check_product_timing, latency_of
 from amxfp4.verif.batch.timing import TimingError
 
-PIPELINES = ("", "input", "sums,aligned", "input,sums,terms,aligned,finished,rounded")
+PIPELINES = (
+    "",
+    "input",
+    "sums,aligned",
+    "normalised",
+    "input,sums,terms,aligned,finished,normalised,rounded",
+)
 UNITS = [
     *(DotConfig(block=16, lanes=lanes, pipeline=PIPELINES[-1]) for lanes in (1, 2, 4, 8, 16)),
     *(DotConfig(block=16, lanes=lanes, pipeline=p) for lanes in (4, 16) for p in PIPELINES[:3]),

@@ -153,7 +153,9 @@ class Element(wiring.Component):
         under_way = 0
         for name in cuts:
             register = inner.submodules[f"register_{name}"]
-            ends = 1 if name in ("finished", "rounded") else register.o.payload.ends_sum
+            ends = (
+                1 if name in ("finished", "normalised", "rounded") else register.o.payload.ends_sum
+            )
             under_way = under_way + (register.o.valid & ends)
         fragment = Fragment.get(inner, None)
         if serial:
@@ -181,7 +183,8 @@ def _element(pipeline: str, acc: str = "fixed", format_a: str = "nvfp4") -> DotC
 
 @pytest.mark.parametrize("acc", ["fixed", "exact"])
 @pytest.mark.parametrize(
-    "pipeline", ["", "rounded", "aligned", "sums,terms,aligned,finished,rounded"]
+    "pipeline",
+    ["", "rounded", "aligned", "normalised", "sums,terms,aligned,finished,normalised,rounded"],
 )
 @pytest.mark.parametrize("format_a", ["nvfp4", "amxfp4-e4m3"], ids=["parallel", "serial"])
 def test_one_result_for_each_sum(format_a, pipeline, acc):
