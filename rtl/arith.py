@@ -143,14 +143,14 @@ def shift_left(m: Module, bits: Value, amount: Value, width: int, name: str) -> 
     return word, Cat(lost).any()
 
 
-def scan_max(m: Module, values: Sequence[Value], among: Sequence[Value], name: str) -> Value:
-    """Largest of the `values` whose flag in `among` is 1, from the highest bit down; 0 if none is.
+def scan_max(m: Module, values: Sequence[Value], name: str) -> Value:
+    """Largest of one or more `values`, from the highest bit down.
 
     A bit of the maximum is 1 if any candidate has it; then those without it are candidates no
     longer. A few gates for each bit of each value, where `balanced_max` takes a comparison and a
     choice, but no bit is known before the one above it.
     """
-    candidates = list(among)
+    candidates: list[Value] = [C(1, 1)] * len(values)
     found: list[Value] = []
     for n in reversed(range(max(map(len, values)))):
         bits = [value[n] if n < len(value) else C(0, 1) for value in values]

@@ -92,14 +92,18 @@ class ElementQuantizer(wiring.Component):
             with m.Default():
                 m.d.comb += q_inside.eq(largest)
 
-        q = Signal.like(q_inside)
-        with m.If(reached):
-            m.d.comb += q.eq(q_inside)
+        # Whether q is not zero, without waiting for q: the sign of -0 is dropped.
+        kept, saturates = Signal(), Signal()
+        m.d.comb += kept.eq(reached)
         if keys.saturated is not None:
-            # So far above every scale that the difference may have wrapped.
-            with m.If(a >= keys.saturated):
-                m.d.comb += q.eq(Mux(self.nan, 0, largest))
-        m.d.comb += self.code.eq(Cat(q, self.key.sign & (q != 0)))
+            m.d.comb += saturates.eq(a >= keys.saturated)
+            with m.If(saturates):
+                m.d.comb += kept.eq(~self.nan)
+        exceeds = (above != 0) | self._passed(steps[0], passes) | saturates
+        q = Signal.like(q_inside)
+        with m.If(kept):
+            m.d.comb += q.eq(Mux(saturates, largest, q_inside))
+        m.d.comb += self.code.eq(Cat(q, self.key.sign & kept & exceeds))
         return m
 
     @staticmethod
