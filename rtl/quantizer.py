@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, ClockSignal, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -118,6 +118,10 @@ class Quantizer(wiring.Component):
             ]
             codes.append(element.code)
         scale_codes = Cat(chooser.code for chooser in choosers)
+
+        # Every unit has a clock and a reset, one without registers too.
+        if not config.cuts:
+            m.d.comb += Signal(name="clock").eq(ClockSignal())
 
         # Codes to the record, beat by beat, lowest lane first.
         if "record" not in config.cuts:
