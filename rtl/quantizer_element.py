@@ -71,8 +71,8 @@ class ElementQuantizer(wiring.Component):
                         above, below = (reaches(x, strict) for x in (sig * scale, sig * scale / 2))
                         m.d.comb += passed.eq(Mux(normal, above, below))
 
-        # How far the ratio's exponent is above that of the first decision: a - b, less one if X < S,
-        # as one addition with a carry in. A carry out says that it is not below.
+        # How far the ratio's exponent is above that of the first decision: a - b, less one if
+        # X < S, as one addition with a carry in. A carry out says that it is not below.
         a, b = self.key.magnitude.exponent, self.scale.exponent
         difference = Signal(len(a) + 1)
         m.d.comb += difference.eq((a + ~b + normal)[: len(a) + 1])

@@ -4,7 +4,7 @@ A decision compares a significand with a handful of constants of a few bits, so 
 fraction never matters; and where scales have a small range, nor do most of its exponents: words
 far below the smallest scale are zero, words far above the largest saturate. A *key* keeps the
 sign, as much exponent as decisions tell apart, and just enough fraction; keys order as the
-magnitudes do wherever anything is decided. Everything behind the keys (maxima, queue, comparators)
+magnitudes do wherever anything is decided. Everything behind the keys (maxima, buffer, comparators)
 is as wide as a key, not as a word.
 """
 

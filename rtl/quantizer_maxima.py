@@ -20,8 +20,8 @@ class Maxima(wiring.Component):
 
         p = max(0, max x_i), n = max(0, max -x_i), or one maximum of both
 
-    With two scales, pairs of keys meet first, in a comparison that serves both sides: of two keys of
-    one sign the larger goes on, two of different signs both go on, each to its own side. What is
+    With two scales, pairs of keys meet first, in a comparison that serves both sides: of two keys
+    of one sign the larger goes on, two of different signs both go on, each to its own side. What is
     left of each side meets in a tree of comparisons (`maxima="tree"`), or is searched from the
     highest bit down (`maxima="scan"`), in fewer gates and more time.
 

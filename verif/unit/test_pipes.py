@@ -8,12 +8,10 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from amxfp4.rtl.pipes import Queue, StreamRegister
+from amxfp4.rtl.pipes import StreamRegister
 
-PIPES = {"register": lambda: StreamRegister(8)} | {
-    f"queue_{depth}": (lambda depth=depth: Queue(8, depth)) for depth in (1, 2, 3, 5, 33)
-}
-CAPACITY = {"register": 1} | {f"queue_{depth}": depth for depth in (1, 2, 3, 5, 33)}
+PIPES = {"register": lambda: StreamRegister(8)}
+CAPACITY = {"register": 1}
 pipes = pytest.mark.parametrize("pipe", PIPES)
 
 
@@ -80,19 +78,11 @@ def test_sim_reset_in_flight(rng, run_stream, pipe):
     assert traffic.given == traffic.taken
 
 
-@pytest.mark.parametrize("build", [StreamRegister, lambda shape: Queue(shape, 3)])
-def test_sim_structured_payload(rng, run_stream, build):
+def test_sim_structured_payload(rng, run_stream):
     """A payload with a layout passes as its bits."""
     layout = data.StructLayout({"low": 3, "words": data.ArrayLayout(4, 2)})
     payloads = [int(word) for word in rng.integers(0, 1 << layout.size, 50)]
-    assert run_stream(lambda: build(layout), payloads).given == payloads
-
-
-@pytest.mark.parametrize("depth", [0, -1])
-def test_init_wrong_depth(depth):
-    """A queue of no payloads is an error."""
-    with pytest.raises(ValueError, match=rf"^depth must be at least 1, not {depth}$"):
-        Queue(8, depth)
+    assert run_stream(lambda: StreamRegister(layout), payloads).given == payloads
 
 
 class _Broken(wiring.Component):
