@@ -35,11 +35,12 @@ def _scales(checked: Checked, config: QuantizerConfig) -> npt.NDArray[np.uint8]:
 def test_exhaustive_block_maxima(
     rng: np.random.Generator, format: str, ties: str, word: str
 ) -> None:
-    """Every word of either sign as the block's maximum gives golden's scale code."""
+    """Every word of either sign as the block's maximum, alone too, gives golden's scale code."""
     config = QuantizerConfig(format=format, ties=ties, lanes=4, input=word)
     dut = BatchDut(config)
     pos, neg = exhaustive.maxima(rng, config)
     checked = check_quantizer(dut, exhaustive.mix(rng, pos, neg, config))
+    check_quantizer(dut, exhaustive.alone(rng, config))
     check_quantizer(dut, exhaustive.non_finite(config))
 
     assert config.word.inf_magnitude is not None

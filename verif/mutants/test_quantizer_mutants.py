@@ -84,6 +84,9 @@ BUGS: dict[str, tuple[QuantizerConfig, str, str, str]] = {
     "small words made zero": (
         QUANTIZER, "quantizer_key", "return is_small, field[end:-1]", "return is_small, C(0, 0)",
     ),
+    "dropped fraction of small words lost": (
+        QUANTIZER, "quantizer_key", "Cat(dropped, moved).any()", "moved.any()",
+    ),
     "saturation one binade late": (
         QUANTIZER, "quantizer_element", "a >= keys.saturated", "a > keys.saturated",
     ),
@@ -91,11 +94,12 @@ BUGS: dict[str, tuple[QuantizerConfig, str, str, str]] = {
 
 
 def run_checks(dut: BatchDut, rng: np.random.Generator, seed: int) -> None:
-    """Run what the real tests run, in little: random blocks, stalls, every maximum."""
+    """Run what the real tests run, in little: random blocks, stalls, every maximum, alone too."""
     check_random(dut, rng, 2_000)
     check_random(dut, rng, 2_000, seed=seed, **STALLS)
     pos, neg = exhaustive.maxima(rng, dut.config)
     check_quantizer(dut, exhaustive.mix(rng, pos, neg, dut.config))
+    check_quantizer(dut, exhaustive.alone(rng, dut.config))
 
 
 @pytest.mark.parametrize("config", [QUANTIZER, WHOLE, SCAN, COMBINATIONAL], ids=rotation.label)
