@@ -176,6 +176,7 @@ class KeyFormat:
         A word below the window has them cleared, one above has them set.
         """
         assert self.window
+        assert self.saturated is not None
         lowest = self.lowest_decision + self.bias
         rest = self.window - 1
         while 1 << rest > min(lowest, (1 << self.window) - self.saturated):
@@ -298,6 +299,7 @@ class KeyDecoder(wiring.Component):
 
         Returns whether the word is small, and the bits of the field that its key then lacks.
         """
+        assert self._keys.window
         low = self._keys.window - 1
         end = low - self._keys.ends
         above, beyond = field[-1], field[low:-1]
