@@ -121,7 +121,8 @@ def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
     arguments = ["--format", "mxfp4", "--block", "16", "--lanes", "2", "--input", "fp32"]
     assert cli.run(["verilog", "quantizer", *arguments, "--ties", "RNE", "-o", str(tmp_path)]) == 0
     printed = capfd.readouterr().out.splitlines()[0]
-    assert printed == "quantizer: format=mxfp4 block=16 lanes=2 input=fp32 ties=RNE"
+    options = "input=fp32 ties=RNE maxima=tree pipeline=maxima,record"
+    assert printed == f"quantizer: format=mxfp4 block=16 lanes=2 {options}"
     manifest = json.loads((tmp_path / "quantizer.json").read_text())
     config = UNITS["quantizer"].from_dict(manifest["config"])
     assert (config.format, config.block, config.lanes, config.input, config.ties) == (
