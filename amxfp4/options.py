@@ -15,8 +15,10 @@ from amxfp4.gen.config import (
     CLASS_SUMS,
     FORMATS,
     INPUTS,
+    MAXIMA,
     OUTPUTS,
     PIPELINE,
+    QUANTIZER_PIPELINE,
     SCALING,
     Ties,
 )
@@ -76,7 +78,11 @@ OPTIONS: dict[str, Any] = {
     "scaling": _word(
         f"How the terms of a block are scaled: {among(SCALING)}; serial where it is free."
     ),
-    "pipeline": _word(f"Registers, separated by commas, out of {among(PIPELINE)}."),
+    "maxima": _word(f"How a quantizer finds the maxima of a block: {among(MAXIMA)}."),
+    "pipeline": _word(
+        f"Registers, separated by commas, out of {among(PIPELINE)}; of a quantizer, out of "
+        f"{among(QUANTIZER_PIPELINE)}."
+    ),
 }
 """Type and help of the option for each field of a unit's configuration."""
 

@@ -154,7 +154,7 @@ def _names(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str])
 
 
 def _numbers(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
-    """Number points, and list what the numbers stand for right of the picture."""
+    """Write numbers beside points, and right of the picture what they stand for."""
     groups, _ = ax.get_legend_handles_labels()
     listed = []
     for number, (place, name) in enumerate(zip(places, names, strict=True), 1):

@@ -97,12 +97,14 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     "one more of a negative number never arrives": (
         "exact", "rounding", "significand[0], sign & ~rest", "significand[0], C(0, 1)",
     ),
-    "rest of the rounding dropped": ("exact", "rounding", "Cat(something).any()", "C(0, 1)"),
+    "rest of the rounding dropped": (
+        "exact", "rounding", "source.rest | Cat(moving.rest).any()", "C(0, 1)",
+    ),
     "rest of a move that was not made forgotten": (
         "exact", "rounding", ", ~moves & bits[stays:cut].any()]", "]",
     ),
     "subnormal results normalised": (
-        "single", "rounding", "moves.eq(is_clear & limit[n:].any())", "moves.eq(is_clear)",
+        "single", "rounding", "moves.eq(is_clear & self.limit[n:].any())", "moves.eq(is_clear)",
     ),
     "overflow not infinity": ("powers", "rounding", "leading > highest", "leading > highest + 1"),
     "classes swapped": (

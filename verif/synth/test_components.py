@@ -93,8 +93,8 @@ def test_macs_per_cycle(component, macs):
 
 
 def test_init_wrong_component():
-    with pytest.raises(ValueError, match=r"^component must be one of key_decoder.*, not 'maxima'$"):
-        generate(QuantizerConfig(), "maxima")
+    with pytest.raises(ValueError, match=r"^component must be one of key_decoder.*, not 'median'$"):
+        generate(QuantizerConfig(), "median")
 
 
 def test_init_wrong_config():

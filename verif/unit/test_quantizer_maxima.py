@@ -11,6 +11,7 @@ from amaranth.sim import Simulator
 
 from amxfp4.gen.config import MAXIMA, QuantizerConfig
 from amxfp4.rtl import quantizer_maxima
+from amxfp4.rtl.quantizer_ideas import IDEAS
 from amxfp4.rtl.quantizer_key import KeyFormat
 from amxfp4.verif.mutants import planted
 
@@ -27,11 +28,11 @@ def _word(numbers: npt.NDArray[np.int64], width: int) -> int:
     return sum(int(number) << width * n for n, number in enumerate(numbers))
 
 
-def _found(config, magnitudes, negative, so_far) -> npt.NDArray[np.int64]:
+def _found(config, magnitudes, negative, so_far, build=None) -> npt.NDArray[np.int64]:
     """Maxima that the component finds, [cases, scales]."""
     keys = KeyFormat(config)
     width = keys.magnitude_layout.size
-    component = quantizer_maxima.Maxima(keys)
+    component = quantizer_maxima.Maxima(keys) if build is None else build(config)
     found = []
 
     async def testbench(ctx):
@@ -66,10 +67,10 @@ def _cases(rng, config):
     return [part.astype(np.int64) for part in every]
 
 
-def _check(rng, config) -> None:
+def _check(rng, config, build=None) -> None:
     """Compare with NumPy, and see to it that every lane and what came before was the largest."""
     magnitudes, negative, so_far = _cases(rng, config)
-    found = _found(config, magnitudes, negative, so_far)
+    found = _found(config, magnitudes, negative, so_far, build)
     for n in range(config.row.scales):
         ours = negative == n if config.row.asymmetric else np.ones_like(negative, bool)
         mine = np.where(ours, magnitudes, 0)
@@ -91,6 +92,15 @@ def _check(rng, config) -> None:
 def test_sim_maxima(rng, kind, lanes, block, maxima):
     """Random, small, equal, single and zero magnitudes of random, equal and alternating signs."""
     _check(rng, _config(kind, lanes, block, maxima))
+
+
+@pytest.mark.parametrize("idea", IDEAS)
+@pytest.mark.parametrize(("lanes", "block"), SIZES)
+def test_sim_ideas(rng, lanes, block, idea):
+    """What was tried and lost finds the same maxima; with one sign it says that it cannot."""
+    _check(rng, _config("asymmetric", lanes, block, "tree"), IDEAS[idea])
+    with pytest.raises(ValueError, match="asymmetric for this idea, not mxfp4-e5m2"):
+        IDEAS[idea](_config("symmetric", lanes, block, "tree"))
 
 
 def test_so_far_is_there_when_a_block_takes_several_beats():
