@@ -462,7 +462,7 @@ CLASS_SUMS = ("masked", "merged", "grouped")
 SCALING = ("parallel", "serial")
 """How the terms of a block are scaled: all at once, or one after another in the same hardware."""
 
-PIPELINE = ("input", "sums", "terms", "aligned", "finished", "normalised", "rounded")
+PIPELINE = ("input", "sums", "terms", "aligned", "normalised", "rounded")
 """Where a dot product may hold a pipeline register, in the order of the data path."""
 
 
@@ -556,19 +556,10 @@ class DotConfig(UnitConfig):
 
     def _normal_pipeline(self) -> str:
         if self.pipeline is None:
-            return ",".join(name for name in PIPELINE if name not in self._idle_cuts)
-        written = _normal_pipeline(self.pipeline, PIPELINE)
-        if {"finished", "normalised", "rounded"} & set(written.split(",")):
-            return written
-        # A result waits somewhere while the next sum begins.
-        return _normal_pipeline(written + ",finished", PIPELINE)
-
-    @property
-    def _idle_cuts(self) -> set[str]:
-        """Registers with nothing to do between them and the next: an FP32 sum is a result."""
-        if self.acc != "fp32":
-            return set()
-        return {"finished", "normalised"} if self.output == "fp32" else {"normalised"}
+            # An FP32 sum is normalised as it is.
+            idle = "normalised" if self.acc == "fp32" else ""
+            return ",".join(name for name in PIPELINE if name != idle)
+        return _normal_pipeline(self.pipeline, PIPELINE)
 
     @property
     def rows_ab(self) -> tuple[BlockFormat, BlockFormat]:

@@ -229,13 +229,13 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     "last ignored": ("exact", "dot", "step.last & ends_block", "ends_block"),
     "last never seen": ("exact", "dot", "step.last & ends_block", "step.last & 0"),
     "sum not cleared after last": (
-        "exact", "dot", "Mux(block.payload.ends_sum, 0, adder.following)", "adder.following",
+        "exact", "dot", "Mux(begins, 0, state.as_value())", "state",
     ),
     "class sums not cleared after a block": (
         "exact", "dot", "Mux(beat.payload.ends_block, 0, with_beat)", "with_beat",
     ),
     "result overwritten under back-pressure": (
-        "array", "dot", "~block.payload.ends_sum | finished.ready", "1",
+        "array", "dot", "~result.valid | result.ready", "1",
     ),
     "columns share one operand": ("array", "array", "step.b[c]", "step.b[0]"),
     "rows share one operand": ("array", "array", "step.a[r]", "step.a[0]"),
