@@ -92,7 +92,7 @@ async def held_results(dut: Any) -> None:
     model = _model(env)
     per_step, steps = int(env.manifest["cycles_per_block"]), 5
     # Where a result has no register of its own it stays in the accumulator, which is then taken.
-    has_room = bool(env.config.cuts & {"normalised", "rounded"})
+    has_room = bool(model.config.cuts & {"normalised", "rounded"})
     for held in (2 * per_step, 8 * per_step, 20 * per_step):
         env.sink.pause = itertools.repeat(True)
         before = len(env.i.cycles)
