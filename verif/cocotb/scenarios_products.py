@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from amxfp4.gen.config import DotConfig
 from amxfp4.verif.cocotb.agents import pauses
 from amxfp4.verif.cocotb.environment import Environment
 from amxfp4.verif.cocotb.models_products import ProductModel
@@ -92,7 +93,8 @@ async def held_results(dut: Any) -> None:
     model = _model(env)
     per_step, steps = int(env.manifest["cycles_per_block"]), 5
     # Where a result has no register of its own it stays in the accumulator, which is then taken.
-    has_room = bool(model.config.cuts & {"normalised", "rounded"})
+    config = cast("DotConfig", env.config)
+    has_room = bool(config.cuts & {"normalised", "rounded"})
     for held in (2 * per_step, 8 * per_step, 20 * per_step):
         env.sink.pause = itertools.repeat(True)
         before = len(env.i.cycles)
