@@ -14,19 +14,12 @@ import typer
 
 import amxfp4
 from amxfp4.gen.config import (
-    ACCUMULATIONS,
-    BLOCK_SIZES,
-    CLASS_SUMS,
     FORMATS,
-    INPUTS,
-    OUTPUTS,
-    PIPELINE,
-    SCALING,
     UNITS,
     ArrayConfig,
-    Ties,
     choose,
 )
+from amxfp4.options import Block, Format, TieRule, among, configured, integer_option
 
 __all__ = ["app", "main", "run"]
 
@@ -45,70 +38,6 @@ app = typer.Typer(
 )
 
 
-def _among(names: Any) -> str:
-    return ", ".join(str(name) for name in names)
-
-
-def _integer(text: str | int) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        # typer's own message does not repeat the value.
-        raise typer.BadParameter(f"must be an integer, not {text!r}") from None
-
-
-def _integer_option(text: str) -> Any:
-    return typer.Option(parser=_integer, metavar="N", help=text)
-
-
-Format = Annotated[str | None, typer.Option(help=f"Block format: {_among(FORMATS)}.")]
-Block = Annotated[
-    int | None,
-    _integer_option(f"Elements per block: {_among(BLOCK_SIZES)}; the format's by default."),
-]
-TieRule = Annotated[str | None, typer.Option(help=f"Where halfway values go: {_among(Ties)}.")]
-
-
-FormatA = Annotated[str | None, typer.Option(help="Block format of A, as --format.")]
-FormatB = Annotated[str | None, typer.Option(help="Block format of B, as --format.")]
-Lanes = Annotated[
-    int | None, _integer_option("Elements per cycle: a power of two from 1 to the block size.")
-]
-Output = Annotated[str | None, typer.Option(help=f"Output words: {_among(OUTPUTS)}.")]
-Acc = Annotated[
-    str | None, typer.Option(help=f"How sums over blocks are kept: {_among(ACCUMULATIONS)}.")
-]
-MaxBlocks = Annotated[
-    int | None, _integer_option("Longest sum the exact accumulator holds, in blocks; 4096.")
-]
-FracBits = Annotated[int | None, _integer_option("Fraction bits of the fixed accumulator.")]
-IntBits = Annotated[int | None, _integer_option("Integer bits of the fixed accumulator.")]
-Rows = Annotated[int | None, _integer_option("Rows of the array, 1 to 64; 4.")]
-Cols = Annotated[int | None, _integer_option("Columns of the array, 1 to 64; 4.")]
-ClassSums = Annotated[
-    str | None, typer.Option(help=f"How products are summed by class: {_among(CLASS_SUMS)}.")
-]
-Scaling = Annotated[
-    str | None,
-    typer.Option(
-        help=f"How the terms of a block are scaled: {_among(SCALING)}; serial where it is free."
-    ),
-]
-Pipeline = Annotated[
-    str | None,
-    typer.Option(help=f"Registers, separated by commas, out of {_among(PIPELINE)}; all."),
-]
-
-Requantize = Annotated[
-    str | None, typer.Option(help="Block format that an engine returns C in; none: words.")
-]
-DepthA = Annotated[int | None, _integer_option("Blocks of a row in a half of A's memory; 64.")]
-DepthB = Annotated[int | None, _integer_option("Blocks of a column in a half of B's memory; 64.")]
-BytesA = Annotated[int | None, _integer_option("Width of the stream A, 4 to 64 bytes; 8.")]
-BytesB = Annotated[int | None, _integer_option("Width of the stream B, as --bytes-a.")]
-BytesC = Annotated[int | None, _integer_option("Width of the stream C, as --bytes-a.")]
-
-
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -121,43 +50,18 @@ def _root(
 
 
 @app.command()
+@configured()
 def verilog(
-    context: typer.Context,
     unit: Annotated[
         str,
         typer.Argument(
-            metavar="UNIT", help=f"{_among(UNITS)}, or {ALL}: each unit as it is by default."
+            metavar="UNIT", help=f"{among(UNITS)}, or {ALL}: each unit as it is by default."
         ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")
     ] = Path("build/verilog"),
-    format: Format = None,
-    block: Block = None,
-    input: Annotated[
-        str | None,
-        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
-    ] = None,
-    output: Output = None,
-    lanes: Lanes = None,
-    ties: TieRule = None,
-    format_a: FormatA = None,
-    format_b: FormatB = None,
-    acc: Acc = None,
-    max_blocks: MaxBlocks = None,
-    frac_bits: FracBits = None,
-    int_bits: IntBits = None,
-    rows: Rows = None,
-    cols: Cols = None,
-    class_sums: ClassSums = None,
-    scaling: Scaling = None,
-    pipeline: Pipeline = None,
-    requantize: Requantize = None,
-    depth_a: DepthA = None,
-    depth_b: DepthB = None,
-    bytes_a: BytesA = None,
-    bytes_b: BytesB = None,
-    bytes_c: BytesC = None,
+    **options: Any,
 ) -> None:
     """Generate a unit as Verilog.
 
@@ -165,17 +69,11 @@ def verilog(
     """
     from amxfp4 import units
 
-    # By name, so that this function needs no list of the options that configure a unit.
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if name not in ("unit", "out") and value is not None
-    }
     choose("UNIT", unit, dict.fromkeys([*UNITS, ALL]))
-    if unit == ALL and given:
-        option = min(given).replace("_", "-")
-        raise ValueError(f"UNIT must be one of {_among(UNITS)} with --{option}, not {unit!r}")
-    configs = [units.configure(name, given) for name in (UNITS if unit == ALL else [unit])]
+    if unit == ALL and options:
+        option = min(options).replace("_", "-")
+        raise ValueError(f"UNIT must be one of {among(UNITS)} with --{option}, not {unit!r}")
+    configs = [units.configure(name, options) for name in (UNITS if unit == ALL else [unit])]
     for config in configs:
         units.generate(config, out)
 
@@ -188,7 +86,7 @@ def quantize(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     format: Format = "amxfp4",
     axis: Annotated[
-        int, _integer_option("Axis along which blocks run; negative counts from the end.")
+        int, integer_option("Axis along which blocks run; negative counts from the end.")
     ] = -1,
     ties: TieRule = "RNA",
     block: Block = None,
@@ -213,6 +111,7 @@ def dequantize(
 
 
 @app.command()
+@configured("format", "input", "ties")
 def matmul(
     a: Annotated[str, typer.Argument(metavar="A", help="Tensor [M, K]: FILE, or FILE:NAME.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Tensor [K, N]: FILE, or FILE:NAME.")],
@@ -227,20 +126,7 @@ def matmul(
         typer.Option("--out", "-o", metavar="FILE", help="A .npy or .safetensors file for C."),
     ] = None,
     build: Annotated[Path, typer.Option(metavar="DIR", help="Folder of builds.")] = Path("build"),
-    format_a: FormatA = None,
-    format_b: FormatB = None,
-    block: Block = None,
-    lanes: Lanes = None,
-    acc: Acc = None,
-    output: Output = None,
-    max_blocks: MaxBlocks = None,
-    frac_bits: FracBits = None,
-    int_bits: IntBits = None,
-    rows: Rows = None,
-    cols: Cols = None,
-    class_sums: ClassSums = None,
-    scaling: Scaling = None,
-    pipeline: Pipeline = None,
+    **options: Any,
 ) -> int:
     """Multiply two tensors in 4-bit blocks: C = A B.
 
@@ -248,16 +134,6 @@ def matmul(
     """
     from amxfp4 import product, units
 
-    options = {
-        name: value
-        for name, value in {
-            "format_a": format_a, "format_b": format_b, "block": block, "lanes": lanes, "acc": acc,
-            "output": output, "max_blocks": max_blocks, "frac_bits": frac_bits,
-            "int_bits": int_bits, "rows": rows, "cols": cols, "class_sums": class_sums,
-            "scaling": scaling, "pipeline": pipeline,
-        }.items()
-        if value is not None
-    }  # fmt: skip
     config = units.configure("array", options)
     assert isinstance(config, ArrayConfig)
     return product.matmul(
@@ -293,9 +169,7 @@ def formats() -> None:
 
 @app.command()
 def sim(
-    seed: Annotated[
-        int | None, _integer_option("Seed of the testbenches' random stimulus.")
-    ] = None,
+    seed: Annotated[int | None, integer_option("Seed of the testbenches' random stimulus.")] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of builds and of reports/.")
     ] = Path("build"),
@@ -327,7 +201,7 @@ BuildFolder = Annotated[
     Path, typer.Option("--build", metavar="DIR", help="Folder of builds and of reports/.")
 ]
 WorkerCount = Annotated[
-    int | None, _integer_option("Workers to start, one for each core by default.")
+    int | None, integer_option("Workers to start, one for each core by default.")
 ]
 WorkerMemory = Annotated[
     str | None,
@@ -340,29 +214,33 @@ Scheduler = Annotated[
 Again = Annotated[bool, typer.Option("--again", help="Synthesize anew what is done already.")]
 
 
+Liberty = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
+]
+Script = Annotated[
+    str | None,
+    typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md)."),
+]
+
+
 @app.command()
+@configured()
 def synth(
-    context: typer.Context,
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
     component: Annotated[
         str | None, typer.Option(help="A part of the unit alone (docs/synthesis.md).")
     ] = None,
     target: Annotated[
-        str, typer.Option(help=f"What to synthesize for: {_among(SYNTH_TARGETS)}, or {ALL}.")
+        str, typer.Option(help=f"What to synthesize for: {among(SYNTH_TARGETS)}, or {ALL}.")
     ] = "generic",
     dsp: Annotated[
         bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")
     ] = False,
-    liberty: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
-    ] = None,
-    script: Annotated[
-        str | None,
-        typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md)."),
-    ] = None,
+    liberty: Liberty = None,
+    script: Script = None,
     delay: Annotated[
-        int | None, _integer_option("Delay in ps that library cells are sized for.")
+        int | None, integer_option("Delay in ps that library cells are sized for.")
     ] = None,
     constraint: Annotated[
         Path | None,
@@ -373,32 +251,7 @@ def synth(
     ] = None,
     build: BuildFolder = Path("build"),
     again: Again = False,
-    format: Format = None,
-    block: Block = None,
-    input: Annotated[
-        str | None,
-        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
-    ] = None,
-    output: Output = None,
-    lanes: Lanes = None,
-    ties: TieRule = None,
-    format_a: FormatA = None,
-    format_b: FormatB = None,
-    acc: Acc = None,
-    max_blocks: MaxBlocks = None,
-    frac_bits: FracBits = None,
-    int_bits: IntBits = None,
-    rows: Rows = None,
-    cols: Cols = None,
-    class_sums: ClassSums = None,
-    scaling: Scaling = None,
-    pipeline: Pipeline = None,
-    requantize: Requantize = None,
-    depth_a: DepthA = None,
-    depth_b: DepthB = None,
-    bytes_a: BytesA = None,
-    bytes_b: BytesB = None,
-    bytes_c: BytesC = None,
+    **options: Any,
 ) -> int:
     """Synthesize a unit, or a part of one, and print what it costs.
 
@@ -406,26 +259,61 @@ def synth(
     """
     from amxfp4 import synthesis
 
-    own = (
-        "unit", "component", "target", "dsp", "liberty", "script", "delay", "constraint", "seeds",
-        "build", "again",
-    )  # fmt: skip
     return synthesis.run(
-        unit,
-        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        unit, options,
         component=component, target=target, dsp=dsp, liberty=tuple(liberty or ()), script=script,
         delay_ps=delay, constraint=constraint, seeds=seeds, build=build, again=again,
     )  # fmt: skip
 
 
 @app.command()
-def energy(
-    context: typer.Context,
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
-    liberty: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
+def measure(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="SystemVerilog or Verilog files.")
+    ],
+    top: Annotated[str, typer.Option(metavar="NAME", help="The top module.")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-G", metavar="NAME=VALUE", help="A parameter of the top; repeat for more."),
     ] = None,
+    define: Annotated[
+        list[str] | None,
+        typer.Option("-D", metavar="NAME[=VALUE]", help="A macro; repeat for more."),
+    ] = None,
+    include: Annotated[
+        list[Path] | None,
+        typer.Option("-I", metavar="DIR", help="Folder of included files; repeat for more."),
+    ] = None,
+    per: Annotated[int, integer_option("Lanes or elements that areas are divided by.")] = 1,
+    target: Annotated[
+        str, typer.Option(help=f"What to synthesize for: {among(SYNTH_TARGETS)}.")
+    ] = "generic",
+    dsp: Annotated[
+        bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")
+    ] = False,
+    liberty: Liberty = None,
+    script: Script = None,
+    build: BuildFolder = Path("build"),
+    again: Again = False,
+) -> int:
+    """Synthesize another design as ours are, to compare.
+
+    The files are SystemVerilog of any origin; scripts and targets are those of synth.
+    """
+    from amxfp4 import synthesis
+
+    return synthesis.measure(
+        tuple(sources), top=top, parameters=tuple(parameter or ()), defines=tuple(define or ()),
+        includes=tuple(include or ()), per=per, target=target, dsp=dsp,
+        liberty=tuple(liberty or ()), script=script, build=build, again=again,
+    )  # fmt: skip
+
+
+@app.command()
+@configured()
+def energy(
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
+    liberty: Liberty = None,
     components: Annotated[
         bool, typer.Option("--components", help="Keep components apart, and tell them apart.")
     ] = False,
@@ -439,31 +327,10 @@ def energy(
     wire_load: Annotated[
         str, typer.Option(metavar="NAME", help="Wire-load model of the library; none.")
     ] = "",
-    script: Annotated[
-        str | None,
-        typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md)."),
-    ] = None,
+    script: Script = None,
     build: BuildFolder = Path("build"),
     again: Again = False,
-    format: Format = None,
-    block: Block = None,
-    input: Annotated[
-        str | None,
-        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
-    ] = None,
-    output: Output = None,
-    lanes: Lanes = None,
-    ties: TieRule = None,
-    format_a: FormatA = None,
-    format_b: FormatB = None,
-    acc: Acc = None,
-    max_blocks: MaxBlocks = None,
-    frac_bits: FracBits = None,
-    int_bits: IntBits = None,
-    rows: Rows = None,
-    cols: Cols = None,
-    class_sums: ClassSums = None,
-    pipeline: Pipeline = None,
+    **options: Any,
 ) -> int:
     """Measure the energy of a unit's gates on real tensors.
 
@@ -471,58 +338,30 @@ def energy(
     """
     from amxfp4 import energy
 
-    own = (
-        "unit", "liberty", "components", "clock", "slew", "wire_load", "script", "build", "again",
-    )  # fmt: skip
     return energy.run(
-        unit,
-        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        unit, options,
         liberty=tuple(liberty or ()), script=script, components=components, clock_mhz=clock,
         slew_ps=slew, wire_load=wire_load, build=build, again=again,
     )  # fmt: skip
 
 
 @app.command()
+@configured()
 def postsynth(
-    context: typer.Context,
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help=_among(UNITS))],
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
     target: Annotated[
         str, typer.Option(help="What to synthesize for: generic, liberty or ecp5.")
     ] = "generic",
-    liberty: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
-    ] = None,
-    script: Annotated[
-        str | None,
-        typer.Option(help="How: fast, area, default; not all everywhere (docs/synthesis.md)."),
-    ] = None,
-    blocks: Annotated[int, _integer_option("Random blocks, or pairs of blocks.")] = 10_000,
-    seed: Annotated[int, _integer_option("Seed of the random stimulus.")] = 1,
+    liberty: Liberty = None,
+    script: Script = None,
+    blocks: Annotated[int, integer_option("Random blocks, or pairs of blocks.")] = 10_000,
+    seed: Annotated[int, integer_option("Seed of the random stimulus.")] = 1,
     proof: Annotated[
         bool, typer.Option("--prove", help="Prove it equal to the generated Verilog as well.")
     ] = False,
-    timeout: Annotated[int, _integer_option("Seconds for the proof.")] = 300,
+    timeout: Annotated[int, integer_option("Seconds for the proof.")] = 300,
     build: BuildFolder = Path("build"),
-    format: Format = None,
-    block: Block = None,
-    input: Annotated[
-        str | None,
-        typer.Option(help=f"Words a quantizer reads: {_among(INPUTS)}; an engine: or records."),
-    ] = None,
-    output: Output = None,
-    lanes: Lanes = None,
-    ties: TieRule = None,
-    format_a: FormatA = None,
-    format_b: FormatB = None,
-    acc: Acc = None,
-    max_blocks: MaxBlocks = None,
-    frac_bits: FracBits = None,
-    int_bits: IntBits = None,
-    rows: Rows = None,
-    cols: Cols = None,
-    class_sums: ClassSums = None,
-    pipeline: Pipeline = None,
+    **options: Any,
 ) -> int:
     """Check the gates that synthesis made of a unit against the golden model.
 
@@ -530,12 +369,8 @@ def postsynth(
     """
     from amxfp4 import postsynth
 
-    own = (
-        "unit", "target", "liberty", "script", "blocks", "seed", "proof", "timeout", "build",
-    )  # fmt: skip
     return postsynth.run(
-        unit,
-        {n: value for n, value in context.params.items() if n not in own and value is not None},
+        unit, options,
         target=target, liberty=tuple(liberty or ()), script=script, blocks=blocks, seed=seed,
         proof=proof, timeout=timeout, build=build,
     )  # fmt: skip

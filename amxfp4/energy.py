@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from amxfp4.golden import Blocks, formats
 from amxfp4.synth.energy import EnergyRow, Workload, measure
 from amxfp4.synth.energy_model import Conditions
 from amxfp4.synth.job import Job
+from amxfp4.synth.liberty import from_environment
 from amxfp4.verif.batch import beats
 from amxfp4.verif.batch.products import expected_results, regroup, step_beats, tile_of
 from amxfp4.verif.sim import real_products, real_tensors
@@ -167,7 +167,7 @@ def run(
     """
     config = units.configure(unit, options, among=units.STREAMING)
     if not liberty:
-        liberty = tuple(map(Path, filter(None, os.environ.get("LIBERTY", "").split(os.pathsep))))
+        liberty = from_environment()
     if not clock_mhz > 0:
         raise ValueError(f"--clock must be above 0 MHz, not {clock_mhz!r}")
     conditions = Conditions(

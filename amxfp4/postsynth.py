@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from amxfp4.errors import writing
 from amxfp4.gen.config import choose
 from amxfp4.synth.equivalence import ProofError, Verdict, prove
 from amxfp4.synth.job import Job
+from amxfp4.synth.liberty import from_environment
 from amxfp4.verif.batch.check import Mismatch
 from amxfp4.verif.batch.dut import BatchDut, ContractError
 from amxfp4.verif.batch.postsynthesis import check, netlist
@@ -74,7 +74,7 @@ def run(
             raise ValueError(f"{name} must be at least 1, not {value!r}")
     config = units.configure(unit, options, among=units.STREAMING)
     if target == "liberty" and not liberty:
-        liberty = tuple(map(Path, filter(None, os.environ.get("LIBERTY", "").split(os.pathsep))))
+        liberty = from_environment()
     job = Job(config=config, target=target, liberty=liberty, script=script)
     with writing("--build", build, "a folder that can be written"):
         (build / "synth").mkdir(parents=True, exist_ok=True)

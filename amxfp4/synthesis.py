@@ -1,4 +1,4 @@
-"""What one circuit costs, on one target or on all: ``amxfp4 synth``."""
+"""What one circuit costs, ours or another's: ``amxfp4 synth`` and ``amxfp4 measure``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from amxfp4 import console, units
 from amxfp4.errors import writing
 from amxfp4.gen.config import UnitConfig, choose
 from amxfp4.synth import pnr
+from amxfp4.synth.foreign import ForeignJob
 from amxfp4.synth.job import Job
 from amxfp4.synth.liberty import from_environment
 from amxfp4.synth.results import Row
+from amxfp4.synth.run import measure as measure_job
 from amxfp4.synth.run import run as run_job
 from amxfp4.synth.targets import TARGETS
 
-__all__ = ["run"]
+__all__ = ["measure", "run"]
 
 ALL = "all"
 
@@ -101,6 +103,62 @@ def run(
     return 0
 
 
+def measure(
+    sources: tuple[Path, ...],
+    *,
+    top: str,
+    parameters: tuple[str, ...],
+    defines: tuple[str, ...],
+    includes: tuple[Path, ...],
+    per: int,
+    target: str,
+    dsp: bool,
+    liberty: tuple[Path, ...],
+    script: str | None,
+    build: Path,
+    again: bool,
+) -> int:
+    """Synthesize a design from files as ours are, and print a table of figures.
+
+    Parameters
+    ----------
+    per
+        What areas are divided by: lanes, elements, multiply-accumulates of a cycle.
+
+    Returns
+    -------
+    0.
+
+    Raises
+    ------
+    SynthesisError
+        The files are no such design, or a program of the flow failed.
+    ValueError
+        An option is not what it must be.
+    """
+    choose("target", target, TARGETS)
+    if per < 1:
+        raise ValueError(f"--per must be 1 or more, not {per}")
+    job = ForeignJob(
+        name=top, sources=sources, parameters=parameters, defines=defines, includes=includes,
+        target=target, dsp=dsp, script=script,
+        liberty=(liberty or from_environment()) if target == "liberty" else liberty,
+    )  # fmt: skip
+    with writing("--build", build, "a folder that can be written"):
+        (build / "synth").mkdir(parents=True, exist_ok=True)
+    with _waiting(job):
+        result = measure_job(job, build, again=again)
+    figures = {name: result["figures"].get(name) for name in _COLUMNS}
+    names = [name for name, value in figures.items() if value not in (None, "")]
+    area = next(name for name in _AREAS if name in names)
+    table = console.Table("target", "script", *(_COLUMNS[n] for n in names), f"per {per}")
+    share = f"{figures[area] / per:,.1f} {_AREAS[area]}"
+    table.add(target, job.how, *(figures[name] for name in names), share)
+    table.show()
+    print(f"{target}: {job.folder(build)}")
+    return 0
+
+
 def _numbers(seeds: str) -> tuple[int, ...]:
     try:
         return tuple(int(seed) for seed in seeds.split(","))
@@ -135,13 +193,16 @@ def _all(
 
 
 def _watched(job: Job, build: Path, again: bool) -> Row:
-    """Run a job; in a terminal, say so while it runs."""
-    screen = Console(stderr=True)
-    waiting: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-    if screen.is_terminal:
-        waiting = screen.status(f"{job.top} for {job.target}")
-    with waiting:
+    with _waiting(job):
         return run_job(job, build, again=again)
+
+
+def _waiting(job: Job) -> contextlib.AbstractContextManager[object]:
+    """In a terminal, say what is running while it does."""
+    screen = Console(stderr=True)
+    if screen.is_terminal:
+        return screen.status(f"{job.top} for {job.target}")
+    return contextlib.nullcontext()
 
 
 def _show(rows: list[Row], per: str) -> None:

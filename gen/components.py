@@ -5,19 +5,20 @@ Who measures a part, or works on it, wants it alone: its area, its depth, its eq
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 
 from amxfp4.gen.config import UnitConfig, choose
 from amxfp4.gen.engine_registers import REGISTERS, constants
 from amxfp4.gen.netlist import to_verilog
+from amxfp4.rtl import dot_ideas, quantizer_ideas
 from amxfp4.rtl.block_product import BlockProduct
 from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
 from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
-from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord
+from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord, SumNormaliser
 from amxfp4.rtl.dot_sums import ClassSums, ElementProduct
 from amxfp4.rtl.dot_terms import ClassSequencer, Terms
 from amxfp4.rtl.engine import ADDRESS_BITS
@@ -26,9 +27,10 @@ from amxfp4.rtl.engine_inputs import RecordInput, WordInput
 from amxfp4.rtl.engine_job import JobControl
 from amxfp4.rtl.engine_sequencer import StepSequencer
 from amxfp4.rtl.engine_tiles import TileLoader, TileMemory
-from amxfp4.rtl.ideas import IDEAS
+from amxfp4.rtl.quantizer_buffer import BlockBuffer
 from amxfp4.rtl.quantizer_element import ElementQuantizer
 from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
+from amxfp4.rtl.quantizer_maxima import Maxima
 from amxfp4.rtl.quantizer_scale import ScaleChooser
 from amxfp4.rtl.register_bank import RegisterBank
 from amxfp4.rtl.share import ModuleLibrary
@@ -45,6 +47,7 @@ _DOT: dict[str, Build] = {
     "terms": Terms,
     "addend": Addend,
     "adder": Adder,
+    "sum_normaliser": SumNormaliser,
     "result_word": ResultWord,
     "processing_element": ProcessingElement,
     "block_product": BlockProduct,
@@ -55,9 +58,15 @@ def _of_element(build: Build) -> Build:
     return lambda config: build(config.element)
 
 
+def _block_buffer(config: Any) -> BlockBuffer:
+    return BlockBuffer(data.ArrayLayout(KeyFormat(config).layout, config.lanes), config.beats)
+
+
 COMPONENTS: dict[str, dict[str, Build]] = {
     "quantizer": {
         "key_decoder": lambda config: KeyDecoder(KeyFormat(config)),
+        "maxima": lambda config: Maxima(KeyFormat(config)),
+        "buffer": _block_buffer,
         "scale_chooser": lambda config: ScaleChooser(KeyFormat(config)),
         "element_quantizer": lambda config: ElementQuantizer(KeyFormat(config)),
     },
@@ -94,14 +103,17 @@ COMPONENTS: dict[str, dict[str, Build]] = {
 }
 """How to build each component, by unit and by the component's name, in data path order."""
 
+IDEAS: dict[str, Mapping[str, Build]] = {"dot": dot_ideas.IDEAS, "quantizer": quantizer_ideas.IDEAS}
+"""Parts that were tried and lost, by unit and name."""
+
 
 def parts(unit: str) -> dict[str, Build]:
-    """Components of a unit, and those that only stand for an idea: of a dot product, ``idea_...``.
+    """Components of a unit, and those that only stand for an idea, ``idea_...``.
 
     An idea may be for some configurations only, and says so.
     """
-    ideas = {f"idea_{name}": build for name, build in IDEAS.items()} if unit == "dot" else {}
-    return COMPONENTS[unit] | ideas
+    ideas = IDEAS.get(unit, {})
+    return COMPONENTS[unit] | {f"idea_{name}": build for name, build in ideas.items()}
 
 
 def generate(config: UnitConfig, component: str) -> str:

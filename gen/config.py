@@ -28,8 +28,10 @@ __all__ = [
     "FP16",
     "FP32",
     "INPUTS",
+    "MAXIMA",
     "OUTPUTS",
     "PIPELINE",
+    "QUANTIZER_PIPELINE",
     "SCALING",
     "UNITS",
     "ArrayConfig",
@@ -352,25 +354,66 @@ class _BlockStreamConfig(UnitConfig):
         return self.row.block // self.lanes
 
 
+MAXIMA = ("tree", "scan")
+"""How a quantizer finds the maxima of a block: comparing keys in pairs, or bit by bit."""
+
+QUANTIZER_PIPELINE = ("maxima", "record")
+"""Where a quantizer may hold a pipeline register, in the order of the data path.
+
+A block that takes several beats has to wait in both places.
+"""
+
+
+def _normal_pipeline(value: object, allowed: tuple[str, ...]) -> str:
+    """Write the names in `value`, separated by commas, once each and in the order of `allowed`."""
+    if not isinstance(value, str):
+        raise TypeError(f"pipeline must be a string, not {value!r}")
+    names = [name for name in value.split(",") if name]
+    for name in names:
+        choose("pipeline", name, dict.fromkeys(allowed))
+    return ",".join(name for name in allowed if name in names)
+
+
+def _cuts(pipeline: str) -> frozenset[str]:
+    return frozenset(pipeline.split(",")) if pipeline else frozenset()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuantizerConfig(_BlockStreamConfig):
     """Configuration of `quantizer`.
 
-    `format`, `block`, `input` and `ties` say what is computed; `lanes` (elements per beat, a
-    power of two from 1 to `block`, by default `block`) says how fast and never changes a bit of
-    the result.
+    `format`, `block`, `input` and `ties` say what is computed. `lanes` (elements per beat, a
+    power of two from 1 to `block`, by default `block`), `maxima` (one of `MAXIMA`) and `pipeline`
+    (names out of `QUANTIZER_PIPELINE`, separated by commas; all of them unless `lanes` is `block`)
+    say how, and never change a bit of the result.
     """
 
     unit: ClassVar[str] = "quantizer"
 
     input: str = "bf16"
     ties: str = "RNA"
+    maxima: str = "tree"
+    pipeline: str = "maxima,record"
 
     def __post_init__(self) -> None:
         _BlockStreamConfig.__post_init__(self)
         choose("input", self.input, INPUTS)
         choose("ties", self.ties, {str(t): t for t in Ties})
+        choose("maxima", self.maxima, dict.fromkeys(MAXIMA))
         object.__setattr__(self, "ties", str(self.ties))
+        pipeline = _normal_pipeline(self.pipeline, QUANTIZER_PIPELINE)
+        whole = ",".join(QUANTIZER_PIPELINE)
+        if self.beats > 1 and pipeline != whole:
+            raise ValueError(
+                f"pipeline must be {whole} unless lanes is {self.block} (the block size), "
+                f"not {self.pipeline!r}"
+            )
+        object.__setattr__(self, "pipeline", pipeline)
+
+    @property
+    def cuts(self) -> frozenset[str]:
+        """Names of the pipeline registers."""
+        return _cuts(self.pipeline)
 
     @property
     def word(self) -> FloatFormat:
@@ -419,7 +462,7 @@ CLASS_SUMS = ("masked", "merged", "grouped")
 SCALING = ("parallel", "serial")
 """How the terms of a block are scaled: all at once, or one after another in the same hardware."""
 
-PIPELINE = ("input", "sums", "terms", "aligned", "finished", "rounded")
+PIPELINE = ("input", "sums", "terms", "aligned", "normalised", "rounded")
 """Where a dot product may hold a pipeline register, in the order of the data path."""
 
 
@@ -441,7 +484,8 @@ class DotConfig(UnitConfig):
     `acc` is ``exact`` by default, ``fp32`` where a scale is a power of two. `max_blocks` (exact
     only) is the longest sum that cannot overflow; `frac_bits` and `int_bits` (fixed only) are the
     accumulator's. `scaling` is ``serial`` by default where it costs no cycle: where a block has as
-    many beats as terms, more than one, and `acc` is not ``fp32``.
+    many beats as terms, more than one, and `acc` is not ``fp32``. `pipeline` is by default every
+    register that shortens a path: all of them unless `acc` is ``fp32``.
     """
 
     unit: ClassVar[str] = "dot"
@@ -457,7 +501,7 @@ class DotConfig(UnitConfig):
     int_bits: int | None = None
     class_sums: str = "grouped"
     scaling: str = None  # type: ignore[assignment]
-    pipeline: str = "input,sums,terms,aligned,finished,rounded"
+    pipeline: str = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         rows = [
@@ -511,15 +555,11 @@ class DotConfig(UnitConfig):
         set_field("scaling", scaling)
 
     def _normal_pipeline(self) -> str:
-        if not isinstance(self.pipeline, str):
-            raise TypeError(f"pipeline must be a string, not {self.pipeline!r}")
-        names = [name for name in self.pipeline.split(",") if name]
-        for name in names:
-            choose("pipeline", name, dict.fromkeys(PIPELINE))
-        if not {"finished", "rounded"} & set(names):
-            # A result waits somewhere while the next sum begins.
-            names.append("finished")
-        return ",".join(name for name in PIPELINE if name in names)
+        if self.pipeline is None:
+            # An FP32 sum is normalised as it is.
+            idle = "normalised" if self.acc == "fp32" else ""
+            return ",".join(name for name in PIPELINE if name != idle)
+        return _normal_pipeline(self.pipeline, PIPELINE)
 
     @property
     def rows_ab(self) -> tuple[BlockFormat, BlockFormat]:
@@ -539,7 +579,7 @@ class DotConfig(UnitConfig):
     @property
     def cuts(self) -> frozenset[str]:
         """Names of the pipeline registers."""
-        return frozenset(self.pipeline.split(",")) if self.pipeline else frozenset()
+        return _cuts(self.pipeline)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

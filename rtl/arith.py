@@ -15,6 +15,7 @@ __all__ = [
     "balanced_max",
     "count_ones",
     "gated",
+    "scan_max",
     "shift_left",
     "times_small",
 ]
@@ -140,3 +141,25 @@ def shift_left(m: Module, bits: Value, amount: Value, width: int, name: str) -> 
         m.d.comb += moved.eq(Mux(amount[n], Cat(C(0, step), word), word)[: len(moved)])
         word = moved
     return word, Cat(lost).any()
+
+
+def scan_max(m: Module, values: Sequence[Value], name: str) -> Value:
+    """Largest of one or more `values`, from the highest bit down.
+
+    A bit of the maximum is 1 if any candidate has it; then those without it are candidates no
+    longer. A few gates for each bit of each value, where `balanced_max` takes a comparison and a
+    choice, but no bit is known before the one above it.
+    """
+    candidates: list[Value] = [C(1, 1)] * len(values)
+    found: list[Value] = []
+    for n in reversed(range(max(map(len, values)))):
+        bits = [value[n] if n < len(value) else C(0, 1) for value in values]
+        largest = Signal(name=f"{name}_{n}")
+        m.d.comb += largest.eq(Cat(c & b for c, b in zip(candidates, bits, strict=True)).any())
+        found.insert(0, largest)
+        remaining = Signal(len(values), name=f"{name}_candidates_{n}")
+        m.d.comb += remaining.eq(
+            Cat(c & (b | ~largest) for c, b in zip(candidates, bits, strict=True))
+        )
+        candidates = list(remaining)
+    return Cat(found)

@@ -10,7 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import BlockFormat, DotConfig
 from amxfp4.rtl.arith import assign_low
-from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord, sum_layout
+from amxfp4.rtl.dot_accumulate import (
+    Addend,
+    Adder,
+    ResultWord,
+    SumNormaliser,
+    normalised_layout,
+    sum_layout,
+)
 from amxfp4.rtl.dot_sums import ClassSums
 from amxfp4.rtl.dot_terms import ClassSequencer, Terms, block_layout, slot_layout
 from amxfp4.rtl.dot_widths import DotWidths
@@ -156,16 +163,16 @@ class ProcessingElement(wiring.Component):
                                                           (docs/numerics.md, Dot products)
 
     One beat per cycle; the scale stage works once per block, with its last beat or, term by term,
-    during the beats of the next. A finished sum moves on to a register of its own, as it is or
-    rounded, so a new sum starts in the cycle after the last beat of the one before, unless that
-    one's result is still not taken.
+    during the beats of the next. A new sum starts in the cycle after the last beat of the one
+    before, as long as the accumulator's register is free: a finished sum moves on from there
+    normalised or rounded, or is taken.
 
     Parameters
     ----------
     config : DotConfig
         `pipeline` names the registers besides the sum's: ``sums``, ``terms`` and ``aligned`` stand
-        behind what they are named for, ``finished`` holds a finished sum, ``rounded`` the output
-        word. (``input`` is outside.)
+        behind what they are named for, ``normalised`` holds a finished sum
+        with its leading one near the top, ``rounded`` the output word. (``input`` is outside.)
 
     Members
     -------
@@ -186,14 +193,14 @@ class ProcessingElement(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles: one for each pipeline register.
+        """Cycles: one for the accumulator and one for each pipeline register.
 
         Where terms are scaled one after another, their sequencer stands for the register ``sums``.
         """
         if not DotWidths(self._config).serial:
-            return len(self._config.cuts - {"input"})
+            return 1 + len(self._config.cuts - {"input"})
         sequencer = ClassSequencer(self._config)
-        return len(self._config.cuts - {"input", "sums"}) + sequencer.latency
+        return 1 + len(self._config.cuts - {"input", "sums"}) + sequencer.latency
 
     def elaborate(self, platform):
         m = Module()
@@ -236,26 +243,40 @@ class ProcessingElement(wiring.Component):
         m.d.comb += addend.terms.eq(block.payload.value)
         block = self._cut(m, "aligned", self._stage(m, block, addend.addend, "addend"))
 
-        # Accumulated; a finished sum moves on and leaves an empty one.
+        # Accumulated. A finished sum leaves from where it is, and the next begins from nothing.
         m.submodules.add = adder = Adder(config)
-        state = Signal(sum_layout(config))
-        finished = stream.Signature(sum_layout(config)).create(path=("finished",))
+        state = Signal(sum_layout(config), reset_less=True)
+        begins = Signal(init=1)
+        result = stream.Signature(sum_layout(config)).create(path=("finished",))
         m.d.comb += [
-            adder.state.eq(state),
+            adder.state.eq(Mux(begins, 0, state.as_value())),
             adder.addend.eq(block.payload.value),
-            finished.payload.eq(adder.following),
-            finished.valid.eq(block.valid & block.payload.ends_sum),
-            block.ready.eq(~block.payload.ends_sum | finished.ready),
+            result.payload.eq(state),
+            block.ready.eq(~result.valid | result.ready),
         ]
+        with m.If(result.ready):
+            m.d.sync += result.valid.eq(0)
         with m.If(block.valid & block.ready):
-            m.d.sync += state.eq(Mux(block.payload.ends_sum, 0, adder.following))
-        result = self._cut(m, "finished", finished)
+            m.d.sync += [
+                state.eq(adder.following),
+                begins.eq(block.payload.ends_sum),
+                result.valid.eq(block.payload.ends_sum),
+            ]
 
-        # Rounded once.
+        # Its leading one near the top, and rounded once.
+        m.submodules.normalise = normalise = SumNormaliser(config)
+        normalised = stream.Signature(normalised_layout(config)).create(path=("normalised",))
+        m.d.comb += [
+            normalise.state.eq(result.payload),
+            normalised.payload.eq(normalise.normalised),
+            normalised.valid.eq(result.valid),
+            result.ready.eq(normalised.ready),
+        ]
+        result = self._cut(m, "normalised", normalised)
         m.submodules.word = word = ResultWord(config)
         rounded = stream.Signature(result_layout(config)).create(path=("rounded",))
         m.d.comb += [
-            word.state.eq(result.payload),
+            word.normalised.eq(result.payload),
             rounded.payload.word.eq(word.word),
             rounded.payload.flags.eq(word.flags),
             rounded.valid.eq(result.valid),

@@ -6,15 +6,23 @@ from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from amxfp4.gen.config import FP32, DotConfig
+from amxfp4.gen.config import FP32, DotConfig, FloatFormat
 from amxfp4.rtl.arith import assign_low
 from amxfp4.rtl.dot_fp32 import Fp32Adder, Fp32ToBf16, RoundedD
 from amxfp4.rtl.dot_sums import balanced_sum
 from amxfp4.rtl.dot_terms import TermAligner, Terms
 from amxfp4.rtl.dot_widths import DotWidths
-from amxfp4.rtl.rounding import RoundToFloat
+from amxfp4.rtl.rounding import Normaliser, Rounder
 
-__all__ = ["Addend", "Adder", "ResultWord", "addend_layout", "sum_layout"]
+__all__ = [
+    "Addend",
+    "Adder",
+    "ResultWord",
+    "SumNormaliser",
+    "addend_layout",
+    "normalised_layout",
+    "sum_layout",
+]
 
 _ROOM = 3
 """Bits above a fixed accumulator in which four terms and the sum so far add up without loss."""
@@ -180,51 +188,95 @@ class Adder(wiring.Component):
         return m
 
 
-class ResultWord(wiring.Component):
-    """From the final state of an accumulation to the output word and flags. Combinational.
+def normalised_layout(config: DotConfig) -> data.StructLayout:
+    """Layout of a finished sum on its way to the word, whose leading one is near the top."""
+    widths = DotWidths(config)
+    number = FP32.width if config.acc == "fp32" else Normaliser.layout(*_rounding(config))
+    return data.StructLayout(
+        # In fp32 mode NaN is in the sum itself.
+        {"number": number, "is_nan": int(config.acc != "fp32"), "flags": widths.flags}
+    )
+
+
+def _rounding(config: DotConfig) -> tuple[int, range, FloatFormat]:
+    """Width, exponents and format for the rounding of a finished sum."""
+    widths = DotWidths(config)
+    unit = widths.unit if config.frac_bits is None else -config.frac_bits
+    return widths.accumulator.width - 1, range(unit, unit + 1), config.word
+
+
+class SumNormaliser(wiring.Component):
+    """Bring the leading one of a finished sum near the top. Combinational.
+
+    In fp32 mode the sum is normalised as it is.
 
     Members
     -------
     state : In(`sum_layout`)
+    normalised : Out(`normalised_layout`)
+    """
+
+    def __init__(self, config: DotConfig) -> None:
+        self._config = config
+        super().__init__(
+            {"state": In(sum_layout(config)), "normalised": Out(normalised_layout(config))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        state, normalised = self.state, self.normalised
+        # Behind a whole block a fixed sum is in its range, whatever room it had.
+        total = state.sum[: DotWidths(self._config).accumulator.width]
+        if self._config.acc == "fp32":
+            m.d.comb += normalised.number.eq(total)
+            return m
+        m.submodules.normalise = normalise = Normaliser(*_rounding(self._config))
+        m.d.comb += [
+            normalise.number.eq(total.as_signed()),
+            normalised.number.eq(normalise.normalised),
+            normalised.is_nan.eq(state.is_nan),
+        ]
+        if self._config.acc == "fixed":
+            m.d.comb += normalised.flags.eq(Cat(state.inexact, state.overflow))
+        return m
+
+
+class ResultWord(wiring.Component):
+    """From a normalised sum to the output word and flags. Combinational.
+
+    Members
+    -------
+    normalised : In(`normalised_layout`)
     word : Out(16 or 32)
     flags : Out(2 in ``fixed`` mode, else 0): inexact, overflow
     """
 
     def __init__(self, config: DotConfig) -> None:
         self._config = config
-        self._widths = widths = DotWidths(config)
         super().__init__(
             {
-                "state": In(sum_layout(config)),
+                "normalised": In(normalised_layout(config)),
                 "word": Out(config.word.width),
-                "flags": Out(widths.flags),
+                "flags": Out(DotWidths(config).flags),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config, widths = self._config, self._widths
-        # Behind a whole block a fixed sum is in its range, whatever room it had.
-        total = self.state.sum[: widths.accumulator.width]
+        config, normalised = self._config, self.normalised
         if config.acc == "fp32":
-            # NaN is in the sum itself.
             if config.word.width == FP32.width:
-                m.d.comb += self.word.eq(total)
+                m.d.comb += self.word.eq(normalised.number)
             else:
                 m.submodules.narrow = narrow = Fp32ToBf16()
-                m.d.comb += [narrow.word.eq(total), self.word.eq(narrow.rounded)]
+                m.d.comb += [narrow.word.eq(normalised.number), self.word.eq(narrow.rounded)]
             return m
-        unit = widths.unit if config.acc == "exact" else -config.frac_bits
-        m.submodules.round = rounder = RoundToFloat(
-            len(total) - 1, range(unit, unit + 1), config.word
-        )
+        m.submodules.round = rounder = Rounder(*_rounding(config))
         m.d.comb += [
-            rounder.number.eq(total.as_signed()),
-            rounder.exponent.eq(unit),
+            rounder.normalised.eq(normalised.number),
             self.word.eq(rounder.word),
+            self.flags.eq(normalised.flags),
         ]
-        with m.If(self.state.is_nan):
+        with m.If(normalised.is_nan):
             m.d.comb += self.word.eq(config.word.nan_magnitude)
-        if widths.flags:
-            m.d.comb += self.flags.eq(Cat(self.state.inexact, self.state.overflow))
         return m

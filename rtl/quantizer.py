@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import C, Cat, ClockSignal, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import QuantizerConfig
-from amxfp4.rtl.arith import assign_low, balanced_max
-from amxfp4.rtl.pipes import Queue, StreamRegister
+from amxfp4.rtl.quantizer_buffer import BlockBuffer
 from amxfp4.rtl.quantizer_element import ElementQuantizer
 from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
+from amxfp4.rtl.quantizer_maxima import Maxima
 from amxfp4.rtl.quantizer_scale import ScaleChooser
 from amxfp4.rtl.share import Shared
 
@@ -26,9 +26,10 @@ class Quantizer(wiring.Component):
         s_pos = S(p), s_neg = S(n), or both S(max(p, n)); q_i = R_E2M1(|x_i| / s)
                                                               (arXiv 2411.09909 section 4)
 
-    A block's scales are known after its last word, so its keys wait in a queue while the maxima
-    form; the queue is just long enough that the next block can stream in meanwhile. One beat per
-    cycle, no bubble between blocks. `i.ready` is combinational from `o.ready`.
+    A block's scales are known after its last word, so its keys wait in a buffer while the maxima
+    form, and leave it while the next block streams in. One beat per cycle, no bubble between
+    blocks. `i.ready` is combinational from `o.ready`; without a register named in the
+    configuration's `pipeline`, `o` is combinational from `i` as well.
 
     Parameters
     ----------
@@ -54,109 +55,93 @@ class Quantizer(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles: one for the maxima, one for the scales, and the beats of the block."""
-        return 2 + self.config.beats
+        """Cycles: one for the maxima, and the beats of the block to the record."""
+        cuts = self.config.cuts
+        return ("maxima" in cuts) + ("record" in cuts) * self.config.beats
 
     def elaborate(self, platform):
         m = Module()
-        config, row, beats = self.config, self.config.row, self.config.beats
+        config, row = self.config, self.config.row
         keys = KeyFormat(config)
+        beat = stream.Signature(data.ArrayLayout(keys.layout, config.lanes))
+        found_layout = data.StructLayout(
+            {"maxima": data.ArrayLayout(keys.magnitude_layout, row.scales), "nan": 1}
+        )
 
-        # Words to keys.
-        beat = data.ArrayLayout(keys.layout, config.lanes)
-        beat_keys = Signal(beat)
+        # Words to keys, and what the block has come to with them.
+        entering, found = beat.create(), Signal(found_layout)
+        m.submodules.maxima = maxima = Maxima(keys)
+        nans = []
         for n in range(config.lanes):
             decoder = KeyDecoder(keys)
             m.submodules[f"decoder_{n}"] = Shared(decoder, "quantizer_key", keys)
-            m.d.comb += [decoder.word.eq(self.i.payload[n]), beat_keys[n].eq(decoder.key)]
-
-        # Two ways in: keys to the queue and, with a block's last beat, its maxima to the scales.
-        m.submodules.queue = queue = Queue(beat, depth=beats + 1)
-        maxima_layout = data.ArrayLayout(keys.magnitude_layout, row.scales)
-        m.submodules.maxima = maxima = StreamRegister(maxima_layout)
-        beat_in, is_last_in = self._counter(m, "in", beats)
-        room = queue.i.ready & (maxima.i.ready | ~is_last_in)
-        accept = Signal()
+            m.d.comb += [decoder.word.eq(self.i.payload[n]), entering.payload[n].eq(decoder.key)]
+            nans.append(decoder.nan)
         m.d.comb += [
-            accept.eq(self.i.valid & room),
-            self.i.ready.eq(room),
-            beat_in.eq(accept),
-            queue.i.valid.eq(accept),
-            queue.i.payload.eq(beat_keys),
-            maxima.i.valid.eq(accept & is_last_in),
+            entering.valid.eq(self.i.valid),
+            self.i.ready.eq(entering.ready),
+            maxima.keys.eq(entering.payload),
+            found.maxima.eq(maxima.maxima),
         ]
-        for n in range(row.scales):
-            so_far = Signal(keys.magnitude_layout, name=f"maximum_{n}_so_far")
-            candidates = [so_far.as_value()] if beats > 1 else []
-            for lane in range(config.lanes):
-                candidate = Signal(len(so_far.as_value()), name=f"candidate_{n}_{lane}")
-                m.d.comb += candidate.eq(self._of_class(beat_keys[lane], n))
-                candidates.append(candidate)
-            largest = balanced_max(m, candidates, f"maximum_{n}")
-            m.d.comb += maxima.i.payload[n].eq(largest)
-            with m.If(accept):
-                m.d.sync += so_far.eq(Mux(is_last_in, 0, largest))
+        if config.beats > 1:
+            so_far = Signal(found_layout)
+            m.d.comb += maxima.so_far.eq(so_far.maxima)
+            nans.append(so_far.nan)
+        m.d.comb += found.nan.eq(Cat(nans).any())
 
-        # Maxima to scales. A NaN in either class makes both scales NaN.
-        codes_layout = data.ArrayLayout(row.scale.width, row.scales)
-        scales_layout = data.StructLayout(
-            {"codes": codes_layout, "scales": data.ArrayLayout(keys.scale_layout, row.scales)}
-        )
-        m.submodules.scales = scales = StreamRegister(scales_layout)
-        choosers = [ScaleChooser(keys) for _ in range(row.scales)]
-        m.d.comb += [scales.i.valid.eq(maxima.o.valid), maxima.o.ready.eq(scales.i.ready)]
+        # Its keys wait until it is whole.
+        leaving, whole, is_last = entering, found, C(1, 1)
+        if "maxima" in config.cuts:
+            m.submodules.buffer = buffer = BlockBuffer(entering.payload.shape(), config.beats)
+            wiring.connect(m, entering, buffer.i)
+            leaving, is_last = buffer.o, buffer.is_last_out
+            whole = Signal(found_layout, name="whole", reset_less=True)
+            with m.If(entering.valid & entering.ready):
+                if config.beats > 1:
+                    m.d.sync += so_far.eq(Mux(buffer.is_last_in, 0, found.as_value()))
+                with m.If(buffer.is_last_in):
+                    m.d.sync += whole.eq(found)
+
+        # Maxima to scales, and keys to codes.
+        choosers, codes = [ScaleChooser(keys) for _ in range(row.scales)], []
         for n, chooser in enumerate(choosers):
             m.submodules[f"chooser_{n}"] = Shared(chooser, "quantizer_scale", keys)
-            m.d.comb += [
-                chooser.maximum.eq(maxima.o.payload[n]),
-                chooser.nan_in.eq(Cat(c.nan_out for c in choosers).any()),
-                scales.i.payload.codes[n].eq(chooser.code),
-                scales.i.payload.scales[n].eq(chooser.scale),
-            ]
-
-        # Keys and scales to element codes, gathered in the output register, lowest lane first.
-        beat_out, is_last_out = self._counter(m, "out", beats)
-        advance = queue.o.valid & scales.o.valid & (~self.o.valid | self.o.ready)
-        m.d.comb += [
-            beat_out.eq(advance),
-            queue.o.ready.eq(advance),
-            scales.o.ready.eq(advance & is_last_out),
-        ]
-        codes = []
+            m.d.comb += [chooser.maximum.eq(whole.maxima[n]), chooser.nan.eq(whole.nan)]
         for n in range(config.lanes):
             element = ElementQuantizer(keys)
             m.submodules[f"element_{n}"] = Shared(element, "quantizer_element", keys)
-            key, both = queue.o.payload[n], scales.o.payload.scales
-            chosen = Mux(key.sign, both[row.scales - 1].as_value(), both[0].as_value())
-            m.d.comb += [element.key.eq(key), element.scale.as_value().eq(chosen)]
-            codes.append(element.code)
-        gathered = Signal(row.element.width * row.block, reset_less=True)
-        record_scales = Signal(codes_layout, reset_less=True)
-        m.d.comb += self.o.payload.eq(Cat(gathered, record_scales))
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
-        with m.If(advance):
-            m.d.sync += [
-                gathered.eq(Cat(gathered, *codes)[-len(gathered) :]),
-                record_scales.eq(scales.o.payload.codes),
-                self.o.valid.eq(is_last_out),
+            key, scales = leaving.payload[n], [c.scale.as_value() for c in choosers]
+            m.d.comb += [
+                element.key.eq(key),
+                element.scale.as_value().eq(Mux(key.sign, scales[-1], scales[0])),
+                element.nan.eq(whole.nan),
             ]
+            codes.append(element.code)
+        scale_codes = Cat(chooser.code for chooser in choosers)
+
+        # Every unit has a clock and a reset, one without registers too.
+        if not config.cuts:
+            m.d.comb += Signal(name="clock").eq(ClockSignal())
+
+        # Codes to the record, beat by beat, lowest lane first.
+        if "record" not in config.cuts:
+            m.d.comb += [
+                self.o.payload.eq(Cat(*codes, scale_codes)),
+                self.o.valid.eq(leaving.valid),
+                leaving.ready.eq(self.o.ready),
+            ]
+            return m
+        gathered = Signal(row.element.width * row.block, reset_less=True)
+        record_scales = Signal(len(scale_codes), reset_less=True)
+        m.d.comb += [
+            self.o.payload.eq(Cat(gathered, record_scales)),
+            leaving.ready.eq(~self.o.valid | self.o.ready),
+        ]
+        with m.If(leaving.ready):
+            m.d.sync += self.o.valid.eq(leaving.valid & is_last)
+            with m.If(leaving.valid):
+                m.d.sync += [
+                    gathered.eq(Cat(gathered, *codes)[-len(gathered) :]),
+                    record_scales.eq(scale_codes),
+                ]
         return m
-
-    def _of_class(self, key: data.View, n: int):
-        """Magnitude of `key` if it belongs to class `n` (0: positive, 1: negative), else zero."""
-        magnitude = key.magnitude.as_value()
-        if not self.config.row.asymmetric:
-            return magnitude
-        return Mux(key.sign == n, magnitude, 0)
-
-    @staticmethod
-    def _counter(m: Module, name: str, beats: int) -> tuple[Signal, Signal]:
-        """Count the beats of a block: (advance, whether this beat is the block's last)."""
-        advance, is_last = Signal(name=f"advance_{name}"), Signal(name=f"is_last_{name}")
-        index = Signal(range(beats), name=f"beat_{name}")
-        m.d.comb += is_last.eq(index == beats - 1)
-        if beats > 1:
-            with m.If(advance):
-                m.d.sync += assign_low(index, index + 1)  # beats is a power of two: wraps by itself
-        return advance, is_last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +30,8 @@ class ElementQuantizer(wiring.Component):
     Members
     -------
     key : In(`KeyFormat.layout`)
-    scale : In(`KeyFormat.scale_layout`)
+    scale : In(`KeyFormat.scale_layout`), that of the key's sign
+    nan : In(1), a NaN is in the block
     code : Out(4), E2M1
     """
 
@@ -40,6 +41,7 @@ class ElementQuantizer(wiring.Component):
             {
                 "key": In(keys.layout),
                 "scale": In(keys.scale_layout),
+                "nan": In(1),
                 "code": Out(keys.config.row.element.width),
             }
         )
@@ -69,31 +71,39 @@ class ElementQuantizer(wiring.Component):
                         above, below = (reaches(x, strict) for x in (sig * scale, sig * scale / 2))
                         m.d.comb += passed.eq(Mux(normal, above, below))
 
-        # Exponent of the ratio: a - b, less one if X < S. As one addition with a carry in.
+        # How far the ratio's exponent is above that of the first decision: a - b, less one if
+        # X < S, as one addition with a carry in. A carry out says that it is not below.
         a, b = self.key.magnitude.exponent, self.scale.exponent
-        width = max(len(a), len(b)) + 1
-        not_b = ~Cat(b, C(0, width - len(b)))
-        exponent = Signal(Shape(width, signed=True), name="exponent")
-        m.d.comb += exponent.eq((a + not_b + normal)[:width].as_signed())
+        difference = Signal(len(a) + 1)
+        m.d.comb += difference.eq((a + ~b + normal)[: len(a) + 1])
+        above, reached = difference[: keys.ratio_bits], difference[-1]
 
-        lowest, highest = steps[0].exponent, steps[-1].exponent
-        q = Signal(len(self.code) - 1)
-
-        def counted(binade: int) -> Value:
-            """How many decisions are passed by a ratio of this exponent."""
-            inside = [t for t in steps if t.exponent == binade]
-            result: Value = C(sum(t.exponent < binade for t in steps), len(q))
-            for t in inside:  # in order: passing one means passing those before
-                result = Mux(self._passed(t, passes), steps.index(t) + 1, result)
-            return result
-
-        with m.Switch(exponent):
-            for binade in range(lowest, highest + 1):
-                with m.Case(binade):
-                    m.d.comb += q.eq(counted(binade))
+        largest = len(steps)
+        q_inside = Signal(len(self.code) - 1)
+        first, last = steps[0].exponent, steps[-1].exponent
+        with m.Switch(above):
+            for binade in range(first, last + 1):
+                result: Value = C(sum(t.exponent < binade for t in steps), len(q_inside))
+                for t in (t for t in steps if t.exponent == binade):
+                    # In order: passing one means passing those before.
+                    result = Mux(self._passed(t, passes), steps.index(t) + 1, result)
+                with m.Case(binade - first):
+                    m.d.comb += q_inside.eq(result)
             with m.Default():
-                m.d.comb += q.eq(Mux(exponent < 0, 0, len(steps)))
-        m.d.comb += self.code.eq(Cat(q, self.key.sign & (q != 0)))
+                m.d.comb += q_inside.eq(largest)
+
+        # Whether q is not zero, without waiting for q: the sign of -0 is dropped.
+        kept, saturates = Signal(), Signal()
+        m.d.comb += kept.eq(reached)
+        if keys.saturated is not None:
+            m.d.comb += saturates.eq(a >= keys.saturated)
+            with m.If(saturates):
+                m.d.comb += kept.eq(~self.nan)
+        exceeds = (above != 0) | self._passed(steps[0], passes) | saturates
+        q = Signal.like(q_inside)
+        with m.If(kept):
+            m.d.comb += q.eq(Mux(saturates, largest, q_inside))
+        m.d.comb += self.code.eq(Cat(q, self.key.sign & kept & exceeds))
         return m
 
     @staticmethod

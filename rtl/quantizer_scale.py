@@ -55,7 +55,7 @@ def _binades(keys: KeyFormat) -> list[_Binade]:
         steps[step.exponent + keys.bias].append(step)
     passed = sum(len(below) for exponent, below in steps.items() if exponent < 1)
     binades = []
-    for exponent in range(1, keys.highest_finite + 1):
+    for exponent in range(1, keys.top + 1):
         binades.append(_Binade(exponent, passed, tuple(steps[exponent])))
         passed += len(steps[exponent])
     return binades
@@ -77,8 +77,7 @@ class ScaleChooser(wiring.Component):
     Members
     -------
     maximum : In(`KeyFormat.magnitude_layout`)
-    nan_in : In(1), a NaN is in the block, whatever this maximum
-    nan_out : Out(1), this maximum makes the block NaN
+    nan : In(1), a NaN is in the block, whatever this maximum
     code : Out(8), scale code
     scale : Out(`KeyFormat.scale_layout`), the same scale for the element stage
     """
@@ -88,8 +87,7 @@ class ScaleChooser(wiring.Component):
         super().__init__(
             {
                 "maximum": In(keys.magnitude_layout),
-                "nan_in": In(1),
-                "nan_out": Out(1),
+                "nan": In(1),
                 "code": Out(keys.scale.width),
                 "scale": Out(keys.scale_layout),
             }
@@ -131,22 +129,15 @@ class ScaleChooser(wiring.Component):
             base = first.passed - step * first.exponent
             m.d.comb += finite_code.eq((exponent * step + count(first) + base)[: fmt.width])
 
-        # The ends of the range: no element, then infinity, then NaN, which overrides all.
-        is_top = exponent == keys.top
-        if keys.infinity_is_nan:
-            m.d.comb += self.nan_out.eq(is_top)
-        else:
-            m.d.comb += self.nan_out.eq(is_top & (fraction != 0))
+        # No element, then NaN, which overrides all.
         no_element = exponent == 0
         m.d.comb += self.code.eq(finite_code)
         if not keys.infinity_is_nan:
             one = fmt.bias << fmt.mantissa_bits
             with m.If(self.maximum.as_value() == 0):
                 m.d.comb += self.code.eq(one)
-            with m.If(is_top):
-                m.d.comb += self.code.eq(fmt.max_magnitude)
-            no_element |= finite_code == 0
-        with m.If(self.nan_in):
+            no_element = finite_code == 0
+        with m.If(self.nan):
             m.d.comb += self.code.eq(fmt.nan_magnitude)
 
         # The scale as the element stage takes it.
@@ -154,7 +145,8 @@ class ScaleChooser(wiring.Component):
         field = finite_code[fmt.mantissa_bits :]
         m.d.comb += self.scale.fraction.eq(man)
         # Wraps where no element can follow; the kill below takes that case.
-        rebias = keys.bias - fmt.bias
+        bias = keys.bias + keys.element_steps[0].exponent
+        rebias = bias - fmt.bias
         m.d.comb += self.scale.exponent.eq((field + rebias)[: len(self.scale.exponent)])
         if fmt.subnormals:
             with m.If(field == 0), m.Switch(man):
@@ -162,14 +154,8 @@ class ScaleChooser(wiring.Component):
                     value = magnitude_value(fmt, code)
                     normalised = int((significand(value) - 1) * (1 << fmt.mantissa_bits))
                     with m.Case(code):
-                        m.d.comb += self.scale.exponent.eq(floor_log2(value) + keys.bias)
+                        m.d.comb += self.scale.exponent.eq(floor_log2(value) + bias)
                         m.d.comb += self.scale.fraction.eq(normalised)
-        if not keys.infinity_is_nan:
-            top_value = magnitude_value(fmt, fmt.max_magnitude)
-            with m.If(is_top):
-                m.d.comb += self.scale.exponent.eq(floor_log2(top_value) + keys.bias)
-                fraction_mask = (1 << fmt.mantissa_bits) - 1
-                m.d.comb += self.scale.fraction.eq(fmt.max_magnitude & fraction_mask)
-        with m.If(self.nan_in | no_element):
-            m.d.comb += self.scale.exponent.eq(keys.scale_exponent_kill)
+        with m.If(self.nan | no_element):
+            m.d.comb += self.scale.exponent.eq(keys.kill)
         return m

@@ -13,7 +13,7 @@ from amxfp4.synth.figures import AREAS
 
 __all__ = ["PEERS", "Goal", "Peer", "load_peers", "verdict"]
 
-PEERS = Path(__file__).parent / "peers.toml"
+PEERS = Path(__file__).parent / "peers" / "peers.toml"
 """Published figures and figures of published designs, with their sources."""
 
 BASES = {
@@ -133,6 +133,8 @@ class Peer:
         Whether the figures leave something out, so that the true ones are larger.
     logic
         Whether theirs are without flip-flops, and ours are to be, too.
+    command
+        What measures it in a copy of the source, without target and script.
     ours
         Label of the circuit of the default plan that does the same work, if there is one.
     """
@@ -145,6 +147,7 @@ class Peer:
     figures: dict[str, float]
     at_least: bool = False
     logic: bool = False
+    command: str = ""
     ours: str = ""
     note: str = ""
 

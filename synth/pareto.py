@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from amxfp4.synth.drawing import COLOURS, MARKERS, Measured, Picture, axis_label, plain_log
@@ -15,8 +16,14 @@ from amxfp4.synth.plan import Point
 
 __all__ = ["front", "pareto", "spread"]
 
-LABELLED = 14
-"""Up to so many points of a Pareto picture have all their names; beyond, those of the front."""
+NAMED = 9
+"""Up to so many points of a Pareto picture have their names beside them."""
+
+NUMBERED = 20
+"""Up to so many have numbers, with names in the legend; beyond, only those of the front."""
+
+GROUPS = 9
+"""Most groups of points that colours and a legend tell apart."""
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -59,8 +66,7 @@ def pareto(
         return None
     places = [(m.area, accuracy[m.row.digest]) for m in points]
     best = front(places)
-    named = range(len(points)) if len(points) <= LABELLED else best
-    figure = Figure(figsize=(8.6, max(5.0, 0.3 * len(named))), layout="constrained")
+    figure = Figure(figsize=(8.6, 5.0), layout="constrained")
     ax = figure.subplots()
     groups = _groups(points)
     for number, (name, members) in enumerate(groups.items()):
@@ -74,7 +80,9 @@ def pareto(
     if max(sizes) > 6 * min(sizes):
         ax.set_xscale("log")
         plain_log(ax, "x")
-    _names(ax, [places[n] for n in named], [_point_name(points[n].point) for n in named])
+    names = [_point_name(m.point) for m in points]
+    if len(points) <= NAMED:
+        _names(ax, places, names)
     # From the bottom up to the smallest, then from step to step, and on at the best to the right.
     corners = [
         (places[best[0]][0], ax.get_ylim()[0]),
@@ -91,7 +99,11 @@ def pareto(
     ax.set_ylabel(f"SQNR of real {of} in dB  (up: better)")
     if ax.get_xscale() == "linear":
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    if len(points) <= NAMED:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    else:
+        numbered = range(len(points)) if len(points) <= NUMBERED else best
+        _numbers(ax, [places[n] for n in numbered], [names[n] for n in numbered])
     said = (
         f"{_point_name(m.point)}: {x:.0f}, {y:.1f} dB"
         for m, (x, y) in zip(points, places, strict=True)
@@ -100,12 +112,18 @@ def pareto(
 
 
 def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
-    """Gather indices of points that look alike: by series, or else by formats, or else all."""
-    series = [m.point.series for m in points]
-    formats = [formats_of(m.row) for m in points]
-    names = series if len(set(series)) > 1 else formats
-    if len(set(names)) == len(names):
-        names = [""] * len(points)  # every one has its own, which stands beside it
+    """Gather indices of points that look alike: by series, by formats or by an option, or else all.
+
+    The first of these with a few values; colours and markers tell no more of them apart.
+    """
+    ways = [[m.point.series for m in points], [formats_of(m.row) for m in points]]
+    options = [dict(m.point.varied) for m in points]
+    for option in options[0]:
+        ways.append([f"{option} {varied.get(option, '')}".strip() for varied in options])
+    # Where every point has a name of its own, it stands beside it.
+    names = next(
+        (way for way in ways if 1 < len(set(way)) <= min(GROUPS, len(way) - 1)), [""] * len(points)
+    )
     groups: dict[str, list[int]] = {}
     for n, name in enumerate(names):
         groups.setdefault(name, []).append(n)
@@ -129,6 +147,28 @@ def _names(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str])
         ax.annotate(
             name, place, xytext=(x + 0.035, level), textcoords="axes fraction", va="center",
             fontsize=10,
+            zorder=2,  # hides no point
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
             arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.8, "shrinkB": 4},
         )  # fmt: skip
+
+
+def _numbers(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+    """Write numbers beside points, and right of the picture what they stand for."""
+    groups, _ = ax.get_legend_handles_labels()
+    listed = []
+    for number, (place, name) in enumerate(zip(places, names, strict=True), 1):
+        ax.annotate(
+            str(number),
+            place,
+            xytext=(-6, 4),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            zorder=4,
+        )
+        listed.append(Line2D([], [], ls="", marker=f"${number}$", color="black", label=name))
+    ax.legend(
+        handles=[*groups, *listed], loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=9,
+        labelspacing=0.35,
+    )  # fmt: skip

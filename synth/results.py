@@ -66,6 +66,7 @@ class Row:
     max_blocks: int | None = None
     frac_bits: int | None = None
     int_bits: int | None = None
+    maxima: str = ""
     class_sums: str = ""
     scaling: str = ""
     pipeline: str = ""

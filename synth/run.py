@@ -13,7 +13,7 @@ from amxfp4.synth.job import Job
 from amxfp4.synth.programs import LOG, SynthesisError
 from amxfp4.synth.results import Row
 
-__all__ = ["SynthesisError", "run"]
+__all__ = ["SynthesisError", "measure", "run"]
 
 RESULT = "result.json"
 """Figures, seconds and tool versions of a finished job, in its folder."""
@@ -36,16 +36,25 @@ def run(job: Job, build: Path = Path("build"), *, again: bool = False) -> Row:
     SynthesisError
         A program of the flow failed. Its folder is kept beside where the results would be.
     """
+    row = _row(job, measure(job, build, again=again))
+    results.update(build / results.FILE, [row])
+    return row
+
+
+def measure(job: Job, build: Path, *, again: bool = False) -> dict[str, Any]:
+    """Do what `run` does, but leave the table of results alone.
+
+    Returns
+    -------
+    The figures by column of the results, the seconds it took, the versions of the tools.
+    """
     if job.flow.placed:
         pnr.require()
     folder = job.folder(build)
     with results.locked(folder.with_suffix(".lock")):
         if again or not (folder / RESULT).exists():
             _synthesize(job, folder)
-        result = json.loads((folder / RESULT).read_text())
-    row = _row(job, result)
-    results.update(build / results.FILE, [row])
-    return row
+        return dict(json.loads((folder / RESULT).read_text()))
 
 
 def _synthesize(job: Job, folder: Path) -> None:

@@ -9,7 +9,7 @@ from amxfp4 import golden
 from amxfp4.gen.config import FloatFormat, QuantizerConfig, ScaleRule
 from amxfp4.golden import formats
 
-__all__ = ["companions", "maxima", "mix", "non_finite", "sign_bit"]
+__all__ = ["alone", "companions", "maxima", "mix", "non_finite", "sign_bit"]
 
 Words = npt.NDArray[np.unsignedinteger]
 
@@ -43,6 +43,24 @@ def maxima(rng: np.random.Generator, config: QuantizerConfig) -> tuple[Words, Wo
     # The larger of the two decides: once the positive one, once the negative one.
     below = (rng.random(len(finite)) * (finite + 1)).astype(np.uint64)
     return np.concatenate([finite, below]), np.concatenate([below, finite])
+
+
+def alone(rng: np.random.Generator, config: QuantizerConfig) -> Words:
+    """Blocks of zeros and one word of either sign: every magnitude below 1.0 on either side.
+
+    Whether a word too small for any scale is told from zero, no larger word beside it hides. In a
+    symmetric format the word of the other sign is a zero.
+    """
+    word, row, sign = config.word, config.row, sign_bit(config.word)
+    small = np.arange(word.bias << word.mantissa_bits)
+    if row.asymmetric:
+        pos, neg = small, rng.permutation(small)
+    else:
+        side = rng.integers(0, 2, len(small))
+        pos, neg = small * (1 - side), small * side
+    blocks = rng.integers(0, 2, (len(small), row.block)) * sign
+    blocks[:, 0], blocks[:, 1] = pos, neg | sign
+    return rng.permuted(blocks, axis=1).astype(f"u{word.width // 8}")
 
 
 def non_finite(config: QuantizerConfig) -> Words:

@@ -21,8 +21,8 @@ from amxfp4.verif.batch.products import tile_of
 
 __all__ = ["HOLDERS", "configurations", "label", "ways"]
 
-HOLDERS = ("finished", "rounded", "finished,rounded")
-"""Where a finished sum may wait."""
+HOLDERS = ("", "rounded", "normalised,rounded")
+"""Where a finished sum may wait besides the accumulator."""
 
 # A period for every parameter, without a common factor where it matters, so that no two run in
 # step. Few lanes build fast; every other number of lanes occurs at least once.
@@ -93,7 +93,8 @@ def ways() -> list[DotConfig]:
         inner = [name for i, name in enumerate(("input", "sums", "terms", "aligned")) if n >> i & 1]
         fields: dict[str, Any] = {
             "format_a": format_a, "format_b": format_b, "block": 16, "lanes": lanes, "acc": acc,
-            "class_sums": sums, "scaling": scaling, "pipeline": ",".join([*inner, holder]),
+            "class_sums": sums, "scaling": scaling,
+            "pipeline": ",".join(filter(None, [*inner, holder])),
         }  # fmt: skip
         is_array = n % 11 == 10
         configs.append(ArrayConfig(**fields, rows=1, cols=2) if is_array else DotConfig(**fields))

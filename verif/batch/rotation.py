@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
 from amxfp4.gen.config import (
     BLOCK_SIZES,
     FORMATS,
     INPUTS,
+    MAXIMA,
     OUTPUTS,
+    QUANTIZER_PIPELINE,
     DequantizerConfig,
     QuantizerConfig,
     Ties,
     UnitConfig,
 )
 
-__all__ = ["PER_FORMAT", "dequantizers", "label", "lane_counts", "quantizers"]
+__all__ = ["PER_FORMAT", "dequantizers", "label", "lane_counts", "options", "quantizers"]
 
 PER_FORMAT = 2
 """Configurations of every format: one at its own block size, one at another."""
@@ -45,14 +49,27 @@ def _cells() -> list[tuple[int, int, str, int, int]]:
 
 
 def quantizers() -> list[QuantizerConfig]:
-    """Quantizers of every format; together every input type, tie rule, block size, lane count."""
+    """Quantizers of every format; together every value of every field but `pipeline`."""
     inputs, ties = list(INPUTS), list(Ties)
     return [
         QuantizerConfig(
             format=name, block=block, lanes=lanes,
             input=inputs[(index // 2 + turn) % len(inputs)], ties=ties[(index + turn) % len(ties)],
+            maxima=MAXIMA[(index // 3 + turn + 1) % len(MAXIMA)],
         )
         for index, turn, name, block, lanes in _cells()
+    ]  # fmt: skip
+
+
+def options() -> list[QuantizerConfig]:
+    """Quantizers of a beat per block: registers in all places or none, both ways to find maxima."""
+    places = [cuts for n in range(3) for cuts in combinations(QUANTIZER_PIPELINE, n)]
+    return [
+        QuantizerConfig(
+            format=("amxfp4", "mxfp4-e4m3")[(n + way) % 2], block=16,
+            maxima=MAXIMA[way], pipeline=",".join(cuts),
+        )
+        for way, (n, cuts) in product(range(len(MAXIMA)), enumerate(places))
     ]  # fmt: skip
 
 

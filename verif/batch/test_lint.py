@@ -65,7 +65,9 @@ def test_lint_products(config: UnitConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [*rotation.quantizers(), *rotation.dequantizers(), *SMALL], ids=rotation.label
+    "config",
+    [*rotation.quantizers(), *rotation.options(), *rotation.dequantizers(), *SMALL],
+    ids=rotation.label,
 )
 def test_lint(config: UnitConfig) -> None:
     """No warning beyond those that waivers.vlt names."""

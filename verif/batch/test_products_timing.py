@@ -10,16 +10,22 @@ from amxfp4.verif.batch.dut import BatchDut
 from amxfp4.verif.batch.products_timing import check_product_timing, latency_of
 from amxfp4.verif.batch.timing import TimingError
 
-PIPELINES = ("", "input", "sums,aligned", "input,sums,terms,aligned,finished,rounded")
+PIPELINES = (
+    "",
+    "input",
+    "sums,aligned",
+    "normalised",
+    "input,sums,terms,aligned,normalised,rounded",
+)
 UNITS = [
     *(DotConfig(block=16, lanes=lanes, pipeline=PIPELINES[-1]) for lanes in (1, 2, 4, 8, 16)),
     *(DotConfig(block=16, lanes=lanes, pipeline=p) for lanes in (4, 16) for p in PIPELINES[:3]),
     # Terms one by one in exactly as many cycles as a block has beats, results in either register.
     DotConfig(block=16, lanes=4, acc="fixed", pipeline="rounded"),
     DotConfig(block=16, lanes=4, acc="fixed", scaling="parallel", pipeline="sums,rounded"),
-    DotConfig(block=16, lanes=8, format_b="nvfp4", pipeline="finished"),
+    DotConfig(block=16, lanes=8, format_b="nvfp4", pipeline=""),
     DotConfig(block=16, lanes=8, format_a="nvfp4", acc="fixed", pipeline="terms,rounded"),
-    DotConfig(lanes=8, scaling="parallel", pipeline="finished"),
+    DotConfig(lanes=8, scaling="parallel", pipeline=""),
     DotConfig(format_a="mxfp4", format_b="amxfp4-pot", lanes=8, output="bf16"),
     DotConfig(format_a="nvfp4", format_b="nvfp4", lanes=16, acc="fixed", pipeline="rounded"),
     ArrayConfig(block=16, lanes=16, rows=1, cols=3),
@@ -48,7 +54,7 @@ def test_timing(rng: np.random.Generator, config: DotConfig) -> None:
     [
         DotConfig(block=16, lanes=4),
         ArrayConfig(block=16, lanes=4, rows=2, cols=2),
-        ArrayConfig(block=16, lanes=16, rows=2, cols=2, pipeline=""),
+        ArrayConfig(block=16, lanes=16, rows=2, cols=2, pipeline="rounded"),
     ],
     ids=_label,
 )

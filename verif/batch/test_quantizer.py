@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from amxfp4.gen.config import FORMATS, QuantizerConfig, ScaleRule, Ties
+from amxfp4.gen.config import FORMATS, MAXIMA, QuantizerConfig, ScaleRule, Ties
 from amxfp4.golden import stimulus
 from amxfp4.verif.batch import beats, exhaustive, rotation
 from amxfp4.verif.batch.check import Checked, check_quantizer
@@ -32,11 +35,12 @@ def _scales(checked: Checked, config: QuantizerConfig) -> npt.NDArray[np.uint8]:
 def test_exhaustive_block_maxima(
     rng: np.random.Generator, format: str, ties: str, word: str
 ) -> None:
-    """Every word of either sign as the block's maximum gives golden's scale code."""
+    """Every word of either sign as the block's maximum, alone too, gives golden's scale code."""
     config = QuantizerConfig(format=format, ties=ties, lanes=4, input=word)
     dut = BatchDut(config)
     pos, neg = exhaustive.maxima(rng, config)
     checked = check_quantizer(dut, exhaustive.mix(rng, pos, neg, config))
+    check_quantizer(dut, exhaustive.alone(rng, config))
     check_quantizer(dut, exhaustive.non_finite(config))
 
     assert config.word.inf_magnitude is not None
@@ -100,6 +104,18 @@ def test_lanes_change_nothing(rng: np.random.Generator, lanes: int) -> None:
     assert check_quantizer(BatchDut(config), words).count == 2_000
 
 
+@pytest.mark.parametrize("config", rotation.options(), ids=rotation.label)
+def test_options_change_nothing(
+    rng: np.random.Generator, seed: int, config: QuantizerConfig
+) -> None:
+    """Either way to find maxima, and registers anywhere: golden's records, stalls, resets."""
+    dut = BatchDut(config)
+    assert check_random(dut, rng, 2_000).count == 2_000
+    stalls: dict[str, Any] = {"stall_in": 0.3, "stall_out": 0.3, "probe": True}
+    assert check_random(dut, rng, 2_000, seed=seed, **stalls).count == 2_000
+    assert check_resets(dut, rng, seed) >= 100
+
+
 def test_rotation_covers_every_parameter() -> None:
     """The configurations of the random tests have every value of every parameter."""
     configs = rotation.quantizers()
@@ -108,3 +124,10 @@ def test_rotation_covers_every_parameter() -> None:
     assert {c.input for c in configs} == {"bf16", "fp16", "fp32"}
     assert {c.block for c in configs} == {16, 32, 64, 128}
     assert {c.lanes for c in configs} == {1, 2, 4, 8, 16, 32, 64, 128}
+    # Both ways to find maxima with one scale and two, and in blocks of one beat and of several.
+    ways = [(c.maxima, way) for c in configs for way in (c.row.scales, c.beats > 1)]
+    assert set(ways) == set(product(MAXIMA, (1, 2, True, False)))
+    options = rotation.options()
+    assert {c.pipeline for c in options} == {"", "maxima", "record", "maxima,record"}
+    assert len({(c.maxima, c.pipeline) for c in options}) == len(options) == 8
+    assert len({(c.row.scales, c.pipeline) for c in options}) == 8

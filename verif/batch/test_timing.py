@@ -17,6 +17,14 @@ def test_quantizer_timing(rng: np.random.Generator, lanes: int) -> None:
     assert check_timing(BatchDut(QuantizerConfig(lanes=lanes)), rng).given == 500
 
 
+@pytest.mark.parametrize("config", rotation.options(), ids=rotation.label)
+def test_quantizer_timing_of_options(rng: np.random.Generator, config: QuantizerConfig) -> None:
+    """Registers in all places or none: a cycle for each, and still a block per cycle."""
+    dut = BatchDut(config)
+    assert dut.manifest["latency"] == len(config.cuts)
+    assert check_timing(dut, rng).given == 500
+
+
 @pytest.mark.parametrize("lanes", rotation.lane_counts(32))
 def test_dequantizer_timing(rng: np.random.Generator, lanes: int) -> None:
     """One output beat leaves in every cycle from the first one, which follows the latency."""

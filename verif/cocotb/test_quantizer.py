@@ -1,4 +1,4 @@
-"""Launches the quantizer's testbench over lanes and formats."""
+"""Launches the quantizer's testbench over lanes, formats and options."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CONFIGS = [
     QuantizerConfig(lanes=4),
     QuantizerConfig(lanes=32),
     QuantizerConfig(format="mxfp4", lanes=32, input="fp32"),
-    QuantizerConfig(format="amxfp4-e4m3", lanes=8, input="fp16", ties="RNE"),
-    QuantizerConfig(format="nvfp4", lanes=16),
+    QuantizerConfig(format="amxfp4-e4m3", lanes=8, input="fp16", ties="RNE", maxima="scan"),
+    QuantizerConfig(format="nvfp4", lanes=16, pipeline=""),
     QuantizerConfig(format="amxfp4-pot-roundup", lanes=2, block=64),
 ]
 

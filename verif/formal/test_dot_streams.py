@@ -153,9 +153,13 @@ class Element(wiring.Component):
         under_way = 0
         for name in cuts:
             register = inner.submodules[f"register_{name}"]
-            ends = 1 if name in ("finished", "rounded") else register.o.payload.ends_sum
+            ends = 1 if name in ("normalised", "rounded") else register.o.payload.ends_sum
             under_way = under_way + (register.o.valid & ends)
         fragment = Fragment.get(inner, None)
+        # A finished sum in the accumulator, which begins the next from nothing.
+        (finished,), (begins,) = (signals(fragment, name) for name in ("finished__valid", "begins"))
+        under_way = under_way + finished
+        m.d.comb += Assert(~finished | begins)
         if serial:
             (sequencer,) = (f for f, name, _ in fragment.subfragments if name == "class_sequencer")
             ((busy,), (place,), (block,)) = (
@@ -181,7 +185,8 @@ def _element(pipeline: str, acc: str = "fixed", format_a: str = "nvfp4") -> DotC
 
 @pytest.mark.parametrize("acc", ["fixed", "exact"])
 @pytest.mark.parametrize(
-    "pipeline", ["", "rounded", "aligned", "sums,terms,aligned,finished,rounded"]
+    "pipeline",
+    ["", "rounded", "aligned", "normalised", "sums,terms,aligned,normalised,rounded"],
 )
 @pytest.mark.parametrize("format_a", ["nvfp4", "amxfp4-e4m3"], ids=["parallel", "serial"])
 def test_one_result_for_each_sum(format_a, pipeline, acc):

@@ -8,9 +8,10 @@ from amaranth.hdl import Assert, Assume, Cat, Fragment, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from amxfp4.rtl import pipes
+from amxfp4.rtl import pipes, quantizer_buffer
 from amxfp4.rtl.pipes import Queue, SkidBuffer, StreamRegister
 from amxfp4.verif.formal.prove import Verdict, decide, signals
+from amxfp4.verif.mutants import planted
 
 WIDTH = 4
 """Bits of the numbers that are sent; more numbers than any pipe here can hold."""
@@ -29,11 +30,13 @@ class Numbers(wiring.Component):
     """Sends 0, 1, 2, ... through a pipe whenever it likes, and claims to receive the same.
 
     `inside(m, pipe, received, count)` claims what holds of the registers inside, given how many
-    numbers left and how many are under way, so that one step of induction is enough.
+    numbers left and how many are under way, so that one step of induction is enough. If the pipe
+    is a buffer of `beats` numbers, a number leaves only when the last of its block is there, the
+    buffer tells the last ones, and it never refuses a number while it gives one.
     """
 
-    def __init__(self, pipe, inside=None) -> None:
-        self.pipe, self.inside = pipe, inside
+    def __init__(self, pipe, inside=None, beats: int = 0) -> None:
+        self.pipe, self.inside, self.beats = pipe, inside, beats
         super().__init__({"offer": In(1), "accept": In(1)})
 
     def elaborate(self, platform):
@@ -60,6 +63,16 @@ class Numbers(wiring.Component):
         contract(m, pipe.o)
         count = Signal(WIDTH)
         m.d.comb += count.eq(sent - received)
+        if self.beats:
+            last = self.beats - 1
+            with m.If(pipe.o.valid):
+                m.d.comb += Assert(count + (received & last) >= self.beats)
+            with m.If(pipe.o.valid & pipe.o.ready):
+                m.d.comb += Assert(pipe.i.ready)
+            m.d.comb += [
+                Assert(pipe.is_last_in == (sent & last == last)),
+                Assert(pipe.is_last_out == (received & last == last)),
+            ]
         if self.inside:
             self.inside(m, inner, received, count)
         # After `inside`, which may look into the module while it is still one.
@@ -118,6 +131,33 @@ def _memory(depth):
     return claim
 
 
+def _block(beats):
+    """Claim that the numbers under way stand in their places, oldest first."""
+
+    def claim(m, inner, received, count):
+        last = beats - 1
+        if beats > 1:
+            memory = inner.submodules.memory
+            first, place = memory.read_ports[0].addr, memory.write_ports[0].addr
+            slots = [memory.read_port(domain="comb") for _ in range(beats)]
+            m.d.comb += [
+                Assert(first == received & last),
+                Assert(place == (received + count) & last),
+            ]
+            for n, slot in enumerate(slots):
+                m.d.comb += slot.addr.eq((first + n) & last)
+                with m.If(n < count):
+                    m.d.comb += Assert(slot.data == (received + n)[:WIDTH])
+        # This elaborates the memory: no port can be had of it from here on.
+        (valid,) = signals(Fragment.get(inner, None), "o__valid")
+        m.d.comb += [
+            Assert(count <= beats),
+            Assert(valid == (count + (received & last) >= beats)),
+        ]
+
+    return claim
+
+
 PIPES = {
     "register": (lambda: StreamRegister(WIDTH), _register),
     "skid": (lambda: SkidBuffer(WIDTH), _skid),
@@ -127,12 +167,21 @@ PIPES = {
     "queue_5": (lambda: Queue(WIDTH, 5), _memory(5)),
 }
 
+BUFFERS = (1, 2, 4, 8)
+
 
 @pytest.mark.parametrize("pipe", PIPES)
 def test_nothing_is_lost_doubled_or_changed(pipe):
     """For ever, under any offers and stalls: same numbers, same order, contract kept."""
     build, inside = PIPES[pipe]
     assert decide(Numbers(build(), inside), depth=3) is Verdict.PROVEN
+
+
+@pytest.mark.parametrize("beats", BUFFERS)
+def test_blocks_leave_whole(beats):
+    """The same of a block's buffer; and no number leaves before the last of its block is there."""
+    buffer = quantizer_buffer.BlockBuffer(WIDTH, beats)
+    assert decide(Numbers(buffer, _block(beats), beats), depth=3) is Verdict.PROVEN
 
 
 class Faulty(StreamRegister):
@@ -183,7 +232,50 @@ def test_narrow_queue_is_refuted(monkeypatch, shape):
     assert decide(Numbers(Queue(WIDTH, 5)), depth=20) is Verdict.REFUTED
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("with m.If(self.is_last_in):", "with m.If(1):"),
+     ("with m.If(self.is_last_out):", "with m.If(1):"),
+     ("| (place_in != place_out)", "| 1"),
+     ("~self.o.valid | leaves | (place_in", "~self.o.valid | (place_in"),
+     ("write.en.eq(enters)", "write.en.eq(self.i.valid)"),
+     ("place_in == self._beats - 1", "place_in == self._beats - 2"),
+     ("place_out == self._beats - 1", "place_out == 0"),
+     ("place_in, place_out = Signal(range(self._beats)),", "place_in, place_out = Signal(1),")],
+)  # fmt: skip
+def test_faulty_buffers_are_refuted(monkeypatch, old, new):
+    """A buffer that overwrites, withholds, gives parts of a block or counts with a bit too few."""
+    planted.bug(monkeypatch, "quantizer_buffer", old, new)
+    buffer = quantizer_buffer.BlockBuffer(WIDTH, 4)
+    assert decide(Numbers(buffer, beats=4), depth=20) is Verdict.REFUTED
+
+
 class Reached(wiring.Component):
+    """Claims that a buffer is never full, read and filled at once, between two blocks."""
+
+    def __init__(self) -> None:
+        super().__init__({"i": In(stream.Signature(2)), "o": Out(stream.Signature(2))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.buffer = buffer = quantizer_buffer.BlockBuffer(2, 4)
+        wiring.connect(m, wiring.flipped(self.i), buffer.i)
+        wiring.connect(m, buffer.o, wiring.flipped(self.o))
+        taken = Signal(range(8))
+        m.d.sync += taken.eq(
+            (taken + (buffer.i.valid & buffer.i.ready) - (buffer.o.valid & buffer.o.ready))[:3]
+        )
+        full = Cat(taken == 4, buffer.i.ready, buffer.i.valid, buffer.is_last_out)
+        m.d.comb += Assert(~full.all())
+        return m
+
+
+def test_full_buffer_is_reached():
+    """The states that the proofs are about occur: a full buffer that takes and gives at once."""
+    assert decide(Reached(), depth=12) is Verdict.REFUTED
+
+
+class ReachedQueue(wiring.Component):
     """Claims that a queue is never full and read at once."""
 
     def __init__(self) -> None:
@@ -204,4 +296,4 @@ class Reached(wiring.Component):
 
 def test_full_queue_is_reached():
     """The states that the proofs are about occur: a full queue that takes and gives at once."""
-    assert decide(Reached(), depth=8) is Verdict.REFUTED
+    assert decide(ReachedQueue(), depth=8) is Verdict.REFUTED

@@ -14,10 +14,11 @@ import pytest
 import amxfp4
 from amxfp4 import cli, units
 from amxfp4.gen.config import FORMATS, UNITS
+from amxfp4.options import OPTIONS
 
 COMMANDS = (
     "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "synth",
-    "energy", "postsynth", "cost", "sweep", "report", "lint", "type",
+    "measure", "energy", "postsynth", "cost", "sweep", "report", "lint", "type",
 )  # fmt: skip
 
 
@@ -97,10 +98,15 @@ BESIDE = {"engine": ("engine.h", "engine_registers.py")}
 """What else is written for a unit."""
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_verilog_has_every_option_of_every_unit(unit):
-    fields = {field.name for field in dataclasses.fields(UNITS[unit])}
-    assert fields <= set(inspect.signature(cli.verilog).parameters)
+def test_every_field_of_every_unit_has_an_option():
+    """A field that no command can set is found, and so is an option that no unit has."""
+    fields = {field.name for config in UNITS.values() for field in dataclasses.fields(config)}
+    assert fields == set(OPTIONS)
+
+
+@pytest.mark.parametrize("command", ["verilog", "synth", "energy", "postsynth"])
+def test_commands_have_every_option(command):
+    assert set(OPTIONS) <= set(inspect.signature(getattr(cli, command)).parameters)
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -119,7 +125,8 @@ def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
     arguments = ["--format", "mxfp4", "--block", "16", "--lanes", "2", "--input", "fp32"]
     assert cli.run(["verilog", "quantizer", *arguments, "--ties", "RNE", "-o", str(tmp_path)]) == 0
     printed = capfd.readouterr().out.splitlines()[0]
-    assert printed == "quantizer: format=mxfp4 block=16 lanes=2 input=fp32 ties=RNE"
+    options = "input=fp32 ties=RNE maxima=tree pipeline=maxima,record"
+    assert printed == f"quantizer: format=mxfp4 block=16 lanes=2 {options}"
     manifest = json.loads((tmp_path / "quantizer.json").read_text())
     config = UNITS["quantizer"].from_dict(manifest["config"])
     assert (config.format, config.block, config.lanes, config.input, config.ties) == (

@@ -1,4 +1,4 @@
-"""Faults to plant: wrappers around a generated unit, and edits of its text.
+"""Faults to plant: wrappers around a generated unit, edits of its text, edits of the RTL's source.
 
 A wrapper keeps the unit whole and spoils what passes its ports, so it does not depend on how the
 unit is written. Edits of the text say what they look for and fail when it is not there.
@@ -6,15 +6,20 @@ unit is written. Edits of the text say what they look for and fail when it is no
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from amxfp4.gen.config import UnitConfig
 from amxfp4.verif.batch.build import port_width
 from amxfp4.verif.batch.sources import Source, source
 
-__all__ = ["WRAPPERS", "edited", "resets", "with_manifest", "without_reset", "wrapped"]
+__all__ = ["WRAPPERS", "bug", "edited", "resets", "with_manifest", "without_reset", "wrapped"]
 
 # In a wrapper: streams `i` and `o` outside, `x` (into the unit) and `y` (out of it) inside, the
 # reset the unit sees `r`, and a counter `n` of cycles in which the unit's input moves.
@@ -123,3 +128,20 @@ def with_manifest(made: Source, **changes: Any) -> Source:
     config = made.manifest["config"] | {k: v for k, v in changes.items() if k not in made.manifest}
     top = {k: v for k, v in changes.items() if k in made.manifest}
     return Source(made.text, made.manifest | {"config": config} | top)
+
+
+def bug(monkeypatch: pytest.MonkeyPatch, module: str, old: str, new: str) -> None:
+    """Replace `old`, which must stand in a module of the RTL once, wherever its classes went."""
+    right = importlib.import_module(f"amxfp4.rtl.{module}")
+    assert right.__file__ is not None
+    text = Path(right.__file__).read_text()
+    if text.count(old) != 1:
+        raise ValueError(f"{module} must have {old!r} once, not {text.count(old)} times")
+    names: dict[str, Any] = {"__name__": right.__name__, "__file__": right.__file__}
+    exec(compile(text.replace(old, new), right.__file__, "exec"), names)
+    users = [m for n, m in list(sys.modules.items()) if n.startswith(("amxfp4.rtl", "amxfp4.gen"))]
+    for name in right.__all__:
+        original = getattr(right, name)
+        for user in users:
+            if getattr(user, name, None) is original:
+                monkeypatch.setattr(user, name, names[name])

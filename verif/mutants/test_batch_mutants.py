@@ -11,7 +11,7 @@ import pytest
 
 from amxfp4.gen import verilog
 from amxfp4.gen.config import DequantizerConfig, QuantizerConfig, UnitConfig
-from amxfp4.rtl import quantizer, quantizer_key
+from amxfp4.rtl import quantizer_key
 from amxfp4.rtl.formats import Threshold
 from amxfp4.verif.batch import check, exhaustive
 from amxfp4.verif.batch.check import Checked, Mismatch
@@ -164,31 +164,29 @@ def test_scale_of_wrong_sign_is_caught(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
     """The positive scale from the negative elements, and the other way round."""
-    right = quantizer.Quantizer._of_class
-    monkeypatch.setattr(
-        quantizer.Quantizer, "_of_class", lambda self, key, n: right(self, key, 1 - n)
-    )
+    planted.bug(monkeypatch, "quantizer_maxima", "sign == n", "sign != n")
     with pytest.raises(Mismatch, match=r"scale_pos.*<- differs"):
         run_checks(verilog.generate(QUANTIZER), rng)
 
 
-def test_element_scale_of_wrong_sign_is_caught(rng: np.random.Generator) -> None:
+def test_element_scale_of_wrong_sign_is_caught(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
     """The scales are right, but a lane takes the one of the other sign."""
-    swap = planted.edited(QUANTIZER, r"(scale\S* +=.*\[\d+\]) \? (.*) : (.*);", r"\1 ? \3 : \2;")
+    planted.bug(monkeypatch, "quantizer", "scales[-1], scales[0]", "scales[0], scales[-1]")
     with pytest.raises(Mismatch, match=r"element .*<- differs"):
-        run_checks(swap, rng)
+        run_checks(verilog.generate(QUANTIZER), rng)
 
 
-def test_nan_of_one_sign_is_caught(rng: np.random.Generator) -> None:
-    """A NaN makes both scales NaN: here it reaches the scale of its own sign only."""
-    config = QuantizerConfig(format="amxfp4", lanes=4)
-    deaf = planted.edited(
-        config,
-        r"\.nan_in\([^)]*\)(,\s*)\.nan_out\(([^)]*)\)",
-        r".nan_in(\2)\1.nan_out(\2)",
-    )
+@pytest.mark.parametrize("side", [0, 1])
+def test_nan_of_one_sign_is_caught(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, side: int
+) -> None:
+    """A NaN makes both scales NaN: here it reaches one of them only."""
+    new = f"chooser.nan.eq(whole.nan & (n == {side}))"
+    planted.bug(monkeypatch, "quantizer", "chooser.nan.eq(whole.nan)", new)
     with pytest.raises(Mismatch, match=r"scale_(pos|neg).*<- differs"):
-        run_checks(deaf, rng)
+        run_checks(verilog.generate(QUANTIZER), rng)
 
 
 def test_nan_as_infinity_is_caught(rng: np.random.Generator) -> None:

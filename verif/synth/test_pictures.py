@@ -146,6 +146,31 @@ def test_pareto(drawn, load):
     assert drawn(PARETO, lambda n, job: {"area": 1.0}, {}) is None
 
 
+MANY = """
+[lists.a]
+picture = "pareto"
+[[lists.a.entries]]
+label = "format"
+unit = "dot"
+options.block = 32
+options.format_a = ["amxfp4", "amxfp4-e4m3", "mxfp4-e5m2", "nvfp4"]
+options.format_b = ["amxfp4", "amxfp4-e4m3", "mxfp4-e5m2", "nvfp4"]
+"""
+
+
+def test_pareto_of_many_pairs_has_a_legend_of_few(drawn, load):
+    """Sixteen pairs of formats are told apart by one side, and leave room for the points."""
+    digests = [job.config.digest for job in load(MANY).jobs]
+    accuracy = {digest: 10.0 + n % 5 for n, digest in enumerate(digests)}
+    picture = drawn(MANY, lambda n, job: {"area": 3200.0 + 100 * n}, accuracy)
+    (ax,) = picture.figure.axes
+    assert len(ax.collections) == 4
+    said = {t.get_text() for t in ax.get_legend().get_texts()}
+    assert {"format_a amxfp4", "format_a nvfp4"} < said
+    picture.png()
+    assert ax.get_position().height > 0.5
+
+
 def test_breakdown(drawn):
     """Bars add up to the whole, per MAC; parts of no area have none."""
     figures = {

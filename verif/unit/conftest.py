@@ -16,7 +16,8 @@ from amaranth.sim import Simulator
 
 from amxfp4.gen.config import FORMATS, FP32, INPUTS, QuantizerConfig, Ties
 from amxfp4.golden.formats import element_thresholds, scale_thresholds, values
-from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
+from amxfp4.rtl import quantizer_key
+from amxfp4.rtl.quantizer_key import KeyFormat
 
 COPIES = 8
 """Components side by side: one step of the simulator evaluates all of them; more cost more to
@@ -70,7 +71,7 @@ def evaluate():
 
 @dataclass(frozen=True)
 class Keys:
-    """Magnitudes of input words, in increasing order, and their keys."""
+    """Magnitudes of input words, in increasing order, and what the decoder makes of them."""
 
     format: KeyFormat
     ties: Ties
@@ -78,6 +79,14 @@ class Keys:
     patterns: npt.NDArray[np.int64]
     """The same magnitudes as FP32 bit patterns."""
     keys: npt.NDArray[np.int64]
+    nan: npt.NDArray[np.bool_]
+    """Where the decoder says that the word makes its block NaN."""
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """What the words stand for."""
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            return self.patterns.astype(np.uint32).view(np.float32).astype(np.float64)
 
     @property
     def exponent(self) -> npt.NDArray[np.int64]:
@@ -93,6 +102,12 @@ class Keys:
     def is_finite(self) -> npt.NDArray[np.bool_]:
         """Where the word is finite."""
         return self.words <= self.format.word.max_magnitude
+
+    @property
+    def is_ordered(self) -> npt.NDArray[np.bool_]:
+        """Where the word is a number that decisions are about: with infinity, if it saturates."""
+        infinite = self.words == self.format.word.inf_magnitude
+        return self.is_finite | (infinite & (not self.format.infinity_is_nan))
 
 
 def _patterns(words: npt.NDArray[np.int64], word: str) -> npt.NDArray[np.int64]:
@@ -122,10 +137,12 @@ def _fp32_words(config: QuantizerConfig) -> npt.NDArray[np.int64]:
 @cache
 def _tabulate(format: str, word: str, ties: str) -> Keys:
     config = QuantizerConfig(format=format, input=word, ties=ties)
-    keys = KeyFormat(config)
+    # By way of the module: tests plant bugs there.
+    keys = quantizer_key.KeyFormat(config)
     words = _fp32_words(config) if word == "fp32" else np.arange(1 << 15)
-    decoded = _evaluate(lambda: KeyDecoder(keys), word=words)["key"].astype(np.int64)
-    return Keys(keys, Ties(ties), words, _patterns(words, word), decoded)
+    decoded = _evaluate(lambda: quantizer_key.KeyDecoder(keys), word=words)
+    key, nan = decoded["key"].astype(np.int64), decoded["nan"].astype(bool)
+    return Keys(keys, Ties(ties), words, _patterns(words, word), key, nan)
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,16 @@ import pytest
 from amaranth.hdl import C, Module, Shape, Signal
 from amaranth.sim import Simulator
 
+from amxfp4.rtl import arith
 from amxfp4.rtl.arith import (
     assign_low,
     at_least,
-    balanced_max,
     count_ones,
     gated,
     shift_left,
     times_small,
 )
+from amxfp4.verif.mutants import planted
 
 SHAPES = [Shape(width, sign) for sign in (False, True) for width in range(sign, 5)]
 
@@ -89,13 +90,15 @@ def test_at_least_outside_is_constant(strict):
         assert flag.value == expected
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 33])
-def test_sim_balanced_max(rng, count):
-    """The largest of any number of values, of different widths, wherever it stands."""
-    widths = [2 + n % 3 for n in range(count)]
+MAXIMA = ("balanced_max", "scan_max")
+
+
+def _check_largest(rng, name, widths) -> None:
+    """Assert that the largest value is found, for all of them if they are few, in every place."""
+    count = len(widths)
     values = [Signal(width, name=f"value_{n}") for n, width in enumerate(widths)]
     m = Module()
-    largest = balanced_max(m, values, "largest")
+    largest = getattr(arith, name)(m, values, "largest")
     assert len(largest) == max(widths)
     places = set()
 
@@ -113,6 +116,35 @@ def test_sim_balanced_max(rng, count):
 
     _simulate(testbench, m)
     assert places == set(range(count))
+
+
+@pytest.mark.parametrize("name", MAXIMA)
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 33])
+def test_sim_maximum(rng, name, count):
+    """The largest of any number of values, of different widths, wherever it stands."""
+    _check_largest(rng, name, [2 + n % 3 for n in range(count)])
+
+
+@pytest.mark.parametrize("name", MAXIMA)
+@pytest.mark.parametrize("widths", [[1], [1] * 9, [3] * 3, [4, 4], [1, 5, 3], [5, 1, 3], [2] * 4])
+def test_exhaustive_maximum(rng, name, widths):
+    """All values of few bits."""
+    _check_largest(rng, name, widths)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("c & (b | ~largest)", "c & b"),
+     ("c & (b | ~largest)", "c"),
+     ("(c & b for", "(b for"),
+     ("reversed(range(max(map(len, values))))", "range(max(map(len, values)))"),
+     ("value[n] if n < len(value) else C(0, 1)", "value[min(n, len(value) - 1)]")],
+)  # fmt: skip
+def test_checks_find_wrong_scans(rng, monkeypatch, old, new):
+    """Candidates that are forgotten, or stay, and bits looked at in the wrong order are found."""
+    planted.bug(monkeypatch, "arith", old, new)
+    with pytest.raises(AssertionError):
+        _check_largest(rng, "scan_max", [3, 2, 4])
 
 
 @pytest.mark.parametrize("count", range(8))

@@ -14,7 +14,9 @@ from amxfp4.gen.config import (
     BLOCK_SIZES,
     FORMATS,
     INPUTS,
+    MAXIMA,
     OUTPUTS,
+    QUANTIZER_PIPELINE,
     UNITS,
     DequantizerConfig,
     QuantizerConfig,
@@ -23,6 +25,7 @@ from amxfp4.gen.config import (
     choose,
 )
 
+PIPELINES = ("", "maxima", "record", "maxima,record")
 units = pytest.mark.parametrize("unit", UNITS)
 streams = pytest.mark.parametrize("unit", ["quantizer", "dequantizer"])
 
@@ -38,7 +41,12 @@ def _configs(draw):
     if draw(st.booleans()):
         return DequantizerConfig(**fields, output=draw(st.sampled_from(list(OUTPUTS))))
     ties = draw(st.sampled_from([*Ties, *map(str, Ties)]))
-    return QuantizerConfig(**fields, input=draw(st.sampled_from(list(INPUTS))), ties=ties)
+    fields |= {"input": draw(st.sampled_from(list(INPUTS))), "ties": ties}
+    fields["maxima"] = draw(st.sampled_from(MAXIMA))
+    config = QuantizerConfig(**fields)
+    if config.beats > 1:
+        return config
+    return QuantizerConfig(**fields, pipeline=draw(st.sampled_from(PIPELINES)))
 
 
 @settings(max_examples=200, deadline=None)
@@ -68,7 +76,7 @@ def test_digest_differs_when_any_field_does(unit):
     config = UNITS[unit]()
     others = {
         "format": "mxfp4", "block": 64, "lanes": 16, "input": "fp16", "ties": "RNE",
-        "output": "fp32",
+        "output": "fp32", "maxima": "scan", "pipeline": "record",
     }  # fmt: skip
     names = [field.name for field in dataclasses.fields(config)]
     changed = [dataclasses.replace(config, **{name: others[name]}) for name in names]
@@ -154,6 +162,8 @@ def test_init_wrong_lanes(unit, lanes):
     [
         ("quantizer", "input", INPUTS),
         ("quantizer", "ties", Ties),
+        ("quantizer", "maxima", MAXIMA),
+        ("quantizer", "pipeline", QUANTIZER_PIPELINE),
         ("dequantizer", "output", OUTPUTS),
     ],
 )
@@ -162,6 +172,28 @@ def test_init_wrong_choice(unit, parameter, allowed):
     message = f"{parameter} must be one of {', '.join(allowed)}, not 'rne'"
     _check_wrong(unit, ValueError, message, **{parameter: "rne"})
     _check_wrong(unit, TypeError, f"{parameter} must be a string, not 16", **{parameter: 16})
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_pipeline_is_normalised(pipeline):
+    """Names of registers are written once each, in the order of the data path."""
+    config = QuantizerConfig(pipeline=pipeline)
+    assert config.pipeline == pipeline
+    assert config.cuts == set(filter(None, pipeline.split(",")))
+    written = ",".join(reversed(pipeline.split(",")))
+    assert QuantizerConfig(pipeline=f"{written},,{written}") == config
+    assert (config == QuantizerConfig()) == (pipeline == ",".join(QUANTIZER_PIPELINE))
+
+
+@pytest.mark.parametrize("pipeline", ["", "record", "maxima"])
+@pytest.mark.parametrize("lanes", [1, 16])
+def test_init_wrong_pipeline(pipeline, lanes):
+    """A block of several beats waits in every register."""
+    message = "pipeline must be maxima,record unless lanes is 32 (the block size)"
+    _check_wrong(
+        "quantizer", ValueError, f"{message}, not {pipeline!r}", pipeline=pipeline, lanes=lanes
+    )
+    assert QuantizerConfig(pipeline="record,maxima", lanes=lanes) == QuantizerConfig(lanes=lanes)
 
 
 @units

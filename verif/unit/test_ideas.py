@@ -13,8 +13,8 @@ from amaranth.sim import Simulator
 
 from amxfp4.gen.components import parts
 from amxfp4.gen.config import DotConfig
+from amxfp4.rtl.dot_ideas import IDEAS, Idea
 from amxfp4.rtl.dot_widths import DotWidths
-from amxfp4.rtl.ideas import IDEAS, Idea
 
 CONFIG = DotConfig()
 WIDTHS = DotWidths(CONFIG)

@@ -24,14 +24,23 @@ def _blocks(rng, config, count):
     return [[int.from_bytes(row.tobytes(), "little") for row in rows] for rows in (beats, raw)]
 
 
+def _label(config) -> str:
+    return "-".join(str(value) for value in config.to_dict().values())
+
+
 @pytest.mark.parametrize(
-    ("format", "block", "lanes", "input", "ties"),
-    [("amxfp4", 32, 8, "bf16", "RNA"), ("nvfp4", 16, 16, "fp16", "RNE"),
-     ("mxfp4", 16, 1, "fp32", "RNA"), ("amxfp4-pot-roundup", 64, 32, "fp16", "RNE")],
+    "config",
+    [QuantizerConfig(lanes=8),
+     QuantizerConfig(format="nvfp4", input="fp16", ties="RNE"),
+     QuantizerConfig(format="mxfp4", block=16, lanes=1, input="fp32", maxima="scan"),
+     QuantizerConfig(format="amxfp4-pot-roundup", block=64, lanes=32, input="fp16", ties="RNE"),
+     QuantizerConfig(block=16, maxima="scan", pipeline=""),
+     QuantizerConfig(block=16, maxima="scan", pipeline="maxima"),
+     QuantizerConfig(format="mxfp4", block=16, pipeline="record")],
+    ids=_label,
 )  # fmt: skip
-def test_sim_stream(rng, run_stream, format, block, lanes, input, ties):
+def test_sim_stream(rng, run_stream, config):
     """Blocks become golden's records: at one beat per cycle after `latency`, and under stalls."""
-    config = QuantizerConfig(format=format, block=block, lanes=lanes, input=input, ties=ties)
     beats, records = _blocks(rng, config, 6)
     cycles = len(beats) * 4 + 100
     traffic = run_stream(lambda: Quantizer(config), beats, cycles=len(beats) + 40)
@@ -48,11 +57,24 @@ def test_sim_stream(rng, run_stream, format, block, lanes, input, ties):
     assert stalled.given == records
 
 
+@pytest.mark.parametrize(
+    ("lanes", "pipeline", "latency"),
+    [(32, "", 0), (32, "maxima", 1), (32, "record", 1), (32, "maxima,record", 2),
+     (16, "maxima,record", 3), (4, "maxima,record", 9), (1, "maxima,record", 33)],
+)  # fmt: skip
+def test_latency(lanes, pipeline, latency):
+    """A cycle for the maxima and, for the record, one for every beat of a block."""
+    assert Quantizer(QuantizerConfig(lanes=lanes, pipeline=pipeline)).latency == latency
+
+
 @pytest.mark.parametrize("when", range(0, 20, 3))
-def test_sim_reset_in_flight(rng, run_stream, when):
+@pytest.mark.parametrize(
+    ("lanes", "pipeline"), [(4, "maxima,record"), (16, "maxima"), (16, "record")]
+)
+def test_sim_reset_in_flight(rng, run_stream, when, lanes, pipeline):
     """After a reset at any point of a block, the next word is the first of a new block."""
-    config = QuantizerConfig(lanes=8)
-    beats, records = _blocks(rng, config, 5)
+    config = QuantizerConfig(block=16, lanes=lanes, pipeline=pipeline)
+    beats, records = _blocks(rng, config, 20 // config.beats)
     # A reset in a block's middle leaves nothing of it: send that much, then whole blocks.
     traffic = run_stream(
         lambda: Quantizer(config), beats[:when] + beats, cycles=100,

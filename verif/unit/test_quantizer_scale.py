@@ -9,7 +9,7 @@ import pytest
 from amxfp4 import golden
 from amxfp4.golden.formats import decode
 from amxfp4.rtl import quantizer_scale
-from amxfp4.rtl.quantizer_scale import ScaleChooser
+from amxfp4.verif.mutants import planted
 
 
 def _golden_codes(table) -> npt.NDArray[np.uint8]:
@@ -20,40 +20,40 @@ def _golden_codes(table) -> npt.NDArray[np.uint8]:
     return blocks.scale_pos[:, 0]
 
 
-def _choose(evaluate, keys, maxima, nan_in: int = 0) -> dict[str, npt.NDArray]:
-    nan = np.full(len(maxima), nan_in)
+def _choose(evaluate, keys, maxima, nan) -> dict[str, npt.NDArray]:
     # One copy: with 254 binades to compare, building the unit takes longer than running it.
-    return evaluate(lambda: ScaleChooser(keys), copies=1, maximum=maxima, nan_in=nan)
+    return evaluate(lambda: quantizer_scale.ScaleChooser(keys), copies=1, maximum=maxima, nan=nan)
 
 
 def _assert_golden(evaluate, table) -> npt.NDArray[np.uint32]:
-    """Assert that code and NaN are golden's, and that the scale handed on is that of the code.
+    """Assert that the code is golden's, and that the scale handed on is that of the code.
 
     Returns the code of every maximum.
     """
     keys, fmt = table.format, table.format.scale
-    distinct, place = np.unique(table.keys, return_inverse=True)
-    outputs = _choose(evaluate, keys, distinct)
+    distinct, place = np.unique(table.keys << 1 | table.nan, return_inverse=True)
+    outputs = _choose(evaluate, keys, distinct >> 1, distinct & 1)
     expected = _golden_codes(table)
     is_nan = expected == fmt.nan_magnitude
-    assert (outputs["nan_out"][place] == is_nan).all()
+    assert 0 < is_nan.sum() < len(is_nan)
     codes = outputs["code"][place]
-    assert (codes[~is_nan] == expected[~is_nan]).all()
+    assert (codes == expected).all()
 
     scale = outputs["scale"][place].astype(np.int64)
     exponent, fraction = scale >> fmt.mantissa_bits, scale & ((1 << fmt.mantissa_bits) - 1)
-    killed = exponent == keys.scale_exponent_kill
+    killed = exponent == keys.kill
+    assert killed[is_nan].all()
     values = decode(codes.astype(np.uint8), fmt).astype(np.float64)
-    handed = np.ldexp(1 + fraction / (1 << fmt.mantissa_bits), exponent - keys.bias)
+    # The exponent is that of a quarter of the scale, where the first decision is.
+    handed = np.ldexp(1 + fraction / (1 << fmt.mantissa_bits), exponent - keys.bias + 2)
     decided = ~is_nan & ~killed
     assert (handed[decided] == values[decided]).all()
     # Only scales under which nothing is left are killed: zero, and those of maxima so small that
     # an element of their size rounds to zero.
-    with np.errstate(invalid="ignore"):  # signalling NaN
-        largest = table.patterns.astype(np.uint32).view(np.float32).astype(np.float64)
     lost = killed & ~is_nan
-    assert ((values[lost] == 0) | (largest[lost] <= values[lost] / 4)).all()
+    assert ((values[lost] == 0) | (table.values[lost] <= values[lost] / 4)).all()
     assert killed[table.words == 0].all()
+    assert (killed | (values > 0)).all()
     assert decided.sum() > len(codes) // 8
     return codes
 
@@ -75,18 +75,22 @@ def test_sim_scale(evaluate, tabulate, format, word, ties):
         assert (smallest, infinity) == (0, keys.scale.max_magnitude)
 
 
+def _assert_nan(evaluate, table) -> None:
+    """Assert that with a NaN in the block every maximum gives NaN and kills all elements."""
+    keys = table.format
+    distinct = np.unique(table.keys)
+    some = np.union1d(distinct[::17], distinct[[0, 1, -3, -2, -1]])
+    outputs = _choose(evaluate, keys, some, np.ones(len(some), np.int64))
+    assert (outputs["code"] == keys.scale.nan_magnitude).all()
+    assert (outputs["scale"] >> keys.scale.mantissa_bits == keys.kill).all()
+
+
 @pytest.mark.parametrize(
     ("kind", "input"), [("amxfp4", "bf16"), ("amxfp4-e4m3", "fp16"), ("amxfp4-pot", "fp16")]
 )
 def test_sim_scale_nan(evaluate, tabulate, kind, input):
     """With a NaN in the block every maximum gives the NaN code and kills all elements."""
-    table = tabulate(kind, input, "RNA")
-    keys = table.format
-    distinct = np.unique(table.keys)
-    outputs = _choose(evaluate, keys, np.union1d(distinct[::17], distinct[-3:]), nan_in=1)
-    assert (outputs["code"] == keys.scale.nan_magnitude).all()
-    exponent = outputs["scale"] >> keys.scale.mantissa_bits
-    assert (exponent == keys.scale_exponent_kill).all()
+    _assert_nan(evaluate, tabulate(kind, input, "RNA"))
 
 
 def test_checks_find_faults(evaluate, tabulate, monkeypatch):
@@ -100,3 +104,22 @@ def test_checks_find_faults(evaluate, tabulate, monkeypatch):
         monkeypatch.setattr(quantizer_scale, "at_least", fault)
         with pytest.raises(AssertionError):
             _assert_golden(evaluate, tabulate("amxfp4", "bf16", "RNE"))
+
+
+@pytest.mark.parametrize(
+    ("check", "old", "new"),
+    [(_assert_golden, "no_element = finite_code == 0", "no_element = exponent < 0"),
+     (_assert_golden, "If(self.nan | no_element)", "If(no_element)"),
+     (_assert_golden, "keys.bias + keys.element_steps[0].exponent", "keys.bias"),
+     (_assert_golden, "If(self.maximum.as_value() == 0)", "If(self.maximum.exponent == 0)"),
+     (_assert_golden, "Elif(exponent > last.exponent)", "Elif(exponent > last.exponent + 4)"),
+     (_assert_golden, "floor_log2(value) + bias", "floor_log2(value) + keys.bias"),
+     (_assert_nan, "with m.If(self.nan):", "with m.If(self.nan & (exponent != 0)):")],
+)  # fmt: skip
+def test_checks_find_planted_bugs(evaluate, tabulate, monkeypatch, check, old, new):
+    """Scales handed on wrongly, or not killed, and the ends of the range, are found."""
+    table = tabulate("amxfp4", "bf16", "RNE")
+    check(evaluate, table)
+    planted.bug(monkeypatch, "quantizer_scale", old, new)
+    with pytest.raises(AssertionError):
+        check(evaluate, table)

@@ -44,6 +44,7 @@ CONFIGS = [
     QuantizerConfig(lanes=8),
     QuantizerConfig(format="mxfp4-e5m2", lanes=1, input="fp32", block=16),
     QuantizerConfig(format="nvfp4", input="fp16", ties="RNE"),
+    QuantizerConfig(block=16, maxima="scan", pipeline=""),
     DequantizerConfig(lanes=8),
     DequantizerConfig(format="mxfp4-roundup", output="fp32", block=64, lanes=4),
     DotConfig(lanes=2),

@@ -19,6 +19,7 @@ from amxfp4.gen.config import BF16, FP32, DotConfig, FloatFormat
 from amxfp4.rtl.arith import assign_low, shift_left, times_small
 from amxfp4.rtl.dot_sums import ClassSums, balanced_sum
 from amxfp4.rtl.dot_widths import DotWidths
+from amxfp4.rtl.rounding import RoundToFloat
 
 __all__ = ["IDEAS", "Idea"]
 
@@ -236,6 +237,17 @@ def _negate_first(fmt: FloatFormat, unit: int) -> Callable[..., Value]:
     return function
 
 
+def _narrowing(fmt: FloatFormat, unit: int) -> Callable[..., Value]:
+    """Normalise and round as in use, in one piece."""
+
+    def function(m: Module, number: Value) -> Value:
+        m.submodules.round = rounder = RoundToFloat(len(number) - 1, range(unit, unit + 1), fmt)
+        m.d.comb += [rounder.number.eq(number), rounder.exponent.eq(unit)]
+        return rounder.word
+
+    return function
+
+
 def _product(function: Callable[..., Value]) -> Callable[[DotConfig], Idea]:
     return lambda config: Idea(*_PRODUCT, function)
 
@@ -250,10 +262,13 @@ def _scaled(function: Callable[..., Value]) -> Callable[[DotConfig], Idea]:
     return build
 
 
-def _rounded(config: DotConfig) -> Idea:
-    widths = _asymmetric(config)
-    fmt = FP32 if config.output == "fp32" else BF16
-    return Idea({"number": widths.accumulator}, fmt.width, _negate_first(fmt, widths.unit))
+def _rounded(way: Callable[..., Callable[..., Value]]) -> Callable[[DotConfig], Idea]:
+    def build(config: DotConfig) -> Idea:
+        widths = _asymmetric(config)
+        fmt = FP32 if config.output == "fp32" else BF16
+        return Idea({"number": widths.accumulator}, fmt.width, way(fmt, widths.unit))
+
+    return build
 
 
 def _sums(kind: type[ClassSums]) -> Callable[[DotConfig], ClassSums]:
@@ -277,6 +292,8 @@ IDEAS: dict[str, Callable[[DotConfig], Idea | ClassSums]] = {
     "align_directly": lambda config: _alignment(config, _direct),
     "align_in_two_shifts": lambda config: _alignment(config, _two_shifts),
     "align_nested": lambda config: _alignment(config, _nested),
-    "round_negated": _rounded,
+    "round_negated": _rounded(_negate_first),
+    "round_by_narrowing": _rounded(_narrowing),
 }
-"""How to build each, by name; ``term_by_digits`` and ``align_directly`` are what is in use."""
+"""How to build each, by name; ``term_by_digits``, ``align_directly`` and ``round_by_narrowing`` are
+what is in use."""
