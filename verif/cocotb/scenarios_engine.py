@@ -1,0 +1,259 @@
+"""What the testbench of `engine` does with jobs that go well."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from amxfp4.verif.cocotb import coverage
+from amxfp4.verif.cocotb.agents_engine import Crossing
+from amxfp4.verif.cocotb.environment_engine import EngineEnvironment, bit
+from amxfp4.verif.cocotb.models_engine import pick
+
+__all__ = [
+    "back_to_back",
+    "coverage_closed",
+    "full_memories",
+    "kept_b",
+    "latency",
+    "orders",
+    "paths",
+    "random_jobs",
+    "shapes",
+    "special_values",
+    "stalls_counted",
+    "throughput",
+]
+
+
+async def random_jobs(dut: Any, pattern: str) -> None:
+    """Run random jobs under one pattern of pauses on every stream and on the control bus."""
+    env = await EngineEnvironment.start(dut)
+    for n in range(env.jobs):
+        env.pause(pattern)
+        if n % 3 == 2:
+            # One side slow, the others at full speed.
+            slow = pick(env.rng, range(3))
+            env.pause(*(pattern if n == slow else "none" for n in range(3)))
+        env.pause_control(pattern if n % 2 else "none")
+        env.cover({"pauses": pattern})
+        await env.run(env.model.job(env.rng), counters=n % 4 == 0)
+    await env.finish()
+
+
+async def shapes(dut: Any) -> None:
+    """Run every combination of small edges of M, N and K, at full speed."""
+    env = await EngineEnvironment.start(dut)
+    config = env.config
+    edges = [sorted({1, t, t + 1}) for t in (config.rows, config.cols, config.block)]
+    for m, n, k in itertools.product(*edges):
+        await env.run(env.model.job(env.rng, (m, n, k), kind="plain"), counters=k == 1)
+    await env.finish()
+
+
+async def special_values(dut: Any) -> None:
+    """Run jobs of zeros, NaN, infinities, subnormals, ties and any records."""
+    env = await EngineEnvironment.start(dut)
+    config = env.config
+    env.pause("random", "none", "random")
+    for n in range(max(4, env.jobs)):
+        shape = (2 * config.rows + 1, 2 * config.cols - 1, pick(env.rng, (config.block, 40, 3)))
+        await env.run(env.model.job(env.rng, shape, kind="special" if n % 4 else "plain"))
+    await env.finish()
+
+
+async def orders(dut: Any) -> None:
+    """Send data before the start, after it, and on either side; at most two beats are taken ahead."""
+    env = await EngineEnvironment.start(dut)
+    watcher, config = env.watcher, env.config
+    for pattern in ("none", "random"):
+        env.pause(pattern)
+        for order in ("before", "after", "a first", "b first"):
+            await env.run(env.model.job(env.rng), order=order)
+    env.pause("none")
+    job = env.model.job(env.rng, (2 * config.rows, config.cols, config.largest_k), kind="plain")
+    before = watcher.taken["a"], watcher.taken["b"]
+    await env.send_a(job)
+    await env.send_b(job)
+    await env.cycles(100)
+    ahead = watcher.taken["a"] - before[0], watcher.taken["b"] - before[1]
+    if max(ahead) > 2:
+        raise AssertionError(f"at most two beats may be taken ahead of a job, not {ahead}")
+    took = [name for name, beats in zip("ab", ahead, strict=True) if beats]
+    await env.expect("status", 1 | 4 | bit("status", *(f"{n}_open" for n in took)), "packets open")
+    await env.prepare(job)
+    await env.begin(job)
+    await env.end(job)
+    await env.finish()
+
+
+async def back_to_back(dut: Any) -> None:
+    """Start jobs as soon as `irq` says so, registers written ahead and data always waiting."""
+    env = await EngineEnvironment.start(dut)
+    await env.write("interrupt_enable", bit("interrupt_status", "done"))
+    for pattern in ("none", "bursts"):
+        env.pause(pattern)
+        jobs = [env.model.job(env.rng) for _ in range(max(5, env.jobs))]
+        for job in jobs:
+            await env.send_a(job)
+            await env.send_b(job)
+        await env.prepare(jobs[0])
+        for job, behind in itertools.pairwise([*jobs, jobs[-1]]):
+            await env.begin(job)
+            await env.prepare(behind)  # the registers of a job are read at its start
+            await env.until(lambda: int(dut.irq.value), "irq", env.patience(job))
+            await env.end(job)
+            if int(dut.irq.value):
+                raise AssertionError("irq must fall when interrupt_status is cleared")
+            env.cover({"job behind": "a job"})
+    await env.finish()
+
+
+async def kept_b(dut: Any) -> None:
+    """Keep B over row tiles, and reuse it over jobs with A of any height, ordinary jobs between."""
+    env = await EngineEnvironment.start(dut)
+    config, model = env.config, env.model
+    for n in range(max(3, env.jobs // 2)):
+        env.pause("none" if n % 2 else "random")
+        k = pick(env.rng, (1, config.block, config.block + 1, config.largest_k))
+        tiles = 2 * config.depth_b // model.steps(k)
+        columns = pick(env.rng, range(1, min(tiles, 5) * config.cols + 1))
+        shape = (pick(env.rng, range(1, 3 * config.rows + 2)), columns, k)
+        kept = model.job(env.rng, shape, keep=True)
+        await env.run(kept)
+        for _ in range(2):
+            height = pick(env.rng, range(1, 3 * config.rows + 2))
+            again = model.job(env.rng, (height, columns, k), kept=kept)
+            await env.run(again, counters=True)
+        await env.run(model.job(env.rng))
+        # The B of the last job was not kept.
+        await env.write("job", bit("job", "reuse_b"))
+        await env.command("start")
+        await env.expect("error", bit("error", "no_kept_b"), "the last job did not keep B")
+        await env.write("error", 0xFFF)
+        await env.write("interrupt_status", 7)
+    await env.finish()
+
+
+async def full_memories(dut: Any) -> None:
+    """Use the last word of every memory: the largest K, and a kept B that just fits."""
+    env = await EngineEnvironment.start(dut)
+    config, model = env.config, env.model
+    for keep in (False, True):
+        k = config.largest_k
+        tiles = 2 * config.depth_b // model.steps(k) if keep else 3
+        shape = (2 * config.rows + 1, tiles * config.cols, k)
+        await env.run(model.job(env.rng, shape, kind="plain", keep=keep), counters=True)
+    narrow = model.job(env.rng, (config.rows + 1, 2 * config.depth_b * config.cols, 1), keep=True)
+    await env.run(narrow)
+    await env.finish()
+
+
+async def stalls_counted(dut: Any) -> None:
+    """Withhold A, B and C in turn: the counter of that stream says so, and no other one."""
+    env = await EngineEnvironment.start(dut)
+    config = env.config
+    withheld = 600
+    rows, cols = 4 * config.rows, 4 * config.cols
+    if config.requantize != "none":
+        cols = max(cols, 2 * config.block)
+    for name in "abc":
+        job = env.model.job(env.rng, (rows, cols, config.largest_k), kind="plain")
+        driver = getattr(env.drivers, name)
+        await env.send_a(job)
+        await env.send_b(job)
+        await env.prepare(job)
+        before = dict(env.watcher.taken)
+        sizes = {"a": len(job.raw_a), "b": job.passes * len(job.raw_b), "c": len(job.raw_c)}
+        beats = sizes[name] // getattr(config, f"bytes_{name}")
+        began = await env.begin(job)
+        await env.until(
+            lambda name=name, n=before[name] + beats // 3: env.watcher.taken[name] >= n, "a third"
+        )
+        driver.pause = True
+        counts = {}
+        for at, wait in ((0, withheld), (1, withheld)):
+            await env.cycles(wait)
+            counts[at] = {n: await env.counter(f"stall_{n}") for n in "abc"}
+        grown = {n: counts[1][n] - counts[0][n] for n in "abc"}
+        # Reading takes time of its own, in which the counter goes on.
+        if grown[name] < withheld or any(grown[n] for n in "abc" if n != name):
+            raise AssertionError(f"stall_{name} alone must grow by {withheld} or more: {grown}")
+        driver.pause = False
+        await env.end(job, began)
+    await env.finish()
+
+
+async def latency(dut: Any) -> None:
+    """Measure from the last beat of B to the first beat of C, A long loaded."""
+    env = await EngineEnvironment.start(dut)
+    watcher, due = env.watcher, int(env.manifest["latency"])
+    for k in (1, env.config.block):
+        job = env.model.job(env.rng, (1, 1, k), kind="plain")
+        await env.send_a(job)
+        await env.prepare(job)
+        await env.begin(job)
+        await env.cycles(200)
+        await env.send_b(job)
+        await env.end(job)
+        seen = watcher.first_c - watcher.last["b"]
+        if env.config.requantize == "none" and seen != due:
+            raise AssertionError(f"latency must be {due} cycles, as the manifest states, not {seen}")
+    await env.finish()
+
+
+async def throughput(dut: Any) -> None:
+    """Run a job of several tiles at full speed within the cycles that the document promises."""
+    env = await EngineEnvironment.start(dut)
+    c, model = env.config, env.model
+    steps, down = model.steps(c.largest_k), 4
+    n = 4 * c.cols if c.requantize == "none" else 2 * c.block
+    across = n // c.cols
+    job = model.job(env.rng, (down * c.rows, n, c.largest_k), kind="plain")
+    await env.run(job, counters=True)
+    cycles = await env.counter("cycles")
+    element = c.word.width // 8
+    width = min(c.cols, c.bytes_c // element)
+    tile = {
+        "array": steps * c.block // c.lanes,
+        "b": c.cols * steps * model.row_b.record_bytes / c.bytes_b,
+        # Records leave while the next ones are made; whether both count at once is not said.
+        "c": c.rows * -(-c.cols // width) if c.requantize == "none" else 2 * c.rows,
+    }
+    row = c.rows * steps
+    if c.quantizer is None:
+        row_a = row * model.row_a.record_bytes / c.bytes_a
+    else:
+        row_a = row * c.block / c.quantizer.lanes
+    promised = down * max(across * max(tile.values()), row_a)
+    # Before the first tile and behind the last one: loads, and the way through. A packet of B
+    # does not share a beat with the next one.
+    ends = row_a + tile["b"] + int(env.manifest["latency"]) + c.rows * c.block + down + 40
+    dut._log.warning("throughput: %d cycles, %d promised, %s", cycles, promised, tile)
+    if cycles > promised + ends:
+        raise AssertionError(f"{cycles} cycles must be at most {promised}, and {ends} at the ends")
+    await env.finish()
+
+
+async def paths(dut: Any) -> None:
+    """Change inputs of the streams within a cycle: no output moves before the next edge."""
+    env = await EngineEnvironment.start(dut, period=8)
+    crossing = Crossing(dut)
+    crossing.start()
+    env.pause("random")
+    for _ in range(4):
+        await env.run(env.model.job(env.rng, kind="plain"))
+    if not crossing.tried:
+        raise AssertionError("at least one input must have been changed within a cycle")
+    await env.finish()
+
+
+async def coverage_closed(dut: Any) -> None:
+    """Insist that the tests before this one left no hole."""
+    env = await EngineEnvironment.start(dut)
+    await env.run(env.model.job(env.rng, (1, 1, 1)))
+    await env.finish()
+    missed = coverage.holes(env.covered())
+    if missed:
+        raise AssertionError(f"coverage must have no holes, not {', '.join(missed)}")
+

@@ -1,0 +1,276 @@
+"""What the testbench of `engine` does with jobs that fail or are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from amxfp4.verif.cocotb.agents_engine import packet
+from amxfp4.verif.cocotb.environment_engine import EngineEnvironment, bit
+from amxfp4.verif.cocotb.models_engine import Job, pick
+
+__all__ = [
+    "abort_at_the_end",
+    "aborts",
+    "faults",
+    "limits_accepted",
+    "overruns",
+    "refused",
+    "tiled_job",
+]
+
+_ERROR = bit("interrupt_status", "error")
+
+
+def _spoilt(
+    name: str, raw: bytes, lanes: int, rng: np.random.Generator
+) -> Iterator[tuple[bytes, list[int] | None]]:
+    """Make packets with a fault, each with TKEEP of its bytes."""
+    kind = name[2:]
+    if kind == "early":
+        for short in (1, lanes, len(raw) // 2, len(raw) - 1):
+            yield raw[: max(1, len(raw) - short)], None
+    elif kind == "late":
+        for more in (1, lanes, 3 * lanes + 1):
+            yield raw + bytes(rng.integers(0, 256, more, np.uint8)), None
+    else:
+        patterns = (
+            [0] * lanes,  # a null beat
+            [1] * (lanes - 1) + [0],
+            [1] + [0] * (lanes - 1),
+            [0] + [1] * (lanes - 1),
+            [1, 0] * (lanes // 2),
+        )
+        for pattern in patterns:
+            at = lanes * int(rng.integers((len(raw) - 1) // lanes))
+            junk = iter(raw[at:])
+            beat = bytes(next(junk) if keep else 0xA5 for keep in pattern)
+            rest = raw[at + sum(pattern) :]
+            keep = [1] * at + pattern + [1] * len(rest)
+            yield raw[:at] + beat + rest, keep
+
+
+def tiled_job(env: EngineEnvironment, **options: Any) -> Job:
+    """Make a job of several tiles either way, ragged ones among them."""
+    config = env.config
+    shape = (2 * config.rows + 1, 2 * config.cols + 1, config.block + 3)
+    return env.model.job(env.rng, shape, kind="plain", **options)
+
+
+async def failed(env: EngineEnvironment, name: str, exact: bool = True) -> None:
+    """Check a failed job: named, sticky, with inputs swallowed; then recover, and be of use."""
+    drivers, dut = env.drivers, env.dut
+    await env.until(lambda: drivers.a.idle() and drivers.b.idle(), "the end of A and B")
+    # Whatever else is sent is swallowed too, packet after packet.
+    for driver, lanes in ((drivers.a, env.config.bytes_a), (drivers.b, env.config.bytes_b)):
+        await driver.send(packet(bytes(5 * lanes + 1)))
+    await env.until(lambda: drivers.a.idle() and drivers.b.idle(), "the end of more packets")
+    await env.cycles(8)
+    code = bit("error", name)
+    seen = await env.read("error")
+    others = 0 if exact else sum(bit("error", name[:2] + n) for n in ("early", "late", "keep"))
+    if not seen & code or seen & ~(code | others):
+        raise AssertionError(f"error must be {name} ({code:#x}), not {seen:#x}")
+    if not int(dut.irq.value):
+        raise AssertionError(f"irq must be up after {name}")
+    await env.expect("interrupt_status", _ERROR, name)
+    await env.expect("status", bit("status", "failed"), name)
+    await env.command("start")
+    await env.expect("error", seen | bit("error", "overrun"), "start before soft reset")
+    await env.write("error", 0xFFF & ~code & ~others)
+    await env.expect("error", seen & (code | others), "an error stays until 1 is written to it")
+    await env.soft_reset(flush=False)
+    await env.expect("error", seen & (code | others), "an error survives soft reset")
+    await env.expect("interrupt_status", _ERROR, "survives soft reset")
+    await env.write("error", seen)
+    await env.expect("error", 0)
+    await env.write("interrupt_status", 7)
+    if int(dut.irq.value):
+        raise AssertionError("irq must fall when interrupt_status is cleared")
+    env.cover({"error": name, "soft reset": "failed", "job behind": "a failed job"})
+    env.cover({"error": "overrun"})
+    env.pause("none")
+    await env.run(env.model.job(env.rng))
+
+
+async def faults(dut: Any, name: str) -> None:
+    """Send streams with one fault: the job fails with the name of the fault."""
+    env = await EngineEnvironment.start(dut)
+    config = env.config
+    await env.write("interrupt_enable", _ERROR)
+    lanes = config.bytes_a if name[0] == "a" else config.bytes_b
+    job = tiled_job(env)
+    raw = job.raw_a if name[0] == "a" else job.raw_b
+    for n, (spoilt, keep) in enumerate(_spoilt(name, raw, lanes, env.rng)):
+        job = tiled_job(env) if n == 0 else job
+        env.pause(("none", "random")[n % 2])
+        bad_pass = pick(env.rng, range(job.passes))
+        await env.prepare(job)
+        if n % 3:
+            await env.begin(job)
+        if name[0] == "a":
+            await env.drivers.a.send(packet(spoilt, keep))
+            await env.send_b(job)
+        else:
+            await env.send_a(job)
+            for at in range(job.passes):
+                good = packet(job.raw_b)
+                await env.drivers.b.send(packet(spoilt, keep) if at == bad_pass else good)
+        if not n % 3:
+            await env.begin(job)
+        beats = env.board.compare_failed(await env.receive(job), job)
+        env.cover({"failed packet": "begun" if beats else "not begun"})
+        await failed(env, name, exact=not name.endswith("keep"))
+    await env.finish()
+
+
+async def aborts(dut: Any) -> None:
+    """Abort at random moments of a job, and where there is none."""
+    env = await EngineEnvironment.start(dut)
+    await env.command("abort")
+    await env.expect("error", 0, "an abort outside a job does nothing")
+    await env.expect("status", bit("status", "idle"), "an abort outside a job does nothing")
+    ended = 0
+    for n in range(env.jobs):
+        await env.write("interrupt_enable", _ERROR)
+        env.pause(("none", "random")[n % 2], c=("none", "cycle")[n % 2])
+        job = tiled_job(env)
+        await env.prepare(job)
+        await env.begin(job)
+        await env.send_a(job)
+        await env.send_b(job)
+        await env.cycles(int(env.rng.integers(1, 60 + 40 * n)))
+        await env.command("abort")
+        frame = await env.receive(job)
+        if await env.read("status") & bit("status", "failed"):
+            beats = env.board.compare_failed(frame, job)
+            env.cover({"failed packet": "begun" if beats else "not begun"})
+            await failed(env, "aborted")
+            ended += 1
+        else:
+            env.board.compare(frame, job)
+            await env.write("interrupt_status", 7)
+    if not ended:
+        raise AssertionError("at least one job must have been aborted in flight")
+    await env.finish()
+
+
+async def abort_at_the_end(dut: Any) -> None:
+    """Abort while the last beat waits: it stays, it is the only packet, and the job failed."""
+    env = await EngineEnvironment.start(dut)
+    await env.write("interrupt_enable", _ERROR)
+    env.drivers.c.pause = True
+    job = env.model.job(env.rng, (1, 1, 1), kind="plain")
+    await env.send_a(job)
+    await env.send_b(job)
+    await env.prepare(job)
+    await env.begin(job)
+    await env.until(lambda: int(dut.m_axis_c_tvalid.value), "a beat of C")
+    last = int(dut.m_axis_c_tlast.value)
+    await env.command("abort")
+    await env.cycles(20)
+    env.drivers.c.pause = False
+    frame = await env.receive(job)
+    if last:
+        env.board.compare(frame, job)
+    else:
+        env.board.compare_failed(frame, job)
+    await env.cycles(100)
+    if not env.drivers.c.empty():
+        raise AssertionError("a job must send one packet, not two")
+    await failed(env, "aborted")
+    await env.finish()
+
+
+async def overruns(dut: Any) -> None:
+    """Start a job in flight once more, with other registers: it goes on undisturbed."""
+    env = await EngineEnvironment.start(dut)
+    for n in range(max(3, env.jobs // 2)):
+        env.pause("random")
+        job = tiled_job(env)
+        await env.prepare(job)
+        await env.begin(job)
+        await env.send_a(job)
+        await env.cycles(int(env.rng.integers(1, 80)))
+        for name, value in (("m", 1), ("n", 3), ("k", n), ("job", n % 4)):
+            await env.write(name, value)
+        await env.command("start")
+        await env.expect("error", bit("error", "overrun"))
+        await env.expect("interrupt_status", _ERROR)
+        await env.expect("status", *_open(env, await env.read("status")))
+        await env.write("error", bit("error", "overrun"))
+        await env.write("interrupt_status", _ERROR)
+        await env.send_b(job)
+        await env.end(job)
+        env.cover({"error": "overrun"})
+    await env.finish()
+
+
+def _open(env: EngineEnvironment, status: int) -> tuple[int, str]:
+    """Say what status must be in a job: busy, whatever the streams are at."""
+    streams = bit("status", "a_open", "b_open", "c_waiting")
+    return bit("status", "busy") | status & streams, "in a job"
+
+
+async def refused(dut: Any) -> None:
+    """Start jobs that cannot be: named, nothing taken or sent, idle again; a good job behind each."""
+    env = await EngineEnvironment.start(dut)
+    config, watcher = env.config, env.watcher
+    await env.write("interrupt_enable", _ERROR)
+    most, tiles = config.largest_k, 2 * config.depth_b
+    keep, reuse = bit("job", "keep_b"), bit("job", "reuse_b")
+    cases = [
+        (0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (0, 0, 0, keep), (1 << 20, 1, 1, 0),
+        (1, 1 << 20, 1, 0), (1, 1, most + 1, 0), (0xFFFFFFFF, 1, 1, 0), (1, 0x80000001, 1, 0),
+        (1, 1, 0x80000001, 0), (1, tiles * config.cols + 1, 1, keep),
+        (1, tiles // 2 * config.cols + 1, config.block + 1, keep), (0x100001, 1, 1, 0),
+        (1, 1, 1, reuse), (3, 2, 1, reuse | keep),
+    ]  # fmt: skip
+    ordinary = env.model.job(env.rng, kind="plain")
+    await env.send_a(ordinary)
+    await env.send_b(ordinary)
+    await env.cycles(20)
+    taken = dict(watcher.taken)
+    for m, n, k, job in cases:
+        for name, value in (("m", m), ("n", n), ("k", k), ("job", job)):
+            await env.write(name, value)
+        await env.command("start")
+        await env.until(lambda: int(dut.irq.value), "irq of a refused start", 600)
+        await env.cycles(60)
+        name = "no_kept_b" if job & reuse else "bad_dimension"
+        await env.expect("error", bit("error", name), f"M, N, K {m}, {n}, {k}, job {job}")
+        status = await env.read("status") & ~bit("status", "a_open", "b_open")
+        if status != bit("status", "idle"):
+            raise AssertionError(f"status must be idle after a refused start, not {status:#x}")
+        moved = {n: watcher.taken[n] + watcher.offered[n] * (n == "c") - taken[n] for n in "abc"}
+        if any(moved.values()):
+            raise AssertionError(f"nothing must be taken or sent for {m}, {n}, {k}: {moved}")
+        await env.write("error", 0xFFF)
+        await env.write("interrupt_status", 7)
+        env.cover({"error": name})
+    await env.prepare(ordinary)
+    await env.begin(ordinary)
+    await env.end(ordinary)
+    env.cover({"job behind": "a refused start"})
+    await env.finish()
+
+
+async def limits_accepted(dut: Any) -> None:
+    """Start the largest M and N: the job begins; no simulation sees its end, so abort it."""
+    env = await EngineEnvironment.start(dut)
+    await env.write("interrupt_enable", _ERROR)
+    small = env.model.job(env.rng, (1, 1, 1), kind="plain")
+    for m, n in ((1048575, 1), (1, 1048575), (1048575, 1048575)):
+        await env.prepare(small)
+        await env.write("m", m)
+        await env.write("n", n)
+        await env.command("start")
+        await env.cycles(200)
+        await env.expect("error", 0, f"M = {m}, N = {n} is allowed")
+        await env.expect("status", bit("status", "busy"), f"M = {m}, N = {n} begins")
+        await env.command("abort")
+        env.board.compare_failed(await env.receive(small), small)
+        await failed(env, "aborted")
+    await env.finish()

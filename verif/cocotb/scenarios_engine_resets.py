@@ -1,0 +1,124 @@
+"""What the testbench of `engine` does with resets, hard and soft, at any moment of a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amxfp4.verif.cocotb.environment_engine import OFFSETS, EngineEnvironment, bit
+from amxfp4.verif.cocotb.scenarios_engine_faults import tiled_job
+
+__all__ = ["forgotten_b", "hard_resets", "soft_resets"]
+
+
+async def forgotten_b(dut: Any) -> None:
+    """Ask for a kept B that is none: other N or K, a failed job, or a reset in between."""
+    env = await EngineEnvironment.start(dut)
+    config = env.config
+    shape = (config.rows, config.cols, config.block - 1)
+    for how in ("n", "k", "abort", "soft reset", "hard reset", "nothing"):
+        kept = env.model.job(env.rng, shape, kind="plain", keep=True)
+        await env.run(kept)
+        again = env.model.job(env.rng, shape, kind="plain", kept=kept)
+        if how == "abort":
+            await env.write("interrupt_enable", bit("interrupt_status", "error"))
+            await env.prepare(kept)
+            await env.begin(kept)
+            await env.command("abort")
+            env.board.compare_failed(await env.receive(kept), kept)
+            await env.soft_reset()
+        elif how == "soft reset":
+            await env.soft_reset()
+        elif how == "hard reset":
+            await env.hard_reset()
+        await env.write("error", 0xFFF)
+        await env.write("interrupt_status", 7)
+        await env.prepare(again)
+        if how in "nk":
+            await env.write(how, (again.n if how == "n" else again.k) + 1)
+        if how == "nothing":
+            await env.send_a(again)
+            await env.begin(again)
+            await env.end(again)
+            continue
+        await env.command("start")
+        await env.cycles(60)
+        await env.expect("error", bit("error", "no_kept_b"), how)
+        await env.write("error", 0xFFF)
+        await env.write("interrupt_status", 7)
+    await env.finish()
+
+
+_REGISTERS = ("m", "n", "k", "job", "interrupt_enable", "interrupt_status", "error")
+
+
+async def _in_flight(env: EngineEnvironment, at: int, most: int) -> str:
+    """Bring a job to some moment of its life, and say which."""
+    job = tiled_job(env)
+    env.pause(("none", "random", "bursts")[at % 3], c="cycle" if at % 2 else "none")
+    before = dict(env.watcher.taken)
+    await env.prepare(job)
+    await env.begin(job)
+    if at == 0:
+        await env.cycles(int(env.rng.integers(1, 30)))
+        return "before data"
+    await env.send_a(job)
+    await env.send_b(job)
+    await env.cycles(int(env.rng.integers(2, most)))
+    if int(env.dut.m_axis_c_tvalid.value) or env.watcher.taken["c"] > before["c"]:
+        return "results leave"
+    return "loading"
+
+
+async def soft_resets(dut: Any) -> None:
+    """Soft reset at random moments: registers and counters stay, everything else is forgotten."""
+    env = await EngineEnvironment.start(dut)
+    for n in range(2 * env.jobs):
+        await env.write("interrupt_enable", int(env.rng.integers(8)))
+        where = await _in_flight(env, n, 900 if n % 2 else 250)
+        env.drivers.halt_streams()
+        kept = {name: await env.read(name) for name in _REGISTERS}
+        await env.soft_reset()
+        counters = [await env.counter(name) for name in ("cycles", "busy", "stall_a")]
+        if int(dut.m_axis_c_tvalid.value):
+            raise AssertionError("a beat of C must be withdrawn by a soft reset")
+        for name, value in kept.items():
+            if name not in ("error", "interrupt_status"):
+                await env.expect(name, value, "soft reset keeps it")
+        await env.write("error", 0xFFF)
+        await env.write("interrupt_status", 7)
+        if counters != [await env.counter(name) for name in ("cycles", "busy", "stall_a")]:
+            raise AssertionError("counters must stand still after a soft reset")
+        if not counters[0]:
+            raise AssertionError("counters must survive a soft reset")
+        env.cover({"soft reset": where, "job behind": "a soft reset"})
+        env.pause("none")
+        await env.run(env.model.job(env.rng))
+        if n % 4 == 0:
+            await env.soft_reset()
+            env.cover({"soft reset": "idle"})
+    await env.finish()
+
+
+async def hard_resets(dut: Any) -> None:
+    """Reset at random moments, for one cycle: every register reads its reset value."""
+    env = await EngineEnvironment.start(dut)
+    registers = [*_REGISTERS, *(n for n in OFFSETS if n.endswith(("_low", "_high")))]
+    registers = [name for name in registers if not name.startswith("digest")]
+    for n in range(2 * env.jobs):
+        await env.write("interrupt_enable", 7)
+        where = "idle" if n % 8 == 7 else await _in_flight(env, n, 900 if n % 2 else 250)
+        if n % 3 == 0:
+            # An access in flight is forgotten too.
+            env.drivers.bus.init_write(OFFSETS["m"], bytes(4))
+            env.drivers.bus.init_read(OFFSETS["status"], 4)
+            await env.cycles(n % 5)
+        await env.hard_reset()
+        env.cover({"hard reset": where, "job behind": "a hard reset"})
+        await env.expect("status", bit("status", "idle"), "after a reset")
+        for name in registers if n < 4 else ("m", "interrupt_enable", "error", "cycles_low"):
+            await env.expect(name, 0, "after a reset")
+        env.pause("none")
+        await env.run(env.model.job(env.rng), counters=n % 4 == 0)
+    await env.finish()
+
+
