@@ -139,7 +139,7 @@ class Engine(wiring.Component):
         output = StreamRegister(axis_layout(config.bytes_c))
         m.submodules.output = ResetInserter(clear)(output)
         element = 1 if config.row_c else config.word.width // 8
-        has_end = Signal()
+        has_end = Signal()  # of this job's packet
         beat = output.i.payload
         m.d.comb += [
             beat.eq(path.c.payload),
@@ -158,18 +158,22 @@ class Engine(wiring.Component):
                 beat.last.eq(1),
                 output.i.valid.eq(~has_end),
             ]
-            with m.If(output.i.ready):
-                m.d.sync += has_end.eq(1)
-        with m.Else():
+        with m.If(job.accepted):
             m.d.sync += has_end.eq(0)
+        with m.Elif(output.i.valid & output.i.ready & beat.last):
+            m.d.sync += has_end.eq(1)
 
     def _status(self, m: Module, bank: RegisterBank, job: JobControl, path) -> None:
         for name in ("idle", "busy", "done"):
             m.d.comb += getattr(bank, f"status_{name}").eq(getattr(job, name))
         errors = {
             **{n: getattr(job, n) for n in ("bad_dimension", "no_kept_b", "overrun", "aborted")},
-            **{f"a_{n}": getattr(path.problems_a, n) for n in ("early", "late", "keep")},
-            **{f"b_{n}": getattr(path.problems_b, n) for n in ("early", "late", "keep")},
+            # The first problem ends the job; what follows from it is no news.
+            **{
+                f"{stream}_{n}": getattr(getattr(path, f"problems_{stream}"), n) & job.run
+                for stream in ("a", "b")
+                for n in ("early", "late", "keep")
+            },
         }
         flags = {"acc_inexact": path.inexact, "acc_overflow": path.overflow}
         for name, signal in (errors | flags).items():

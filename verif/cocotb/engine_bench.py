@@ -148,6 +148,18 @@ class Bench:
             for i in range(0, c.shape[0], rows) for j in range(0, c.shape[1], cols)
         )  # fmt: skip
 
+    @property
+    def words_c(self) -> int:
+        """Words of a beat of C."""
+        return self.config.bytes_c * 8 // self.config.word.width
+
+    def load_a(self, blocks: int) -> float:
+        """Cycles that a row tile of A takes to load."""
+        config, row = self.config, self.config.rows_ab[0]
+        if config.quantizer is None:
+            return config.rows * blocks * max(1, row.record_bytes / config.bytes_a)
+        return config.rows * blocks * config.quantizer.beats
+
     async def begin(self, m: int, n: int, k: int, job: int = 0) -> None:
         """Write a job's registers and start it."""
         for name, value in (("m", m), ("n", n), ("k", k), ("job", job)):

@@ -140,21 +140,36 @@ async def keeps_pace(dut: Any) -> None:
     """Take the cycles that docs/engine.md says, and no more than a few."""
     bench = await Bench.start(dut)
     config = bench.config
-    m, n, blocks = 4 * config.rows, 5 * config.cols, config.depth_b
-    if config.largest_k < blocks * config.block:
-        blocks = config.depth_a
-    await bench.product(m, n, blocks * config.block)
-    counts = {
-        name: await bench.read(f"{name}_low")
-        for name in ("cycles", "busy", "stall_a", "stall_b", "stall_c")
-    }
-    dut._log.info("%s", counts)
-    # A beat more for each pass of B: packets do not share a cycle.
-    b = 20 * (config.cols * blocks * config.rows_ab[1].record_bytes / config.bytes_b) + 4
-    array = 20 * blocks * config.beats
-    assert counts["busy"] == array
-    assert sum(counts.values()) - counts["cycles"] <= counts["cycles"]
-    dut._log.info("array %d, b %.1f", array, b)
+    blocks = min(config.depth_a, config.depth_b)
+    for row_tiles, col_tiles in ((4, 5), (2, 12)):
+        m, n = row_tiles * config.rows, col_tiles * config.cols
+        await bench.product(m, n, blocks * config.block)
+        counts = {
+            name: await bench.read(f"{name}_low")
+            for name in ("cycles", "busy", "stall_a", "stall_b", "stall_c")
+        }
+        assert counts["busy"] == row_tiles * col_tiles * blocks * config.beats
+        stalls = sum(counts[f"stall_{name}"] for name in "abc")
+        assert counts["busy"] + stalls <= counts["cycles"]
+        tile = max(
+            blocks * config.beats,
+            config.cols * blocks * max(1, config.rows_ab[1].record_bytes / config.bytes_b),
+            config.rows * -(-config.cols // min(config.cols, bench.words_c)),
+            bench.load_a(blocks) / col_tiles,
+        )
+        if config.row_c is not None:
+            tile = max(
+                tile,
+                config.rows
+                * config.cols
+                / config.block
+                * max(config.row_c.record_bytes / config.bytes_c, config.block / config.cols),
+            )
+        most = row_tiles * (col_tiles * tile + 1) + bench.load_a(blocks)
+        most += (
+            tile + bench.manifest["latency"] + 24 + 2 * config.block * (config.row_c is not None)
+        )
+        assert counts["cycles"] <= most, (counts, most)
     bench.finish()
 
 
@@ -208,4 +223,104 @@ async def soft_resets(dut: Any) -> None:
         bench.c.clear()
         await bench.write("error", 0xFFF)
         await bench.product(m, n, k)
+    bench.finish()
+
+
+def _spoil(bench: Bench, kind: str, raw: bytes, width: int) -> AxiStreamFrame:
+    """Make of a good packet one that is wrong in one way, at a random place."""
+    rng, keep = bench.rng, None
+    if kind == "early":
+        raw = raw[: int(rng.integers(1, len(raw)))]
+    elif kind == "late":
+        raw += bytes(int(rng.integers(1, 4 * width)))
+    else:
+        keep = [1] * len(raw)
+        keep[int(rng.integers(0, len(raw)))] = 0
+        if sum(keep) == 0 or keep[-1] == 0:
+            # A gap, not a shorter packet.
+            raw, keep = raw + b"\1", [*keep, 1]
+    return AxiStreamFrame(raw, tkeep=keep)
+
+
+@cocotb.test()
+async def anything_goes(dut: Any) -> None:
+    """Run good and bad jobs in random order: one packet of C each, and good ones are right."""
+    bench = await Bench.start(dut)
+    config, rng = bench.config, bench.rng
+    kept = None
+    for _ in range(80):
+        bench.stall(float(rng.choice([0, 0.3, 0.8])))
+        m = int(rng.integers(1, 3 * config.rows + 1))
+        n = int(rng.integers(1, 3 * config.cols + 1))
+        k = int(rng.integers(1, config.largest_k + 1))
+        blocks = -(-k // config.block)
+        keep = bool(-(-n // config.cols) * blocks <= 2 * config.depth_b and rng.random() < 0.4)
+        a, b = bench.operands(m, n, k)
+        reuse = kept is not None and rng.random() < 0.5
+        if reuse:
+            b, n, k = kept, kept.shape[1], kept.shape[0]
+            a, _ = bench.operands(m, n, k)
+        raw_a, raw_b, expected = bench.streams(a, b)
+        passes = 0 if reuse else 1 if keep else -(-m // config.rows)
+        kinds = ["good"] * 4 + ["abort", "reset", "a_early", "a_late", "a_keep"]
+        kinds += ["b_early", "b_late", "b_keep"] if passes else []
+        kind = str(rng.choice(kinds))
+        frames = [(bench.a, AxiStreamFrame(raw_a))]
+        frames += [(bench.b, AxiStreamFrame(raw_b)) for _ in range(passes)]
+        if kind[:2] in ("a_", "b_"):
+            which = 0 if kind[0] == "a" else int(rng.integers(1, passes + 1))
+            width = config.bytes_a if kind[0] == "a" else config.bytes_b
+            raw = raw_a if kind[0] == "a" else raw_b
+            frames[which] = (frames[which][0], _spoil(bench, kind[2:], raw, width))
+        early = rng.random() < 0.5
+        if not early:
+            await bench.begin(m, n, k, int(keep) + 2 * reuse)
+        for stream, frame in frames:
+            await stream.send(frame)
+        if early:
+            await bench.begin(m, n, k, int(keep) + 2 * reuse)
+        dut._log.info("%s m=%d n=%d k=%d keep=%d reuse=%d", kind, m, n, k, keep, reuse)
+        if kind == "good":
+            await bench.result(expected)
+            assert await bench.read("status") & 0xF == mask("status", "idle", "done")
+            assert await bench.read("error") & 0x3FF == 0
+            kept = kept if reuse else b if keep else None
+            continue
+        kept = None
+        await bench.cycles(int(rng.integers(0, 300)))
+        if kind == "reset":
+            # As a power cycle would: everything around the engine starts again too.
+            dut.rst.value = 1
+            for stream in (bench.a, bench.b, bench.c):
+                stream.clear()
+            await bench.cycles(3)
+            dut.rst.value = 0
+            await bench.cycles(3)
+            bench.c.clear()
+        else:
+            if kind == "abort":
+                await bench.pulse("abort")
+            for _ in range(10_000):
+                if not (await bench.read("status") & mask("status", "busy")):
+                    break
+            status = await bench.read("status")
+            done = bool(status & mask("status", "done"))
+            assert kind == "abort" or not done
+            assert done != bool(status & mask("status", "failed"))
+            error = await bench.read("error") & 0x3FF
+            named = "aborted" if kind == "abort" else kind
+            assert error == (0 if done else mask("error", named)), (kind, error)
+            frame = await bench.c.recv()
+            assert bench.c.empty()
+            data = bytes(frame.tdata)
+            assert data == expected if done else len(data) <= len(expected) + 4
+            for _ in range(10_000):
+                if done or (bench.a.idle() and bench.b.idle()):
+                    break
+                await bench.cycles(1)
+            await bench.cycles(8)
+            assert bench.c.empty()
+            await bench.pulse("soft_reset")
+            await bench.write("error", 0xFFF)
+        assert await bench.read("status") & 0xF == mask("status", "idle")
     bench.finish()
