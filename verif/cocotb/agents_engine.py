@@ -89,6 +89,7 @@ class Watcher:
     cycle : cycles since the beginning
     taken, offered, idle : cycles by stream and control channel: transfers, offers that waited, none
     last : cycle of the last transfer with TLAST, by stream
+    open : whether the last beat taken had no TLAST, by stream
     irq_rises : how often `irq` rose
     excused : C may be withdrawn: soft reset is on its way
     """
@@ -106,8 +107,11 @@ class Watcher:
         self.offered = dict.fromkeys(names, 0)
         self.idle = dict.fromkeys(names, 0)
         self.last = dict.fromkeys(STREAMS, -1)
+        self.open = dict.fromkeys("ab", False)
         self.first_c = -1
-        """Cycle in which an offer of C began last, after none."""
+        """Cycle in which the newest beat of C was offered first."""
+        self.last_offer = -1
+        """Cycle in which the last beat of C was offered first."""
         self.irq_rises = 0
         self.excused = False
         self._held: dict[str, Any] = {}
@@ -142,6 +146,7 @@ class Watcher:
             self.cycle += 1
             if int(dut.rst.value):
                 self._held.clear()
+                self.open = dict.fromkeys("ab", False)
                 after_reset, irq = True, 0
                 continue
             for name, (valid, ready) in self._pairs.items():
@@ -158,8 +163,9 @@ class Watcher:
     def _offer(self, name: str, ready: bool, after_reset: bool) -> None:
         if name in ("a", "b"):
             if ready:
-                bus = getattr(self.dut, f"{STREAMS[name]}_tlast")
-                self.last[name] = self.cycle if int(bus.value) else self.last[name]
+                last = int(getattr(self.dut, f"{STREAMS[name]}_tlast").value)
+                self.last[name] = self.cycle if last else self.last[name]
+                self.open[name] = not last
         else:
             if after_reset:
                 raise ContractError(f"{name}: valid is up after a reset")
@@ -167,6 +173,7 @@ class Watcher:
             held = self._held.get(name)
             if held is None and name == "c":
                 self.first_c = self.cycle
+                self.last_offer = self.cycle if payload[2] else self.last_offer
                 self._check_c(*payload)
             elif held is not None and payload != held and not (self.excused and name == "c"):
                 raise ContractError(f"{name}: payload changed before the transfer")

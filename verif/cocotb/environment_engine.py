@@ -13,7 +13,7 @@ from typing import Any
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge, with_timeout
+from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.gen.engine_registers import REGISTERS
@@ -115,6 +115,13 @@ class EngineEnvironment:
             await edge
         raise TimeoutError(f"{what} must come within {cycles} cycles")
 
+    def streams(self) -> int:
+        """Bits of `status` that say what the streams are at, as the watcher has seen them."""
+        names = [f"{name}_open" for name in "ab" if self.watcher.open[name]]
+        if int(self.dut.m_axis_c_tvalid.value):
+            names.append("c_waiting")
+        return bit("status", *names)
+
     # Pauses and resets.
 
     def pause(self, a: str, b: str | None = None, c: str | None = None) -> None:
@@ -145,7 +152,7 @@ class EngineEnvironment:
         await self.command("soft_reset")
         self.watcher.excused = False
         if flush:
-                self.drivers.release_streams()
+            self.drivers.release_streams()
         await self.expect("status", _IDLE, "after a soft reset the engine is idle")
 
     # Jobs.
@@ -178,7 +185,12 @@ class EngineEnvironment:
     async def receive(self, job: Job) -> Any:
         """Take C's packet."""
         steps = self.period * self.patience(job)
-        return await with_timeout(self.drivers.c.recv(compact=False), steps, "step")
+        try:
+            return await with_timeout(self.drivers.c.recv(compact=False), steps, "step")
+        except SimTimeoutError:
+            status, error = await self.read("status"), await self.read("error")
+            moved = f"{status=:#x}, {error=:#x}, taken {self.watcher.taken}"
+            raise TimeoutError(f"C of {job.shape} must come to its end: {moved}") from None
 
     async def run(self, job: Job, *, counters: bool = False, order: str = "before") -> None:
         """Run one job whole: data before the start, after it, or A and B on either side."""

@@ -185,7 +185,7 @@ class EngineModel:
             x = rng.standard_normal((count, k)).astype(np.float32)
             return golden.quantize(x, row.name, block=row.block)
         steps = self.steps(k)
-        nan = float(rng.choice([0.0, 0.02]))
+        nan = float(rng.choice([0.0, 0.02, 0.2]))
         codes, pos, neg = stimulus.records(rng, count * steps, row, nan=nan)
         codes = codes.reshape(count, steps * row.block)
         codes[:, k:] = 0

@@ -74,7 +74,7 @@ async def soft_resets(dut: Any) -> None:
     env = await EngineEnvironment.start(dut)
     for n in range(2 * env.jobs):
         await env.write("interrupt_enable", int(env.rng.integers(8)))
-        where = await _in_flight(env, n, 900 if n % 2 else 250)
+        where = await _in_flight(env, n, (900, 8, 250, 40)[n % 4])
         env.drivers.halt_streams()
         kept = {name: await env.read(name) for name in _REGISTERS}
         await env.soft_reset()
@@ -106,7 +106,7 @@ async def hard_resets(dut: Any) -> None:
     registers = [name for name in registers if not name.startswith("digest")]
     for n in range(2 * env.jobs):
         await env.write("interrupt_enable", 7)
-        where = "idle" if n % 8 == 7 else await _in_flight(env, n, 900 if n % 2 else 250)
+        where = "idle" if n % 8 == 7 else await _in_flight(env, n, (900, 8, 250, 40)[n % 4])
         if n % 3 == 0:
             # An access in flight is forgotten too.
             env.drivers.bus.init_write(OFFSETS["m"], bytes(4))

@@ -32,8 +32,8 @@ def test_engine(
     config: EngineConfig, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every test of tb_engine passes and compares something."""
-    # More jobs where more blocks are asked for: 6 of each kind by default, 120 at night.
-    monkeypatch.setenv("AMXFP4_JOBS", str(max(6, request.config.getoption("--blocks") // 8000)))
+    # More jobs where more blocks are asked for: 12 in a test by default, 250 at night.
+    monkeypatch.setenv("AMXFP4_JOBS", str(max(12, request.config.getoption("--blocks") // 4000)))
     summary = run_testbench(config, seed=request.config.getoption("--seed"))
     assert summary.tests == summary.passed > 0
     assert summary.transactions > summary.tests
