@@ -1,6 +1,6 @@
 """What stands at the engine's buses: cocotbext-axi's drivers, and a watcher that judges them.
 
-No driver here is ours: what offers, takes and pauses is cocotbext-axi's. The watcher drives nothing.
+What offers, takes and pauses is cocotbext-axi's, none of it ours. The watcher drives nothing.
 """
 
 from __future__ import annotations

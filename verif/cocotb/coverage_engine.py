@@ -69,7 +69,7 @@ def job(config: EngineConfig, done: Job) -> Counts:
         "m": _edges(done.m, config.rows),
         "n": _edges(done.n, config.cols),
         "k": {**_edges(done.k, config.block), "largest": int(done.k == most)},
-        "steps": {"one": int(steps == 1), "several": int(1 < steps), "odd": int(steps % 2 == 1)},
+        "steps": {"one": int(steps == 1), "several": int(steps > 1), "odd": int(steps % 2 == 1)},
         "b sent": {name: int(name == passes) for name in ("each row tile", "kept", "reused")},
         "a block": _blocks(config.rows_ab[0], done.a),
         "b block": _blocks(config.rows_ab[1], done.b),

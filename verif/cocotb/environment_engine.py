@@ -217,7 +217,9 @@ class EngineEnvironment:
         # The next job's data may stand before the door already.
         open_inputs = bit("status", "a_open", "b_open")
         if status & ~open_inputs != bit("status", "idle", "done"):
-            raise AssertionError(f"status must be idle and done behind job {job.shape}: {status:#x}")
+            raise AssertionError(
+                f"status must be idle and done behind job {job.shape}: {status:#x}"
+            )
         flags = job.flags << ERRORS.index("acc_inexact")
         await self.expect("error", flags, f"flags and nothing else behind job {job.shape}")
         if began is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
+from amxfp4.gen.config import BlockFormat
 from amxfp4.gen.engine_config import NONE, RECORDS, EngineConfig
 from amxfp4.golden import Blocks, stimulus
 from amxfp4.golden.formats import values, words
@@ -34,7 +35,7 @@ def _code(kind: str, name: str) -> int:
 
 
 def constants(manifest: dict[str, Any]) -> dict[str, int]:
-    """What every constant register reads, from the manifest and the tables of the document."""
+    """List what every constant register reads, from the manifest and the tables of the document."""
     c = manifest["config"]
     digest = manifest["digest"]
     formats = [_code("format", c[n]) for n in ("format_a", "format_b", "requantize")]
@@ -117,7 +118,7 @@ class EngineModel:
         return -(-m // self.config.rows) * -(-n // self.config.cols)
 
     def busy(self, job: Job) -> int:
-        """What the counter `busy` must read: every step takes block / lanes cycles."""
+        """Count what `busy` must read: every step takes block / lanes cycles."""
         config = self.config
         return self.tiles(job.m, job.n) * self.steps(job.k) * (config.block // config.lanes)
 
@@ -178,7 +179,7 @@ class EngineModel:
         return replace(job, keep=keep, reuse=False, passes=passes)
 
     def _records(
-        self, rng: np.random.Generator, row: Any, count: int, k: int, kind: str
+        self, rng: np.random.Generator, row: BlockFormat, count: int, k: int, kind: str
     ) -> Blocks:
         """Draw records of `count` rows or columns, zeros behind K."""
         if kind == "plain":
@@ -189,9 +190,9 @@ class EngineModel:
         codes, pos, neg = stimulus.records(rng, count * steps, row, nan=nan)
         codes = codes.reshape(count, steps * row.block)
         codes[:, k:] = 0
-        pos, neg = (None if s is None else s.reshape(count, steps) for s in (pos, neg))
-        assert pos is not None
-        return Blocks(codes.reshape(count, steps, row.block), pos, neg, row.name, (count, k))
+        negative = None if neg is None else neg.reshape(count, steps)
+        codes = codes.reshape(count, steps, row.block)
+        return Blocks(codes, pos.reshape(count, steps), negative, row.name, (count, k))
 
     def _operand_a(
         self, rng: np.random.Generator, m: int, k: int, kind: str
@@ -222,18 +223,16 @@ class EngineModel:
                 a, b, "fixed", config.output, frac_bits=config.frac_bits, int_bits=config.int_bits
             )
             return c, int(flags[..., 0].any()) | int(flags[..., 1].any()) << 1
-        c = golden.matmul(a, b, config.acc, config.output)
-        assert isinstance(c, np.ndarray)
-        return c, 0
+        product = golden.matmul(a, b, config.acc, config.output)
+        assert isinstance(product, np.ndarray)
+        return product, 0
 
     def _stream_c(self, c: npt.NDArray[np.float32]) -> bytes:
         """C's bytes in the order of tiles."""
         config, out = self.config, bytearray()
         m, n = c.shape
         if config.requantize != NONE:
-            quantized = golden.quantize(
-                c, config.requantize, ties=config.ties, block=config.block
-            )
+            quantized = golden.quantize(c, config.requantize, ties=config.ties, block=config.block)
             records = golden.pack(quantized)
             for top in range(0, m, config.rows):
                 for j in range(records.shape[1]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from amxfp4.verif.cocotb import coverage
@@ -19,6 +20,7 @@ __all__ = [
     "orders",
     "paths",
     "random_jobs",
+    "ready_after_valid",
     "shapes",
     "special_values",
     "stalls_counted",
@@ -64,7 +66,7 @@ async def special_values(dut: Any) -> None:
 
 
 async def orders(dut: Any) -> None:
-    """Send data before the start, after it, and on either side; at most two beats are taken ahead."""
+    """Send data before the start, after it, and on either side; count what is taken ahead."""
     env = await EngineEnvironment.start(dut)
     watcher, config = env.watcher, env.config
     for pattern in ("none", "random"):
@@ -201,7 +203,9 @@ async def latency(dut: Any) -> None:
         await env.end(job)
         seen = watcher.first_c - watcher.last["b"]
         if env.config.requantize == "none" and seen != due:
-            raise AssertionError(f"latency must be {due} cycles, as the manifest states, not {seen}")
+            raise AssertionError(
+                f"latency must be {due} cycles, as the manifest states, not {seen}"
+            )
     await env.finish()
 
 
@@ -238,6 +242,21 @@ async def throughput(dut: Any) -> None:
     await env.finish()
 
 
+async def ready_after_valid(dut: Any) -> None:
+    """Take beats of C with a sink that raises ready only once valid is up."""
+    env = await EngineEnvironment.start(dut)
+
+    def answers() -> Iterator[bool]:
+        while True:
+            yield not int(dut.m_axis_c_tvalid.value)
+
+    env.drivers.c.pause = True
+    env.drivers.c.set_pause_generator(answers())
+    for _ in range(4):
+        await env.run(env.model.job(env.rng))
+    await env.finish()
+
+
 async def paths(dut: Any) -> None:
     """Change inputs of the streams within a cycle: no output moves before the next edge."""
     env = await EngineEnvironment.start(dut, period=8)
@@ -259,4 +278,3 @@ async def coverage_closed(dut: Any) -> None:
     missed = coverage.holes(env.covered())
     if missed:
         raise AssertionError(f"coverage must have no holes, not {', '.join(missed)}")
-

@@ -174,12 +174,12 @@ async def bus_orders(dut: Any) -> None:
     await channels["w"].send(AxiLiteWTransaction(wdata=77, wstrb=15))
     await env.until(lambda: int(dut.s_axi_bvalid.value), "BVALID", 50)
     await env.expect("n", 77, "a write takes effect before its response is valid")
-    second = cocotb.start_soon(env.drivers.write(OFFSETS["n"], 78, 15))
+    writing = cocotb.start_soon(env.drivers.write(OFFSETS["n"], 78, 15))
     await env.cycles(30)
     await env.expect("n", 77, "one write is in flight at a time")
     channels["b"].pause = False
     await channels["b"].recv()
-    await with_timeout(second, 100 * env.period, "step")
+    await with_timeout(writing, 100 * env.period, "step")
     await env.expect("n", 78, "the second write")
     channels["r"].pause = True
     reading = cocotb.start_soon(env.read("n"))
@@ -198,7 +198,7 @@ async def bus_orders(dut: Any) -> None:
 
 
 async def interrupts(dut: Any) -> None:
-    """Raise every bit of interrupt_status: `irq` is up while one is set and enabled, and only then."""
+    """Raise every bit of interrupt_status: `irq` is up while one is set and enabled."""
     env = await EngineEnvironment.start(dut)
     job = env.model.job(env.rng, kind="plain")
     if env.config.acc == "fixed":

@@ -18,13 +18,14 @@ __all__ = [
     "limits_accepted",
     "overruns",
     "refused",
+    "spoilt",
     "tiled_job",
 ]
 
 _ERROR = bit("interrupt_status", "error")
 
 
-def _spoilt(
+def spoilt(
     name: str, raw: bytes, lanes: int, rng: np.random.Generator
 ) -> Iterator[tuple[bytes, list[int] | None]]:
     """Make packets with a fault, each with TKEEP of its bytes."""
@@ -44,7 +45,9 @@ def _spoilt(
             [1, 0] * (lanes // 2),
         )
         for pattern in patterns:
-            at = lanes * int(rng.integers((len(raw) - 1) // lanes))
+            at = lanes * int(rng.integers(max(1, (len(raw) - 1) // lanes)))
+            if at + sum(pattern) >= len(raw):
+                continue  # of so short a packet it would be a good last beat
             junk = iter(raw[at:])
             beat = bytes(next(junk) if keep else 0xA5 for keep in pattern)
             rest = raw[at + sum(pattern) :]
@@ -113,20 +116,20 @@ async def faults(dut: Any, name: str) -> None:
     lanes = config.bytes_a if name[0] == "a" else config.bytes_b
     job = tiled_job(env)
     raw = job.raw_a if name[0] == "a" else job.raw_b
-    for n, (spoilt, keep) in enumerate(_spoilt(name, raw, lanes, env.rng)):
+    for n, (bad, keep) in enumerate(spoilt(name, raw, lanes, env.rng)):
         env.pause(("none", "random")[n % 2])
         bad_pass = pick(env.rng, range(job.passes))
         await env.prepare(job)
         if n % 3:
             await env.begin(job)
         if name[0] == "a":
-            await env.drivers.a.send(packet(spoilt, keep))
+            await env.drivers.a.send(packet(bad, keep))
             await env.send_b(job)
         else:
             await env.send_a(job)
             for at in range(job.passes):
                 good = packet(job.raw_b)
-                await env.drivers.b.send(packet(spoilt, keep) if at == bad_pass else good)
+                await env.drivers.b.send(packet(bad, keep) if at == bad_pass else good)
         if not n % 3:
             await env.begin(job)
         beats = env.board.compare_failed(await env.receive(job), job)
@@ -226,7 +229,7 @@ async def overruns(dut: Any) -> None:
 
 
 async def refused(dut: Any) -> None:
-    """Start jobs that cannot be: named, nothing taken or sent, idle again; a good job behind each."""
+    """Start jobs that cannot be: named, nothing taken or sent, idle again; then a good job."""
     env = await EngineEnvironment.start(dut)
     config, watcher = env.config, env.watcher
     await env.write("interrupt_enable", _ERROR)

@@ -120,5 +120,3 @@ async def hard_resets(dut: Any) -> None:
         env.pause("none")
         await env.run(env.model.job(env.rng), counters=n % 4 == 0)
     await env.finish()
-
-

@@ -9,6 +9,7 @@ import cocotb
 from amxfp4.verif.cocotb import scenarios_engine as jobs
 from amxfp4.verif.cocotb import scenarios_engine_control as control
 from amxfp4.verif.cocotb import scenarios_engine_faults as failures
+from amxfp4.verif.cocotb import scenarios_engine_mixed as mixed
 from amxfp4.verif.cocotb import scenarios_engine_resets as resets
 from amxfp4.verif.cocotb.agents import PAUSES
 
@@ -17,169 +18,182 @@ _FAULTS = ("a_early", "a_late", "a_keep", "b_early", "b_late", "b_keep")
 
 @cocotb.test()
 async def reset_values(dut: Any) -> None:
-    """Every register reads its reset value; parameters and digest are the manifest's."""
+    """Read every register after a reset: parameters and digest are the manifest's."""
     await control.reset_values(dut)
 
 
 @cocotb.test()
 async def access(dut: Any) -> None:
-    """Every register can be written as the map says; reserved bits read 0."""
+    """Write every register as the map says; reserved bits read 0."""
     await control.access(dut)
 
 
 @cocotb.test()
 async def addresses(dut: Any) -> None:
-    """Unmapped and misaligned addresses are refused, and nothing happens."""
+    """Access unmapped and misaligned addresses: refused, and nothing happens."""
     await control.addresses(dut)
 
 
 @cocotb.test()
 async def strobes(dut: Any) -> None:
-    """WSTRB is honoured byte by byte, also for write-1 fields."""
+    """Write under every WSTRB, write-1 fields too."""
     await control.strobes(dut)
 
 
 @cocotb.test()
 async def bus_orders(dut: Any) -> None:
-    """Channels in any order and at any distance; responses that are not taken."""
+    """Use channels in any order and at any distance, and leave responses waiting."""
     await control.bus_orders(dut)
 
 
 @cocotb.test()
 async def interrupts(dut: Any) -> None:
-    """The interrupt is up while a bit is set and enabled, and only then."""
+    """Check that `irq` is up while a bit is set and enabled, and only then."""
     await control.interrupts(dut)
 
 
 @cocotb.test()
 async def clears(dut: Any) -> None:
-    """Setting wins over clearing in the same cycle."""
+    """Insist that setting wins over clearing in the same cycle."""
     await control.clears(dut)
 
 
 @cocotb.test()
 async def shapes(dut: Any) -> None:
-    """Every combination of small edges of M, N and K."""
+    """Multiply every combination of small edges of M, N and K."""
     await jobs.shapes(dut)
 
 
 @cocotb.test()
 @cocotb.parametrize(pattern=PAUSES)
 async def random_jobs(dut: Any, pattern: str) -> None:
-    """Random jobs under stalls of every channel change timing only."""
+    """Run random jobs: stalls of any channel change timing only."""
     await jobs.random_jobs(dut, pattern)
 
 
 @cocotb.test()
 async def special_values(dut: Any) -> None:
-    """Zeros, NaN, infinities, subnormals, ties and any records, in A and in B."""
+    """Put zeros, NaN, infinities, subnormals, ties and any records into A and B."""
     await jobs.special_values(dut)
 
 
 @cocotb.test()
 async def orders(dut: Any) -> None:
-    """Data before the start and after it; at most two beats are taken ahead."""
+    """Send data before the start and after it; at most two beats are taken ahead."""
     await jobs.orders(dut)
 
 
 @cocotb.test()
 async def back_to_back(dut: Any) -> None:
-    """Jobs behind each other, driven by the interrupt, registers written ahead."""
+    """Run jobs behind each other, driven by `irq`, registers written ahead."""
     await jobs.back_to_back(dut)
 
 
 @cocotb.test()
 async def kept_b(dut: Any) -> None:
-    """B kept over row tiles, and reused over jobs."""
+    """Keep B over row tiles, and reuse it over jobs."""
     await jobs.kept_b(dut)
 
 
 @cocotb.test()
 async def forgotten_b(dut: Any) -> None:
-    """A kept B is gone after another N or K is asked for, a failure or a reset."""
+    """Ask for a kept B of another N or K, or after a failure or a reset: it is gone."""
     await resets.forgotten_b(dut)
 
 
 @cocotb.test()
 async def full_memories(dut: Any) -> None:
-    """The largest K, and a kept B that just fits."""
+    """Fill the memories: the largest K, and a kept B that just fits."""
     await jobs.full_memories(dut)
 
 
 @cocotb.test()
 async def stalls_counted(dut: Any) -> None:
-    """A stream that is withheld is counted by its own counter alone."""
+    """Withhold each stream: its own counter alone counts."""
     await jobs.stalls_counted(dut)
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
-    """From the last beat of B to the first of C: the manifest's number."""
+    """Measure from the last beat of B to the first of C: the manifest's number."""
     await jobs.latency(dut)
 
 
 @cocotb.test()
 async def throughput(dut: Any) -> None:
-    """At full speed a job takes the cycles that the document promises."""
+    """Run at full speed, within the cycles that the document promises."""
     await jobs.throughput(dut)
 
 
 @cocotb.test()
+async def ready_after_valid(dut: Any) -> None:
+    """Take C with a sink that waits for valid before it raises ready."""
+    await jobs.ready_after_valid(dut)
+
+
+@cocotb.test()
 async def paths(dut: Any) -> None:
-    """No output of a stream depends on an input of the same cycle."""
+    """Insist that no output of a stream depends on an input of the same cycle."""
     await jobs.paths(dut)
 
 
 @cocotb.test()
 async def refused(dut: Any) -> None:
-    """Jobs that cannot be do not begin, and say why."""
+    """Start jobs that cannot be: they do not begin, and say why."""
     await failures.refused(dut)
 
 
 @cocotb.test()
 async def limits_accepted(dut: Any) -> None:
-    """The largest M and N are no error."""
+    """Start the largest M and N, which are no error."""
     await failures.limits_accepted(dut)
 
 
 @cocotb.test()
 async def overruns(dut: Any) -> None:
-    """A start in a job is an error, and does not disturb the job."""
+    """Start in a job: an error, and the job goes on."""
     await failures.overruns(dut)
 
 
 @cocotb.test()
 @cocotb.parametrize(name=_FAULTS)
 async def faults(dut: Any, name: str) -> None:
-    """Streams that end early, late or with gaps: named, swallowed, recovered from."""
+    """End streams early, late or with gaps: named, swallowed, recovered from."""
     await failures.faults(dut, name)
 
 
 @cocotb.test()
 async def aborts(dut: Any) -> None:
-    """An abort at any moment ends the job, and its packet."""
+    """Abort at any moment: the job ends, and so does its packet."""
     await failures.aborts(dut)
 
 
 @cocotb.test()
 async def abort_at_the_end(dut: Any) -> None:
-    """An abort while the last beat waits does not withdraw it, nor send a second packet."""
+    """Abort while the last beat waits: it stays, and no second packet follows."""
     await failures.abort_at_the_end(dut)
 
 
 @cocotb.test()
 async def soft_resets(dut: Any) -> None:
-    """Soft reset at any moment leaves registers alone and an engine that works."""
+    """Reset softly at any moment: registers stay, and the engine works."""
     await resets.soft_resets(dut)
 
 
 @cocotb.test()
 async def hard_resets(dut: Any) -> None:
-    """One cycle of reset at any moment leaves a fresh engine."""
+    """Reset for one cycle at any moment: the engine is a fresh one."""
     await resets.hard_resets(dut)
 
 
 @cocotb.test()
+@cocotb.parametrize(pattern=PAUSES)
+async def mixtures(dut: Any, pattern: str) -> None:
+    """Mix good, kept, failed, refused and aborted jobs and resets in any order."""
+    await mixed.mixtures(dut, pattern)
+
+
+@cocotb.test()
 async def coverage_closed(dut: Any) -> None:
-    """Every bin that this configuration can hit was hit by the tests above."""
+    """Insist that every bin that this configuration can hit was hit above."""
     await jobs.coverage_closed(dut)
