@@ -12,8 +12,7 @@ from amxfp4.verif.cocotb.environment_engine import EngineEnvironment, bit
 from amxfp4.verif.cocotb.models_engine import Job, pick
 
 __all__ = [
-    "abort_at_the_end",
-    "aborts",
+    "failed",
     "faults",
     "limits_accepted",
     "overruns",
@@ -135,70 +134,6 @@ async def faults(dut: Any, name: str) -> None:
         beats = env.board.compare_failed(await env.receive(job), job)
         env.cover({"failed packet": "begun" if beats else "not begun"})
         await failed(env, name)
-    await env.finish()
-
-
-async def aborts(dut: Any) -> None:
-    """Abort at random moments of a job, and where there is none."""
-    env = await EngineEnvironment.start(dut)
-    await env.command("abort")
-    await env.expect("error", 0, "an abort outside a job does nothing")
-    await env.expect("status", bit("status", "idle"), "an abort outside a job does nothing")
-    ended = 0
-    for n in range(env.jobs):
-        await env.write("interrupt_enable", _ERROR)
-        env.pause(("none", "random")[n % 2], c=("none", "cycle")[n % 2])
-        job = tiled_job(env)
-        await env.prepare(job)
-        await env.begin(job)
-        await env.send_a(job)
-        await env.send_b(job)
-        await env.cycles(int(env.rng.integers(1, 60 + 40 * n)))
-        await env.command("abort")
-        answered = env.watcher.cycle
-        frame = await env.receive(job)
-        if await env.read("status") & bit("status", "failed"):
-            # Where the last beat waited already, the packet is whole.
-            if env.watcher.last_offer <= answered and sum(frame.tkeep) == len(job.raw_c):
-                env.board.compare(frame, job)
-            else:
-                beats = env.board.compare_failed(frame, job)
-                env.cover({"failed packet": "begun" if beats else "not begun"})
-            await failed(env, "aborted")
-            ended += 1
-        else:
-            env.board.compare(frame, job)
-            await env.write("interrupt_status", 7)
-            await env.write("error", 0xFFF)
-    if not ended:
-        raise AssertionError("at least one job must have been aborted in flight")
-    await env.finish()
-
-
-async def abort_at_the_end(dut: Any) -> None:
-    """Abort while the last beat waits: it stays, it is the only packet, and the job failed."""
-    env = await EngineEnvironment.start(dut)
-    await env.write("interrupt_enable", _ERROR)
-    env.drivers.c.pause = True
-    job = env.model.job(env.rng, (1, 1, 1), kind="plain")
-    await env.send_a(job)
-    await env.send_b(job)
-    await env.prepare(job)
-    await env.begin(job)
-    await env.until(lambda: int(dut.m_axis_c_tvalid.value), "a beat of C")
-    last = int(dut.m_axis_c_tlast.value)
-    await env.command("abort")
-    await env.cycles(20)
-    env.drivers.c.pause = False
-    frame = await env.receive(job)
-    if last:
-        env.board.compare(frame, job)
-    else:
-        env.board.compare_failed(frame, job)
-    await env.cycles(100)
-    if not env.drivers.c.empty():
-        raise AssertionError("a job must send one packet, not two")
-    await failed(env, "aborted")
     await env.finish()
 
 

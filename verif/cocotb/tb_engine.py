@@ -11,6 +11,7 @@ from amxfp4.verif.cocotb import scenarios_engine_control as control
 from amxfp4.verif.cocotb import scenarios_engine_faults as failures
 from amxfp4.verif.cocotb import scenarios_engine_mixed as mixed
 from amxfp4.verif.cocotb import scenarios_engine_resets as resets
+from amxfp4.verif.cocotb import scenarios_engine_timing as timing
 from amxfp4.verif.cocotb.agents import PAUSES
 
 _FAULTS = ("a_early", "a_late", "a_keep", "b_early", "b_late", "b_keep")
@@ -110,19 +111,25 @@ async def full_memories(dut: Any) -> None:
 @cocotb.test()
 async def stalls_counted(dut: Any) -> None:
     """Withhold each stream: its own counter alone counts."""
-    await jobs.stalls_counted(dut)
+    await timing.stalls_counted(dut)
+
+
+@cocotb.test()
+async def done_when_taken(dut: Any) -> None:
+    """Let the last beat of C wait: the job is not done before it is taken."""
+    await timing.done_when_taken(dut)
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """Measure from the last beat of B to the first of C: the manifest's number."""
-    await jobs.latency(dut)
+    await timing.latency(dut)
 
 
 @cocotb.test()
 async def throughput(dut: Any) -> None:
     """Run at full speed, within the cycles that the document promises."""
-    await jobs.throughput(dut)
+    await timing.throughput(dut)
 
 
 @cocotb.test()
@@ -165,13 +172,13 @@ async def faults(dut: Any, name: str) -> None:
 @cocotb.test()
 async def aborts(dut: Any) -> None:
     """Abort at any moment: the job ends, and so does its packet."""
-    await failures.aborts(dut)
+    await resets.aborts(dut)
 
 
 @cocotb.test()
 async def abort_at_the_end(dut: Any) -> None:
     """Abort while the last beat waits: it stays, and no second packet follows."""
-    await failures.abort_at_the_end(dut)
+    await resets.abort_at_the_end(dut)
 
 
 @cocotb.test()
