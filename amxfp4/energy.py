@@ -165,7 +165,7 @@ def run(
     ValueError
         An option is not what it must be.
     """
-    config = units.configure(unit, options)
+    config = units.configure(unit, options, among=units.STREAMING)
     if not liberty:
         liberty = tuple(map(Path, filter(None, os.environ.get("LIBERTY", "").split(os.pathsep))))
     if not clock_mhz > 0:

@@ -72,7 +72,7 @@ def run(
     for name, value in (("--blocks", blocks), ("--timeout", timeout)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value!r}")
-    config = units.configure(unit, options)
+    config = units.configure(unit, options, among=units.STREAMING)
     if target == "liberty" and not liberty:
         liberty = tuple(map(Path, filter(None, os.environ.get("LIBERTY", "").split(os.pathsep))))
     job = Job(config=config, target=target, liberty=liberty, script=script)

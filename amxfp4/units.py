@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from amxfp4.errors import writing
 from amxfp4.gen.config import UNITS, UnitConfig, choose
 
-__all__ = ["configure", "generate"]
+__all__ = ["STREAMING", "configure", "generate"]
+
+STREAMING = tuple(unit for unit in UNITS if unit != "engine")
+"""Units with one stream in and one out, which whole batches can be run through."""
 
 
-def configure(unit: str, options: dict[str, Any]) -> UnitConfig:
-    """Make the configuration of `unit` from the options that were given.
+def configure(unit: str, options: dict[str, Any], *, among: Iterable[str] = UNITS) -> UnitConfig:
+    """Make the configuration of `unit`, one of `among`, from the options that were given.
 
     Raises
     ------
     ValueError
         `unit` is unknown, has no such option, or does not take the value.
     """
-    config_class = choose("UNIT", unit, UNITS)
+    config_class = choose("UNIT", unit, {name: UNITS[name] for name in among})
     names = [field.name for field in dataclasses.fields(config_class)]
     for name in options:
         if name not in names:

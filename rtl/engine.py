@@ -16,7 +16,7 @@ from amxfp4.rtl.engine_counters import PerformanceCounters
 from amxfp4.rtl.engine_datapath import EngineDatapath
 from amxfp4.rtl.engine_inputs import axis_layout
 from amxfp4.rtl.engine_job import JobControl
-from amxfp4.rtl.pipes import SkidBuffer, StreamRegister
+from amxfp4.rtl.pipes import SkidBuffer
 from amxfp4.rtl.register_bank import RegisterBank
 from amxfp4.rtl.share import Shared
 
@@ -136,7 +136,7 @@ class Engine(wiring.Component):
         tdata, tkeep, tlast, tvalid, tready = (
             getattr(self, f"m_axis_c_{signal}") for signal in _STREAM
         )
-        output = StreamRegister(axis_layout(config.bytes_c))
+        output = SkidBuffer(axis_layout(config.bytes_c))
         m.submodules.output = ResetInserter(clear)(output)
         element = 1 if config.row_c else config.word.width // 8
         has_end = Signal()  # of this job's packet

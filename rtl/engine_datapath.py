@@ -19,7 +19,7 @@ from amxfp4.rtl.engine_job import job_members
 from amxfp4.rtl.engine_requantize import Requantizer
 from amxfp4.rtl.engine_sequencer import StepSequencer, tile_layout
 from amxfp4.rtl.engine_tiles import TileCount, TileLoader, TileMemory
-from amxfp4.rtl.pipes import Queue, StreamRegister
+from amxfp4.rtl.pipes import Queue, SkidBuffer
 from amxfp4.rtl.quantizer import Quantizer
 from amxfp4.rtl.share import Shared
 
@@ -201,7 +201,8 @@ class EngineDatapath(wiring.Component):
         """Pack words, or records made of them, into beats."""
         config = self._config
         bits, width = config.word.width, drain_width(config)
-        m.submodules.drained = drained = StreamRegister(chunk_layout(bits, width))
+        # No stall passes through it at once: it has a long way through the array.
+        m.submodules.drained = drained = SkidBuffer(chunk_layout(bits, width))
         wiring.connect(m, drain.o, drained.i)
         if config.row_c is None:
             m.submodules.packer = packer = BeatPacker(bits // 8, width, config.bytes_c)

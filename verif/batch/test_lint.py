@@ -13,6 +13,7 @@ from amxfp4.gen.config import (
     QuantizerConfig,
     UnitConfig,
 )
+from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.verif.batch import rotation
 from amxfp4.verif.batch.lint import LintError, lint
 from amxfp4.verif.batch.sources import source
@@ -39,14 +40,27 @@ PRODUCTS: list[UnitConfig] = [
     ArrayConfig(rows=1, cols=2, lanes=32, acc="fixed", output="bf16"),
 ]
 
+ENGINES: list[UnitConfig] = [
+    EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),
+    EngineConfig(
+        rows=3, cols=5, lanes=8, acc="fixed", output="bf16", depth_a=2, depth_b=16,
+        bytes_a=64, bytes_b=32, bytes_c=4,
+    ),
+    EngineConfig(
+        rows=1, cols=1, lanes=16, block=16, input="records", format_b="mxfp4", bytes_c=4
+    ),
+    EngineConfig(rows=3, cols=8, lanes=8, requantize="mxfp4", input="fp32", bytes_c=16),
+    EngineConfig(rows=1, cols=32, lanes=8, requantize="amxfp4", output="bf16"),
+]  # fmt: skip
+
 
 def _label(config: UnitConfig) -> str:
     return f"{config.unit}-{config.digest}"
 
 
-@pytest.mark.parametrize("config", PRODUCTS, ids=_label)
+@pytest.mark.parametrize("config", [*PRODUCTS, *ENGINES], ids=_label)
 def test_lint_products(config: UnitConfig) -> None:
-    """Neither dot product nor array gives a warning beyond those that waivers.vlt names."""
+    """No dot product, array or engine gives a warning beyond those that waivers.vlt names."""
     lint(source(config).text, config.unit)
 
 

@@ -35,6 +35,8 @@ __all__ = ["Bench", "mask"]
 
 OFFSETS = {register.name: register.offset for register in REGISTERS}
 FIELDS = {(r.name, f.name): f for r in REGISTERS for f in r.fields}
+FLAGS = ("acc_inexact", "acc_overflow")
+"""Names of the bits that do not end a job, as golden orders them."""
 _total: dict[str, Any] = {"transactions": 0, "tests": 0, "coverage": {}}
 
 
@@ -50,6 +52,7 @@ class Bench:
         manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
         self.config = EngineConfig.from_dict(manifest["config"])
         self.dut, self.manifest = dut, manifest
+        self.flags = 0
         self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
         self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
         self.a, self.b = (
@@ -76,6 +79,10 @@ class Bench:
         assert answer.resp == AxiResp.OKAY
         return int.from_bytes(answer.data, "little")
 
+    async def errors(self) -> int:
+        """Read the errors, without the flags of results."""
+        return await self.read("error") & ~mask("error", *FLAGS)
+
     async def write(self, register: str, value: int) -> None:
         """Write a register."""
         answer = await self.bus.write(OFFSETS[register], value.to_bytes(4, "little"))
@@ -96,9 +103,13 @@ class Bench:
             await RisingEdge(self.dut.clk)
 
     def stall(self, share: float) -> None:
-        """Pause the streams at random."""
-        for stream in (self.a, self.b, self.c):
-            stream.set_pause_generator(self._pauses(share) if share else itertools.repeat(False))
+        """Pause the streams, and the channels of the bus, at random."""
+        write, read = self.bus.write_if, self.bus.read_if
+        channels = (
+            write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel
+        )  # fmt: skip
+        for one in (self.a, self.b, self.c, *channels):
+            one.set_pause_generator(self._pauses(share) if share else itertools.repeat(False))
 
     def _pauses(self, share: float):
         while True:
@@ -127,7 +138,10 @@ class Bench:
             if config.acc == "fixed" else {}
         )  # fmt: skip
         product = golden.matmul(qa, qb, acc=config.acc, out=config.output, **options)
-        c = product[0] if isinstance(product, tuple) else product
+        c, flags = product if isinstance(product, tuple) else (product, np.zeros((1, 1, 2), bool))
+        raised_any = [bool(flags[..., n].any()) for n in range(2)]
+        names = [n for n, raised in zip(FLAGS, raised_any, strict=True) if raised]
+        self.flags = mask("error", *names)
         return raw_a, golden.pack(qb).tobytes(), self._tiles(c)
 
     def _tiles(self, c: np.ndarray) -> bytes:
@@ -148,17 +162,27 @@ class Bench:
             for i in range(0, c.shape[0], rows) for j in range(0, c.shape[1], cols)
         )  # fmt: skip
 
-    @property
-    def words_c(self) -> int:
-        """Words of a beat of C."""
-        return self.config.bytes_c * 8 // self.config.word.width
-
     def load_a(self, blocks: int) -> float:
         """Cycles that a row tile of A takes to load."""
         config, row = self.config, self.config.rows_ab[0]
         if config.quantizer is None:
             return config.rows * blocks * max(1, row.record_bytes / config.bytes_a)
         return config.rows * blocks * config.quantizer.beats
+
+    def row_tile(self, blocks: int, col_tiles: int) -> float:
+        """Cycles of a row tile while the streams keep up (docs/engine.md, Throughput)."""
+        config = self.config
+        words_c = config.bytes_c * 8 // config.word.width
+        tile = max(
+            blocks * config.beats,
+            config.cols * blocks * max(1, config.rows_ab[1].record_bytes / config.bytes_b),
+            config.rows * -(-config.cols // min(config.cols, words_c)),
+        )
+        c = 0.0
+        if config.row_c is not None:
+            record = max(config.block / config.cols, config.row_c.record_bytes / config.bytes_c)
+            c = config.rows * -(-col_tiles * config.cols // config.block) * record
+        return max(col_tiles * tile, self.load_a(blocks), c)
 
     async def begin(self, m: int, n: int, k: int, job: int = 0) -> None:
         """Write a job's registers and start it."""
@@ -173,9 +197,12 @@ class Bench:
         await self.a.send(AxiStreamFrame(raw_a))
         for _ in range(1 if keep else -(-m // self.config.rows)):
             await self.b.send(AxiStreamFrame(raw_b))
+        await self.write("error", 0xFFF)
+        await self.write("interrupt_status", 7)
         await self.begin(m, n, k, int(keep))
         await self.result(expected)
-        assert await self.read("error") & 0x3FF == 0
+        assert await self.read("error") == self.flags
+        assert bool(await self.field("interrupt_status", "flags")) == (self.flags != 0)
         assert await self.field("status", "idle")
         assert await self.field("status", "done")
 

@@ -1,4 +1,4 @@
-"""Launches the engine's first products over shapes of everything around the array."""
+"""Launches the engine's first products and errors over shapes of all that is around the array."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from amxfp4.verif.cocotb.runner import run_testbench
 CONFIGS = [
     EngineConfig(rows=2, cols=3, lanes=8, depth_a=4, depth_b=4),
     EngineConfig(
-        rows=3, cols=2, lanes=16, depth_a=2, depth_b=8, acc="fixed", output="bf16",
-        bytes_a=64, bytes_b=32, bytes_c=4, block=16, format_b="mxfp4-e4m3", ties="RNE",
+        rows=3, cols=2, lanes=16, depth_a=2, depth_b=8, acc="fixed", frac_bits=8,
+        int_bits=7, output="bf16", bytes_a=64, bytes_b=32, bytes_c=4, block=16,
+        format_b="mxfp4-e4m3", ties="RNE",
     ),
     EngineConfig(
         rows=2, cols=4, lanes=16, depth_a=4, depth_b=2, requantize="amxfp4", input="fp32",
@@ -24,10 +25,11 @@ CONFIGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("module", ["smoke_engine", "smoke_engine_errors"])
 @pytest.mark.parametrize(
     "config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}-{c.input}-{c.requantize}-{c.digest}"
 )
-def test_engine_smoke(config: EngineConfig, request: pytest.FixtureRequest) -> None:
-    """Every product is golden's, byte for byte."""
-    summary = run_testbench(config, seed=request.config.getoption("--seed"), module="smoke_engine")
+def test_engine_smoke(config: EngineConfig, module: str, request: pytest.FixtureRequest) -> None:
+    """Every product is golden's, byte for byte; every error is what docs/engine.md says."""
+    summary = run_testbench(config, seed=request.config.getoption("--seed"), module=module)
     assert summary.tests == summary.passed > 0

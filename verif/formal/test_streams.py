@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.rtl import pipes
-from amxfp4.rtl.pipes import Queue, StreamRegister
+from amxfp4.rtl.pipes import Queue, SkidBuffer, StreamRegister
 from amxfp4.verif.formal.prove import Verdict, decide, signals
 
 WIDTH = 4
@@ -74,6 +74,17 @@ def _register(m, inner, received, count):
     m.d.comb += Assert(count == valid)
 
 
+def _skid(m, inner, received, count):
+    """Claim that a spare number is the second of two."""
+    fragment = Fragment.get(inner, None)
+    valid, has_spare, spare = (
+        signals(fragment, name)[0] for name in ("o__valid", "has_spare", "spare")
+    )
+    m.d.comb += [Assert(count == valid + has_spare), Assert(valid | ~has_spare)]
+    with m.If(has_spare):
+        m.d.comb += Assert(spare == (received + 1)[:WIDTH])
+
+
 def _chain(m, inner, received, count):
     """Claim that the numbers under way stand in a row, oldest last."""
     stages = [inner.submodules[name] for name in ("stage_1", "stage_0")]
@@ -109,6 +120,7 @@ def _memory(depth):
 
 PIPES = {
     "register": (lambda: StreamRegister(WIDTH), _register),
+    "skid": (lambda: SkidBuffer(WIDTH), _skid),
     "queue_2": (lambda: Queue(WIDTH, 2), _chain),
     "queue_3": (lambda: Queue(WIDTH, 3), _memory(3)),
     "queue_4": (lambda: Queue(WIDTH, 4), _memory(4)),

@@ -138,3 +138,13 @@ def test_verilog_all_writes_every_unit(tmp_path):
     for unit, config_class in UNITS.items():
         manifest = json.loads((tmp_path / f"{unit}.json").read_text())
         assert manifest["digest"] == config_class().digest
+
+
+@pytest.mark.parametrize("command", ["energy", "postsynth"])
+def test_batches_need_streams(command, capfd):
+    """An engine has buses: what runs batches through a unit says so at once."""
+    assert cli.run([command, "engine"]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith(
+        "amxfp4: error: UNIT must be one of quantizer, dequantizer, dot, array, not 'engine'"
+    )

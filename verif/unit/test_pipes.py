@@ -8,12 +8,12 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from amxfp4.rtl.pipes import Queue, StreamRegister
+from amxfp4.rtl.pipes import Queue, SkidBuffer, StreamRegister
 
-PIPES = {"register": lambda: StreamRegister(8)} | {
+PIPES = {"register": lambda: StreamRegister(8), "skid": lambda: SkidBuffer(8)} | {
     f"queue_{depth}": (lambda depth=depth: Queue(8, depth)) for depth in (1, 2, 3, 5, 33)
 }
-CAPACITY = {"register": 1} | {f"queue_{depth}": depth for depth in (1, 2, 3, 5, 33)}
+CAPACITY = {"register": 1, "skid": 2} | {f"queue_{depth}": depth for depth in (1, 2, 3, 5, 33)}
 pipes = pytest.mark.parametrize("pipe", PIPES)
 
 
@@ -56,13 +56,20 @@ def test_sim_full_throughput(run_stream, pipe):
     assert traffic.given_at == [cycle + latency for cycle in range(100)]
 
 
-@pipes
+@pytest.mark.parametrize("pipe", [pipe for pipe in PIPES if pipe != "skid"])
 def test_sim_full_throughput_when_full(run_stream, pipe):
     """A full pipe that is read takes a payload in the same cycle."""
     traffic = run_stream(PIPES[pipe], list(range(100)), accept=lambda cycle: cycle >= 40)
     depth = CAPACITY[pipe]
     assert traffic.given_at == list(range(40, 140))
     assert traffic.taken_at[depth:] == list(range(40, 140 - depth))
+
+
+def test_sim_skid_ready_is_a_register(run_stream):
+    """A full skid buffer that is read takes a payload a cycle later, and then one each cycle."""
+    traffic = run_stream(PIPES["skid"], list(range(100)), accept=lambda cycle: cycle >= 40)
+    assert traffic.taken_at == [0, 1, *range(41, 139)]
+    assert traffic.given_at == list(range(40, 140))
 
 
 @pipes
@@ -80,7 +87,7 @@ def test_sim_reset_in_flight(rng, run_stream, pipe):
     assert traffic.given == traffic.taken
 
 
-@pytest.mark.parametrize("build", [StreamRegister, lambda shape: Queue(shape, 3)])
+@pytest.mark.parametrize("build", [StreamRegister, SkidBuffer, lambda shape: Queue(shape, 3)])
 def test_sim_structured_payload(rng, run_stream, build):
     """A payload with a layout passes as its bits."""
     layout = data.StructLayout({"low": 3, "words": data.ArrayLayout(4, 2)})
