@@ -151,6 +151,8 @@ class EngineEnvironment:
         self.watcher.excused = True
         await self.command("soft_reset")
         self.watcher.excused = False
+        if int(self.dut.m_axis_c_tvalid.value):
+            raise AssertionError("a beat of C must be withdrawn by a soft reset")
         if flush:
             self.drivers.release_streams()
         await self.expect("status", _IDLE, "after a soft reset the engine is idle")

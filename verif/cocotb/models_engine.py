@@ -154,7 +154,8 @@ class EngineModel:
             M, N and K; by default drawn.
         kind
             Of the operands: ``plain``, finite and of ordinary magnitude, so that no result hides
-            another; ``special``, every family of words and records; ``any``, one of the two.
+            another; ``special``, every family of words and records; ``clean``, so that
+            no sum raises a flag; ``any``, one of the first two.
         keep
             Whether B is sent once, and kept.
         kept
@@ -178,12 +179,20 @@ class EngineModel:
         passes = 1 if keep else -(-job.m // self.config.rows)
         return replace(job, keep=keep, reuse=False, passes=passes)
 
+    def _values(
+        self, rng: np.random.Generator, shape: tuple[int, int], kind: str
+    ) -> npt.NDArray[np.float32]:
+        """Draw values of ordinary magnitude; clean ones have few digits, and most are zeros."""
+        if kind == "plain":
+            return rng.standard_normal(shape).astype(np.float32)
+        return (rng.integers(-1, 2, shape) * (rng.random(shape) < 0.3)).astype(np.float32)
+
     def _records(
         self, rng: np.random.Generator, row: BlockFormat, count: int, k: int, kind: str
     ) -> Blocks:
         """Draw records of `count` rows or columns, zeros behind K."""
-        if kind == "plain":
-            x = rng.standard_normal((count, k)).astype(np.float32)
+        if kind in ("plain", "clean"):
+            x = self._values(rng, (count, k), kind)
             return golden.quantize(x, row.name, block=row.block)
         steps = self.steps(k)
         nan = float(rng.choice([0.0, 0.02, 0.2]))
@@ -201,8 +210,8 @@ class EngineModel:
         if config.input == RECORDS:
             blocks = self._records(rng, self.row_a, m, k, kind)
             return blocks, golden.pack(blocks).tobytes()
-        if kind == "plain":
-            raw = words(rng.standard_normal((m, k)).astype(np.float32), config.input)
+        if kind in ("plain", "clean"):
+            raw = words(self._values(rng, (m, k), kind), config.input)
         else:
             raw = stimulus.blocks(
                 rng, m * self.steps(k), config.block, config.input, formats=(config.format_a,)

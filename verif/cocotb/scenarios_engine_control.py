@@ -14,8 +14,9 @@ from cocotbext.axi.axil_channels import (
 )
 
 from amxfp4.gen.engine_registers import REGISTERS, Access
+from amxfp4.verif.cocotb.agents_engine import packet
 from amxfp4.verif.cocotb.environment_engine import OFFSETS, EngineEnvironment, bit
-from amxfp4.verif.cocotb.models_engine import constants
+from amxfp4.verif.cocotb.models_engine import Job, constants
 
 __all__ = [
     "access",
@@ -228,24 +229,30 @@ async def interrupts(dut: Any) -> None:
     await _smallest(env)
 
 
+async def _end(env: EngineEnvironment, job: Job, wait: int, fails: bool) -> None:
+    """Bring a job to its end, or to a failure, so many cycles from now."""
+    await env.cycles(wait)
+    if fails:
+        # All of A in bytes that do not end: it fails when the last of them is used.
+        await env.drivers.a.send(packet(job.raw_a + bytes(1)))
+    else:
+        await env.send_a(job)
+    await env.send_b(job)
+    await env.cycles(200)
+
+
 async def clears(dut: Any) -> None:
     """Clear without a break while a job ends, well or not: where both meet, the bit is set."""
     env = await EngineEnvironment.start(dut)
     await env.write("interrupt_enable", 7)
-    for offset, fails in itertools.product(range(6), (False, True)):
+    for offset, fails in itertools.product(range(8), (False, True)):
         job = env.model.job(env.rng, (1, 1, 1), kind="plain")
         await env.prepare(job)
         await env.begin(job)
         rises = env.watcher.irq_rises
-        await env.cycles(20 + offset)
-        await env.send_a(job)
-        if not fails:
-            await env.send_b(job)
-        for n in range(40):
+        ending = cocotb.start_soon(_end(env, job, 20 + offset, fails))
+        while not ending.done():
             await env.write("interrupt_status", 7)
-            if fails and n == 10:
-                # Two writes at once: the abort meets the next clearing at every distance.
-                env.drivers.bus.init_write(OFFSETS["control"], bytes([2, 0, 0, 0]))
         frame = await env.receive(job)
         if env.watcher.irq_rises == rises:
             raise AssertionError("what hardware sets in the cycle of a clearing must be seen")

@@ -54,15 +54,15 @@ def spoilt(
             yield raw[:at] + beat + rest, keep
 
 
-def tiled_job(env: EngineEnvironment, **options: Any) -> Job:
+def tiled_job(env: EngineEnvironment, tall: int = 2) -> Job:
     """Make a job of several tiles either way, ragged ones among them."""
     config = env.config
-    rows, cols = 2 * config.rows + 1, 2 * config.cols + 1
+    rows, cols = tall * config.rows + 1, 2 * config.cols + 1
     if config.row_c is None:
         # Some beats of C before the end, however wide they are.
         cols = max(cols, 4 * config.bytes_c // (rows * config.word.width // 8))
     shape = (rows, cols, min(config.block + 3, config.largest_k))
-    return env.model.job(env.rng, shape, kind="plain", **options)
+    return env.model.job(env.rng, shape, kind="plain")
 
 
 async def failed(env: EngineEnvironment, name: str) -> None:

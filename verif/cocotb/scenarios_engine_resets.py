@@ -130,7 +130,8 @@ _REGISTERS = ("m", "n", "k", "job", "interrupt_enable", "interrupt_status", "err
 
 async def _in_flight(env: EngineEnvironment, at: int, most: int) -> str:
     """Bring a job to some moment of its life, and say which."""
-    job = tiled_job(env)
+    # One operand alone fills its memory, and everything before it.
+    job = tiled_job(env, tall=12 if at % 5 > 2 else 2)
     env.pause(("none", "random", "bursts")[at % 3], c="cycle" if at % 2 else "none")
     before = dict(env.watcher.taken)
     await env.prepare(job)
@@ -138,8 +139,11 @@ async def _in_flight(env: EngineEnvironment, at: int, most: int) -> str:
     if at == 0:
         await env.cycles(int(env.rng.integers(1, 30)))
         return "before data"
-    await env.send_a(job)
-    await env.send_b(job)
+    if at % 5 != 3:
+        await env.send_a(job)
+    if at % 5 != 4:
+        await env.send_b(job)
+    env.drivers.c.pause = at % 5 == 2
     await env.cycles(int(env.rng.integers(2, most)))
     if int(env.dut.m_axis_c_tvalid.value) or env.watcher.taken["c"] > before["c"]:
         return "results leave"
@@ -151,13 +155,13 @@ async def soft_resets(dut: Any) -> None:
     env = await EngineEnvironment.start(dut)
     for n in range(2 * env.jobs):
         await env.write("interrupt_enable", int(env.rng.integers(8)))
-        where = await _in_flight(env, n, (900, 8, 250, 40)[n % 4])
-        env.drivers.halt_streams()
+        where = await _in_flight(env, n, (900, 40, 250, 8)[n % 4])
+        if n % 2:
+            # Streams that stand still for some cycles, or that do not.
+            env.drivers.halt_streams()
         kept = {name: await env.read(name) for name in _REGISTERS}
         await env.soft_reset()
         counters = [await env.counter(name) for name in ("cycles", "busy", "stall_a")]
-        if int(dut.m_axis_c_tvalid.value):
-            raise AssertionError("a beat of C must be withdrawn by a soft reset")
         for name, value in kept.items():
             if name not in ("error", "interrupt_status"):
                 await env.expect(name, value, "soft reset keeps it")
@@ -183,7 +187,7 @@ async def hard_resets(dut: Any) -> None:
     registers = [name for name in registers if not name.startswith("digest")]
     for n in range(2 * env.jobs):
         await env.write("interrupt_enable", 7)
-        where = "idle" if n % 8 == 7 else await _in_flight(env, n, (900, 8, 250, 40)[n % 4])
+        where = "idle" if n % 8 == 7 else await _in_flight(env, n, (900, 40, 250, 8)[n % 4])
         if n % 3 == 0:
             # An access in flight is forgotten too.
             env.drivers.bus.init_write(OFFSETS["m"], bytes(4))
