@@ -11,7 +11,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer, with_timeout
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -65,7 +65,8 @@ class Drivers:
         """
         await self.channels["aw"].send(AxiLiteAWTransaction(awaddr=address, awprot=0))
         await self.channels["w"].send(AxiLiteWTransaction(wdata=data, wstrb=strobes))
-        answer = await self.channels["b"].recv()
+        # Long enough for any pauses, at any period of the clock.
+        answer = await with_timeout(self.channels["b"].recv(), 16_000, "step")
         return int(answer.bresp)
 
     def halt_streams(self) -> None:

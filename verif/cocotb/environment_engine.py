@@ -77,16 +77,24 @@ class EngineEnvironment:
 
     # Registers.
 
+    async def _answer(self, access: Any, register: str) -> Any:
+        """Wait for a response, but not for ever."""
+        try:
+            return await with_timeout(access, 2_000 * self.period, "step")
+        except SimTimeoutError:
+            raise TimeoutError(f"an access to {register} must be answered") from None
+
     async def read(self, register: str) -> int:
         """Read a register; it must answer OKAY."""
-        answer = await self.drivers.bus.read(OFFSETS[register], 4)
+        answer = await self._answer(self.drivers.bus.read(OFFSETS[register], 4), register)
         if int(answer.resp):
             raise AssertionError(f"reading {register} must be answered OKAY, not {answer.resp!r}")
         return int.from_bytes(answer.data, "little")
 
     async def write(self, register: str, value: int) -> None:
         """Write a register; it must answer OKAY."""
-        answer = await self.drivers.bus.write(OFFSETS[register], value.to_bytes(4, "little"))
+        raw = value.to_bytes(4, "little")
+        answer = await self._answer(self.drivers.bus.write(OFFSETS[register], raw), register)
         if int(answer.resp):
             raise AssertionError(f"writing {register} must be answered OKAY, not {answer.resp!r}")
 

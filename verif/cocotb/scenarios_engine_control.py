@@ -113,7 +113,7 @@ async def _read(env: EngineEnvironment, address: int) -> tuple[int, int]:
     channels = env.drivers.channels
     prot = int(env.rng.integers(8))
     await channels["ar"].send(AxiLiteARTransaction(araddr=address, arprot=prot))
-    answer = await channels["r"].recv()
+    answer = await with_timeout(channels["r"].recv(), 1_000 * env.period, "step")
     return int(answer.rdata), int(answer.rresp)
 
 

@@ -76,6 +76,14 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         r"(write_refused)( \? 2'h2)", r"(\1 & ~{bug})\2",
         "addresses", r"must be answered SLVERR",
     ),
+    "a read waits for a response of a write": (
+        r"(assign bus__arready = )", r"\1~({bug} & bus__bvalid) & ",
+        "bus_orders", r"an access to n must be answered",
+    ),
+    "a write alone is answered": (
+        r"(assign _\d+_ = \\\$signal  )(& has_data;)", r"\1& (has_data | {bug});",
+        "bus_orders", r"must",
+    ),
     "an interrupt ignores its mask": (
         r"(interrupt_status_error_held) & interrupt_enable_error",
         r"\1 & (interrupt_enable_error | {bug})",
