@@ -52,7 +52,7 @@ class Bench:
         manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
         self.config = EngineConfig.from_dict(manifest["config"])
         self.dut, self.manifest = dut, manifest
-        self.flags = 0
+        self.flags, self.withdraws = 0, False
         self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
         self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
         self.a, self.b = (
@@ -71,7 +71,25 @@ class Bench:
             await RisingEdge(dut.clk)
         dut.rst.value = 0
         await RisingEdge(dut.clk)
+        cocotb.start_soon(bench._judge_c())
         return bench
+
+    async def _judge_c(self) -> None:
+        """Judge every cycle of C: offers stay until taken, TKEEP is whole but at a packet's end."""
+        dut, full = self.dut, (1 << self.config.bytes_c) - 1
+        offered = None
+        while True:
+            await RisingEdge(dut.clk)
+            beat = None
+            if dut.m_axis_c_tvalid.value and not dut.rst.value:
+                signals = (dut.m_axis_c_tdata, dut.m_axis_c_tkeep, dut.m_axis_c_tlast)
+                beat = data, keep, last = tuple(int(signal.value) for signal in signals)
+                assert keep & (keep + 1) == 0 < keep, f"TKEEP has gaps: {keep:b}"
+                assert keep == full or last, f"TKEEP is partial without TLAST: {keep:b}"
+                assert data >> 8 * keep.bit_length() == 0, "bytes outside TKEEP"
+            withdrawn = offered is not None and beat != offered
+            assert not withdrawn or self.withdraws or dut.rst.value, "C was withdrawn"
+            offered = None if dut.m_axis_c_tready.value else beat
 
     async def read(self, register: str) -> int:
         """Read a register."""
@@ -95,7 +113,10 @@ class Bench:
 
     async def pulse(self, *names: str, register: str = "control") -> None:
         """Write 1 to fields."""
+        # Only a soft reset withdraws what C offers.
+        self.withdraws = "soft_reset" in names
         await self.write(register, mask(register, *names))
+        self.withdraws = False
 
     async def cycles(self, count: int) -> None:
         """Let `count` cycles pass."""

@@ -14,6 +14,9 @@ from cocotbext.axi import AxiStreamFrame
 
 from amxfp4.verif.cocotb.engine_bench import Bench, mask
 
+PATIENCE = 200_000
+"""Cycles or reads after which something is stuck."""
+
 
 @cocotb.test()
 async def recovers(dut: Any) -> None:
@@ -184,7 +187,7 @@ async def anything_goes(dut: Any) -> None:
         else:
             if kind == "abort":
                 await bench.pulse("abort")
-            for _ in range(10_000):
+            for _ in range(PATIENCE):
                 if not (await bench.read("status") & mask("status", "busy")):
                     break
             status = await bench.read("status")
@@ -198,10 +201,11 @@ async def anything_goes(dut: Any) -> None:
             assert bench.c.empty()
             data = bytes(frame.tdata)
             assert data == expected if done else len(data) <= len(expected) + 4
-            for _ in range(10_000):
+            for _ in range(PATIENCE):
                 if done or (bench.a.idle() and bench.b.idle()):
                     break
                 await bench.cycles(1)
+            assert done or (bench.a.idle() and bench.b.idle())
             await bench.cycles(8)
             assert bench.c.empty()
             await bench.pulse("soft_reset")
