@@ -14,13 +14,18 @@ async def stalls_counted(dut: Any) -> None:
     """Withhold A, B and C in turn: the counter of that stream says so, and no other one."""
     env = await EngineEnvironment.start(dut)
     config = env.config
-    withheld = 600
-    rows, cols = 4 * config.rows, 4 * config.cols
+    withheld, row_bytes = 600, len(env.model.job(env.rng, (1, 1, config.largest_k)).raw_a)
     element = 4 if config.row_c is None else config.row_c.record_bytes / config.block
-    # Far more of C than any buffer inside holds.
-    long = max(10 * config.cols, int(40 * config.bytes_c / (rows * element)))
-    for name in "abc":
-        shape = (rows, cols, config.largest_k) if name != "c" else (rows, long, config.block)
+    rows, cols = 4 * config.rows, 4 * config.cols
+    # Far more of A and C than any buffer inside holds.
+    tall = max(rows, 40 * config.bytes_a // row_bytes)
+    wide = max(10 * config.cols, int(40 * config.bytes_c / (rows * element)))
+    shapes = {
+        "a": (tall, cols, config.largest_k),
+        "b": (rows, cols, config.largest_k),
+        "c": (rows, wide, config.block),
+    }
+    for name, shape in shapes.items():
         job = env.model.job(env.rng, shape, kind="plain")
         driver = getattr(env.drivers, name)
         await env.send_a(job)
@@ -35,7 +40,11 @@ async def stalls_counted(dut: Any) -> None:
         )
         driver.pause = True
         counts = {}
-        for at, wait in ((0, withheld), (1, withheld)):
+        # What is loaded is worked on before anything stalls.
+        across = -(-shape[1] // config.cols)
+        tile, row_a = _promised(env, across, env.model.steps(shape[2]))
+        loaded = 3 * int(max(across * max(tile.values()), row_a))
+        for at, wait in ((0, loaded + withheld), (1, withheld)):
             await env.cycles(wait)
             counts[at] = {n: await env.counter(f"stall_{n}") for n in "abc"}
         grown = {n: counts[1][n] - counts[0][n] for n in "abc"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.config import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS
+from amxfp4.gen.engine_config import NONE, RECORDS, STREAM_BYTES, EngineConfig
 from amxfp4.verif.cocotb.runner import run_testbench
 
 CONFIGS = [
@@ -37,3 +39,46 @@ def test_engine(
     summary = run_testbench(config, seed=request.config.getoption("--seed"))
     assert summary.tests == summary.passed > 0
     assert summary.transactions > summary.tests
+
+
+MANY = (
+    "reset_values", "shapes", "random_jobs/pattern=none", "random_jobs/pattern=random",
+    "special_values", "back_to_back", "kept_b", "full_memories", "stalls_counted", "latency",
+    "throughput", "refused", "faults/name=a_keep", "faults/name=a_late", "faults/name=b_early",
+    "aborts", "soft_resets", "hard_resets", "mixtures/pattern=random", "mixtures/pattern=bursts",
+)  # fmt: skip
+"""What engines of any configuration go through. Which bins they can hit is not asked."""
+
+
+def any_engine(rng: np.random.Generator) -> EngineConfig:
+    """Draw a configuration, small enough to be compiled in seconds."""
+
+    def one(*choices: str) -> str:
+        return choices[int(rng.integers(len(choices)))]
+
+    def size(*choices: int) -> int:
+        return choices[int(rng.integers(len(choices)))]
+
+    while True:
+        block = size(16, 16, 32, *BLOCK_SIZES)
+        try:
+            return EngineConfig(
+                format_a=one(*FORMATS), format_b=one(*FORMATS), block=block,
+                lanes=block >> size(0, 1, 2, 3), rows=size(1, 2, 3, 4), cols=size(1, 2, 3, 4),
+                acc=one("exact", "fixed", "fp32"), output=one(*OUTPUTS),
+                input=one(*INPUTS, RECORDS), ties=one("RNA", "RNE"),
+                requantize=one(NONE, NONE, *FORMATS), depth_a=size(2, 4, 8),
+                depth_b=size(2, 4, 8), bytes_a=size(*STREAM_BYTES), bytes_b=size(*STREAM_BYTES),
+                bytes_c=size(*STREAM_BYTES),
+            )  # fmt: skip
+        except ValueError:
+            continue  # not every combination exists
+
+
+def test_any_engine(rng: np.random.Generator, blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines of random configurations pass, one by default, eight at night."""
+    monkeypatch.setenv("AMXFP4_JOBS", "4")
+    for _ in range(max(1, blocks // 125_000)):
+        config, seed = any_engine(rng), int(rng.integers(1 << 31))
+        summary = run_testbench(config, seed=seed, tests=MANY)
+        assert summary.tests == summary.passed == len(MANY), config
