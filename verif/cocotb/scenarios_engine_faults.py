@@ -89,6 +89,8 @@ async def failed(env: EngineEnvironment, name: str) -> None:
         raise AssertionError(f"irq must be up after {name}")
     await env.expect("interrupt_status", _ERROR, name)
     await env.expect("status", bit("status", "failed"), name)
+    await env.command("abort")
+    await env.expect("error", code, "an abort outside a job does nothing")
     await env.command("start")
     await env.expect("error", code | bit("error", "overrun"), "start before soft reset")
     await env.write("error", 0xFFF & ~code)

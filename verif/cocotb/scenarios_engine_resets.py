@@ -7,7 +7,14 @@ from typing import Any
 from amxfp4.verif.cocotb.environment_engine import OFFSETS, EngineEnvironment, bit
 from amxfp4.verif.cocotb.scenarios_engine_faults import failed, tiled_job
 
-__all__ = ["abort_at_the_end", "aborts", "forgotten_b", "hard_resets", "soft_resets"]
+__all__ = [
+    "abort_at_the_end",
+    "aborts",
+    "commands_at_once",
+    "forgotten_b",
+    "hard_resets",
+    "soft_resets",
+]
 
 _ERROR = bit("interrupt_status", "error")
 
@@ -57,6 +64,30 @@ async def aborts(dut: Any) -> None:
         await env.command("abort")
         env.board.compare_failed(await env.receive(job), job)
         await failed(env, "aborted")
+    await env.finish()
+
+
+async def commands_at_once(dut: Any) -> None:
+    """Write several bits of `control`: the first of soft_reset, abort and start alone acts."""
+    env = await EngineEnvironment.start(dut)
+    job = tiled_job(env)
+    await env.write("interrupt_enable", _ERROR)
+    await env.prepare(job)
+    for names in (("abort", "start"), ("soft_reset", "start"), ("soft_reset", "abort", "start")):
+        await env.command(*names)
+        await env.cycles(60)
+        await env.expect("status", bit("status", "idle"), f"{names} outside a job")
+        await env.expect("error", 0, f"{names} outside a job")
+    await env.begin(job)
+    await env.cycles(60)
+    await env.command("soft_reset", "abort", "start")
+    await env.expect("status", bit("status", "idle"), "soft reset goes before abort")
+    await env.expect("error", 0, "soft reset goes before abort")
+    await env.begin(job)
+    await env.cycles(60)
+    await env.command("abort", "start")
+    env.board.compare_failed(await env.receive(job), job)
+    await failed(env, "aborted")
     await env.finish()
 
 

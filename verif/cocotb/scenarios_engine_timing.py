@@ -19,11 +19,13 @@ async def stalls_counted(dut: Any) -> None:
     rows, cols = 4 * config.rows, 4 * config.cols
     # Far more of A and C than any buffer inside holds.
     tall = max(rows, 40 * config.bytes_a // row_bytes)
-    wide = max(10 * config.cols, int(40 * config.bytes_c / (rows * element)))
+    wide = max(10 * config.cols, int(80 * config.bytes_c / (rows * element)))
+    if config.row_c is not None:
+        wide = max(wide, 8 * config.block)
     shapes = {
         "a": (tall, cols, config.largest_k),
         "b": (rows, cols, config.largest_k),
-        "c": (rows, wide, config.block),
+        "c": (rows // 2, wide, config.block),
     }
     for name, shape in shapes.items():
         job = env.model.job(env.rng, shape, kind="plain")

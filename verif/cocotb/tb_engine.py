@@ -182,6 +182,12 @@ async def abort_at_the_end(dut: Any) -> None:
 
 
 @cocotb.test()
+async def commands_at_once(dut: Any) -> None:
+    """Write several bits of `control` at once: the first in order alone acts."""
+    await resets.commands_at_once(dut)
+
+
+@cocotb.test()
 async def soft_resets(dut: Any) -> None:
     """Reset softly at any moment: registers stay, and the engine works."""
     await resets.soft_resets(dut)
