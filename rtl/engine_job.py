@@ -88,7 +88,7 @@ class JobControl(wiring.Component):
         asked = {name: getattr(self, name) for name in limits}
         fits = [(asked[name] != 0) & (asked[name] <= limits[name]) for name in limits]
         in_range, keep, reuse = Signal(), Signal(), Signal()
-        # The B that is in the memory from before.
+        # The B that is in the memory from before. A job that fails ends with a soft reset.
         has_kept, kept_n, kept_k = Signal(), Signal.like(job.n), Signal.like(job.k)
 
         is_kept = Signal()
@@ -152,10 +152,8 @@ class JobControl(wiring.Component):
                     m.d.sync += [self.done.eq(1), state.eq(_State.IDLE)]
                     with m.If(keep):
                         m.d.sync += [has_kept.eq(1), kept_n.eq(job.n), kept_k.eq(job.k)]
-            with m.Case(_State.ENDING):
-                m.d.sync += has_kept.eq(0)
-                with m.If(self.ends):
-                    m.d.sync += state.eq(_State.FAILED)
+            with m.Case(_State.ENDING), m.If(self.ends):
+                m.d.sync += state.eq(_State.FAILED)
         # A job whose packet has just ended is past aborting.
         with m.If(self.abort & self.busy & ~self.ending & ~self.finished):
             m.d.comb += self.aborted.eq(1)

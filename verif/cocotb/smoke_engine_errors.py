@@ -82,6 +82,12 @@ async def refuses(dut: Any) -> None:
         await bench.write("error", 0xFFF)
         await bench.write("interrupt_status", 7)
     await bench.product(1, most, 1, keep=True)
+    # Kept, but not for these.
+    for n, k in ((most - 1, 1), (most, 2)):
+        await bench.begin(1, n, k, reuse)
+        await bench.cycles(10)
+        assert await bench.errors() == mask("error", "no_kept_b")
+        await bench.write("error", 0xFFF)
     bench.finish()
 
 
