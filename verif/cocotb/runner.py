@@ -133,6 +133,7 @@ def run_testbench(
     out: Path = build.CACHE,
     tests: str | Sequence[str] | None = None,
     module: str | None = None,
+    plusargs: Sequence[str] = (),
 ) -> Summary:
     """Run the testbench of a unit, from configuration to verdict.
 
@@ -148,6 +149,8 @@ def run_testbench(
         Names of tests to run; ``None`` for all of them.
     module
         Name of the module that holds them, here; by default ``tb_`` and the unit's name.
+    plusargs
+        What the Verilog may ask for with ``$value$plusargs``.
 
     Raises
     ------
@@ -172,6 +175,7 @@ def run_testbench(
             test_module=f"amxfp4.verif.cocotb.{module or f'tb_{unit}'}", hdl_toplevel=unit,
             hdl_toplevel_lang="verilog", build_dir=folder,
             test_dir=place, results_xml=str(results), seed=seed, testcase=tests, log_file=log,
+            plusargs=plusargs,
             extra_env={MANIFEST: str(manifest), REPORT: str(report)},
         )  # fmt: skip
     seconds = time.monotonic() - start

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from amxfp4.gen.config import BF16, FORMATS, DotConfig
-from amxfp4.verif.cocotb import coverage
+from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.verif.cocotb import coverage, coverage_engine
+from amxfp4.verif.cocotb.models_engine import EngineModel
 
 ROW = FORMATS["amxfp4"]
 
@@ -96,3 +98,22 @@ def test_unbounded_products_have_more_bins() -> None:
             DotConfig(format_a=name, format_b=name), np.array([1, 0x7F800000], np.uint32)
         )
         assert ("infinity" in bins) == ("subnormal" in bins) == more
+
+
+def test_engine_holes_are_named(rng: np.random.Generator) -> None:
+    """One job hits what it is; what it is not, and what no job is, are holes by name."""
+    config = EngineConfig(rows=2, cols=2, lanes=16, block=16, acc="fixed", bytes_c=4)
+    total = coverage_engine.empty()
+    job = EngineModel(config).job(rng, (3, 2, 16), kind="clean", keep=True)
+    coverage.merge(total, coverage_engine.job(config, job))
+    assert total["m"] == {
+        "one": 0, "whole tiles": 0, "several tiles": 1, "below a tile": 0, "ragged": 1,
+    }  # fmt: skip
+    assert total["b sent"] == {"each row tile": 0, "kept": 1, "reused": 0}
+    assert total["flags of a job"] == {"neither": 1, "inexact": 0, "both": 0}
+    assert total["tail of C"] == {"full": 1}
+    missed = coverage.holes(total)
+    assert "error: a_early" in missed
+    assert "soft reset: loading" in missed
+    assert "result: nan" in missed
+    assert "n: whole tiles" not in missed

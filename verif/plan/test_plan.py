@@ -17,6 +17,8 @@ PLANS = sorted(Path(__file__).parent.glob("*.toml"))
 STAGES = {"V1", "V2", "V3"}
 PRODUCTS = {"dot", "array"}
 """Units whose batch suite is one: an array is dot products."""
+ON_BUSES = {"engine"}
+"""Units without a batch suite: it has one stream on either side."""
 FIELDS = {"name", "requirement", "desc", "stage", "tests", "mutants"}
 
 
@@ -90,7 +92,7 @@ def existing_tests(file: str) -> set[str]:
 def test_existing_tests_are_named(plan: Path) -> None:
     """Every test of the unit's testbench and of its batch suite belongs to a testpoint."""
     files = [f"cocotb/tb_{plan.stem}.py"]
-    if plan.stem not in PRODUCTS:
+    if plan.stem not in PRODUCTS | ON_BUSES:
         files.append(f"batch/test_{plan.stem}.py")
     for file in files:
         tests = existing_tests(file)
