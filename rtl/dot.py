@@ -171,8 +171,8 @@ class ProcessingElement(wiring.Component):
     ----------
     config : DotConfig
         `pipeline` names the registers besides the sum's: ``sums``, ``terms`` and ``aligned`` stand
-        behind what they are named for, ``normalised`` holds a finished sum
-        with its leading one near the top, ``rounded`` the output word. (``input`` is outside.)
+        behind what they are named for, ``normalised`` holds a finished sum with its leading
+        one near the top, ``rounded`` the output word. (``input`` is outside.)
 
     Members
     -------

@@ -13,6 +13,7 @@ from amxfp4.rtl.arith import assign_low
 __all__ = ["JobControl", "job_members"]
 
 
+# Amaranth's metaclass takes the shape; mypy knows Python's, which does not.
 class _State(enum.Enum, shape=3):  # type: ignore[call-arg]
     IDLE = 0
     CHECK = 1

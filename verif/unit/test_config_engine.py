@@ -53,7 +53,12 @@ def test_lanes_of_a(bytes_a, word, lanes):
 
 
 def test_largest_k():
+    """The smaller memory limits it; the shortest exact accumulator, 4096 blocks, never does."""
     assert EngineConfig(depth_a=4, depth_b=64, block=128).largest_k == 512
+    assert EngineConfig(depth_a=64, depth_b=4, block=128).largest_k == 512
+    assert max(DEPTHS) <= 4096
+    with pytest.raises(ValueError, match="max_blocks must be from 4096"):
+        EngineConfig(max_blocks=4095)
 
 
 @pytest.mark.parametrize(("error", "message", "fields"), [
