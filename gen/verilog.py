@@ -15,7 +15,7 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from amxfp4.gen import engine_headers
+from amxfp4.gen import engine_headers, packaging
 from amxfp4.gen.config import (
     ArrayConfig,
     DequantizerConfig,
@@ -106,7 +106,9 @@ def generate(config: UnitConfig) -> Generated:
     body = to_verilog(text, library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     header = f"// amxfp4 {config.unit} {config.digest}\n// {settings}\n"
-    beside = engine_headers.files(config) if isinstance(config, EngineConfig) else {}
+    beside = packaging.files(config)
+    if isinstance(config, EngineConfig):
+        beside |= engine_headers.files(config)
     return Generated(header + body, manifest, beside)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from amxfp4.gen.packaging import WAIVERS
 from amxfp4.verif.batch import toolchain
 
 __all__ = ["CACHE", "build", "digest", "locked", "port_width"]
@@ -26,7 +27,6 @@ CACHE = Path("build")
 
 _HERE = Path(__file__).parent
 _HARNESS = _HERE / "harness.cpp"
-_WAIVERS = _HERE / "waivers.vlt"
 _RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
 _COMPILE = ["-std=gnu++17", "-fPIC", "-O1", "-fno-strict-aliasing", "-w", "-pthread"]
 _DEFINES = ["-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0"]
@@ -113,7 +113,7 @@ def _compile(
     env = tools.environment(cache.parent / "ccache")
     model = scratch / "model"
     command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
-    toolchain.run([*command, "-Mdir", str(model), str(_WAIVERS), str(verilog)], env=env)
+    toolchain.run([*command, "-Mdir", str(model), str(WAIVERS), str(verilog)], env=env)
     # One translation unit: the headers are read once, and the optimiser sees the harness.
     sources = [*sorted(model.glob("*.cpp")), _HARNESS.resolve()]
     unity = scratch / "unity.cpp"
@@ -170,7 +170,7 @@ def build(
     options = _COMPILE if optimize else [o.replace("-O1", "-O0") for o in _COMPILE]
     key = digest(
         text, str(manifest["unit"]), _port_header(manifest), _HARNESS.read_bytes(),
-        _WAIVERS.read_bytes(), tools.version, str(tools.root), str(tools.cxx),
+        WAIVERS.read_bytes(), tools.version, str(tools.root), str(tools.cxx),
         *_VERILATE, *options, *_DEFINES,
     )  # fmt: skip
     folder = (cache / "batch" / f"{manifest['unit']}-{key}").resolve()

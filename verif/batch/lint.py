@@ -6,11 +6,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from amxfp4.gen.packaging import WAIVERS
 from amxfp4.verif.batch import build, toolchain
 
 __all__ = ["LintError", "lint"]
-
-_WAIVERS = Path(__file__).parent / "waivers.vlt"
 
 
 class LintError(AssertionError):
@@ -42,7 +41,7 @@ def lint(text: str, top: str, *, cache: Path = build.CACHE) -> None:
         source.write_text(text)
         command = [str(tools.verilator), "--lint-only", "-Wall", "--top-module", top]
         done = subprocess.run(
-            [*command, str(_WAIVERS), str(source)],
+            [*command, str(WAIVERS), str(source)],
             env=tools.environment(cache / "ccache"), capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode != 0 or "%Warning" in done.stderr:

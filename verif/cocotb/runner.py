@@ -17,13 +17,13 @@ import cocotb_tools.runner
 from cocotb_tools.check_results import get_results
 
 from amxfp4.gen.config import UnitConfig
+from amxfp4.gen.packaging import WAIVERS
 from amxfp4.verif.batch import build, sources, toolchain
 from amxfp4.verif.batch.dut import Generated
 from amxfp4.verif.cocotb.environment import MANIFEST, REPORT
 
 __all__ = ["Summary", "TestbenchError", "run_testbench"]
 
-_WAIVERS = Path(build.__file__).parent / "waivers.vlt"
 # Python takes nearly all the time of a run: optimising the model only makes builds slower.
 # One translation unit: the wheel leaves the compiler flag of precompiled headers empty.
 _MAKE = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1", "VM_PARALLEL_BUILDS=0"]
@@ -89,7 +89,7 @@ def _build(generated: Generated, cache: Path) -> tuple[Path, float]:
     control = _control_file(generated.manifest)
     versions = f"{tools.version} {cocotb_tools.runner.__file__} {cocotb_tools.__file__}"
     key = build.digest(
-        generated.text, control, _WAIVERS.read_bytes(), versions, Path(__file__).read_bytes()
+        generated.text, control, WAIVERS.read_bytes(), versions, Path(__file__).read_bytes()
     )
     folder = (cache / "cocotb" / f"{unit}-{key}").resolve()
     with build.locked(folder.with_suffix(".lock")):
@@ -104,7 +104,7 @@ def _build(generated: Generated, cache: Path) -> tuple[Path, float]:
             runner = _Runner(tools.environment(cache / "ccache"))
             try:
                 runner.build(
-                    sources=[_WAIVERS, sources[1], sources[0]], hdl_toplevel=unit,
+                    sources=[WAIVERS, sources[1], sources[0]], hdl_toplevel=unit,
                     build_dir=scratch, timescale=("1ns", "1ns"), log_file=scratch / "build.log",
                 )  # fmt: skip
             except RuntimeError as error:

@@ -94,6 +94,7 @@ def test_formats_lists_every_row(capfd):
     assert lines[1].split() == ["amxfp4", "32", "e2m1", "e5m2", "2", "nearest", "4.5"]
 
 
+KINDS = ("v", "json", "core", "f", "vlt")
 BESIDE = {"engine": ("engine.h", "engine_registers.py")}
 """What else is written for a unit."""
 
@@ -118,7 +119,7 @@ def test_verilog_twice_is_the_same_bytes(unit, tmp_path, capfd):
         subprocess.run([*command, str(folder)], check=True, capture_output=True)
     first, second = map(digests, folders)
     assert first == second
-    assert set(first) == {f"{unit}.v", f"{unit}.json", *BESIDE.get(unit, ())}
+    assert set(first) == {*(f"{unit}.{kind}" for kind in KINDS), *BESIDE.get(unit, ())}
 
 
 def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
@@ -139,7 +140,7 @@ def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
 
 def test_verilog_all_writes_every_unit(tmp_path):
     assert cli.run(["verilog", "all", "--out", str(tmp_path)]) == 0
-    wanted = {f"{unit}.{suffix}" for unit in UNITS for suffix in ("v", "json")}
+    wanted = {f"{unit}.{suffix}" for unit in UNITS for suffix in KINDS}
     wanted |= {name for names in BESIDE.values() for name in names}
     assert set(digests(tmp_path)) == wanted
     for unit, config_class in UNITS.items():

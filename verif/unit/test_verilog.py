@@ -197,12 +197,13 @@ def test_generate_wrong_config():
 
 
 def test_write(generated, tmp_path):
-    """Two files, whole, in a folder made for them, over what was there before."""
+    """Its files, whole, in a folder made for them, over what was there before."""
     made = generated(CONFIGS[0])
     folder = tmp_path / "new folder" / "verilog"
     for _ in range(2):
         paths = write(made, folder)
-        assert paths == [folder / "quantizer.v", folder / "quantizer.json"]
+        kinds = ("v", "json", "core", "f", "vlt")
+        assert paths == [folder / f"quantizer.{kind}" for kind in kinds]
         assert sorted(folder.iterdir()) == sorted(paths)
         assert paths[0].read_text() == made.text
         assert json.loads(paths[1].read_text()) == made.manifest
