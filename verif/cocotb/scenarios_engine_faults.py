@@ -165,6 +165,25 @@ async def overruns(dut: Any) -> None:
     await env.finish()
 
 
+async def _refused_between(env: EngineEnvironment) -> None:
+    """Refuse a start between two jobs: `done` and the counters are cleared, a kept B stays."""
+    config = env.config
+    shape = (config.rows, config.cols, config.largest_k)
+    kept = env.model.job(env.rng, shape, kind="plain", keep=True)
+    await env.run(kept)
+    await env.write("m", 0)
+    await env.command("start")
+    await env.cycles(60)
+    await env.expect("status", bit("status", "idle"), "a refused start clears done")
+    await env.expect("busy_low", 0, "a refused start clears the counters")
+    cycles = await env.read("cycles_low")
+    if not 1 <= cycles <= 2 * config.depth_b + 3:
+        raise AssertionError(f"a start must be refused in a few cycles, not {cycles}")
+    await env.write("error", 0xFFF)
+    await env.write("interrupt_status", 7)
+    await env.run(env.model.job(env.rng, shape, kept=kept))
+
+
 async def refused(dut: Any) -> None:
     """Start jobs that cannot be: named, nothing taken or sent, idle again; then a good job."""
     env = await EngineEnvironment.start(dut)
@@ -179,6 +198,7 @@ async def refused(dut: Any) -> None:
         (1, tiles // 2 * config.cols + 1, config.block + 1, keep), (0x100001, 1, 1, 0),
         (1, 1, 1, reuse), (3, 2, 1, reuse | keep),
     ]  # fmt: skip
+    await _refused_between(env)
     ordinary = env.model.job(env.rng, kind="plain")
     await env.send_a(ordinary)
     await env.send_b(ordinary)
