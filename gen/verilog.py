@@ -15,7 +15,7 @@ from typing import Any
 from amaranth.back import rtlil
 from amaranth.lib import wiring
 
-from amxfp4.gen import engine_headers, packaging
+from amxfp4.gen import block_design, engine_headers, packaging
 from amxfp4.gen.config import (
     ArrayConfig,
     DequantizerConfig,
@@ -109,6 +109,8 @@ def generate(config: UnitConfig) -> Generated:
     beside = packaging.files(config)
     if isinstance(config, EngineConfig):
         beside |= engine_headers.files(config)
+    if config.unit == EngineConfig.unit:
+        beside[block_design.FILE] = block_design.wrapper(manifest["ports"])
     return Generated(header + body, manifest, beside)
 
 

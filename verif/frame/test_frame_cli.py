@@ -95,7 +95,7 @@ def test_formats_lists_every_row(capfd):
 
 
 KINDS = ("v", "json", "core", "f", "vlt")
-BESIDE = {"engine": ("engine.h", "engine_registers.py")}
+BESIDE = {"engine": ("engine.h", "engine_registers.py", "engine_axi.v")}
 """What else is written for a unit."""
 
 

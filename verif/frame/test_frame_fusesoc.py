@@ -1,5 +1,7 @@
 """The units drop into other flows: FuseSoC's lint target runs on the cores they come with."""
 
+import json
+import re
 import subprocess
 import sys
 
@@ -64,6 +66,27 @@ def test_file_list(tmp_path, unit):
     command = [tools.verilator, "--lint-only", "-Wall", folder / f"{unit}.vlt"]
     done = subprocess.run(
         [*command, "-F", folder / f"{unit}.f", "--top-module", unit],
+        env=tools.environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_block_design_wrapper(tmp_path):
+    """The wrapper has every port of the engine once, and nothing is left unconnected."""
+    folder = tmp_path / "verilog"
+    assert cli.run(["verilog", "engine", *SMALL["engine"], "--out", str(folder)]) == 0
+    text = (folder / "engine_axi.v").read_text()
+    ports = json.loads((folder / "engine.json").read_text())["ports"]
+    heads = re.findall(r"^  (?:in|out)put(?: \[(\d+):0\])? (\w+),?$", text, re.M)
+    widths = {name: int(top or 0) + 1 for top, name in heads}
+    assert widths.pop("aclk") == widths.pop("aresetn") == 1
+    assert widths == {p["name"]: p["width"] for p in ports if p["name"] not in ("clk", "rst")}
+    buses = re.search(r"ASSOCIATED_BUSIF ([\w:]+)", text).group(1).split(":")
+    assert {name.rpartition("_")[0] for name in widths} == {*buses, ""}
+    tools = toolchain.find()
+    command = [tools.verilator, "--lint-only", "-Wall", folder / "engine.vlt"]
+    done = subprocess.run(
+        [*command, folder / "engine_axi.v", folder / "engine.v", "--top-module", "engine_axi"],
         env=tools.environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
