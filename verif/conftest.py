@@ -12,7 +12,9 @@ import pytest
 BASE_SEED = 20260101
 """Seed of a run that names none, so that two runs of one commit test the same."""
 BLOCKS = 50_000
-"""Random blocks per format and unit in an ordinary run; ``make nightly`` asks for a million."""
+"""Random blocks per format and unit in an ordinary run."""
+NIGHTLY = 1_000_000
+"""Those of ``make nightly``, from which on tests that are marked ``nightly`` run, too."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,6 +22,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("amxfp4")
     group.addoption("--seed", type=int, default=BASE_SEED, help="base seed of random stimulus")
     group.addoption("--blocks", type=int, default=BLOCKS, help="random blocks per format and unit")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks of this suite."""
+    config.addinivalue_line("markers", "nightly: what takes too long to run by day")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is for the night to the night."""
+    if config.getoption("--blocks") < NIGHTLY:
+        for item in items:
+            if item.get_closest_marker("nightly"):
+                item.add_marker(pytest.mark.skip(reason="takes long: make nightly"))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -61,3 +76,9 @@ def blocks(request: pytest.FixtureRequest) -> int:
     """How many random blocks a format gets."""
     count: int = request.config.getoption("--blocks")
     return count
+
+
+@pytest.fixture
+def at_night(blocks: int) -> bool:
+    """Whether there is time for what a test leaves out by day."""
+    return blocks >= NIGHTLY

@@ -19,7 +19,7 @@ from amxfp4.gen.config import (
 )
 from amxfp4.verif.batch.products import tile_of
 
-__all__ = ["HOLDERS", "configurations", "label", "ways"]
+__all__ = ["HOLDERS", "by_day", "configurations", "label", "ways"]
 
 HOLDERS = ("", "rounded", "normalised,rounded")
 """Where a finished sum may wait besides the accumulator."""
@@ -99,6 +99,19 @@ def ways() -> list[DotConfig]:
         is_array = n % 11 == 10
         configs.append(ArrayConfig(**fields, rows=1, cols=2) if is_array else DotConfig(**fields))
     return configs
+
+
+def by_day(config: DotConfig) -> bool:
+    """Tell whether one of `ways` is among the third that is built by day, not at night only.
+
+    Any two of mode, sums, scaling and holder still meet in every combination there is.
+    """
+    holder = sum(name in config.pipeline.split(",") for name in ("normalised", "rounded"))
+    places = (
+        ACCUMULATIONS.index(config.acc), CLASS_SUMS.index(config.class_sums),
+        SCALING.index(str(config.scaling)), holder,
+    )  # fmt: skip
+    return sum(places) % len(HOLDERS) == 0
 
 
 def label(config: DotConfig) -> str:

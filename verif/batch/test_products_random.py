@@ -26,6 +26,7 @@ from amxfp4.verif.batch.products_timing import check_product_timing, latency_of
 
 CONFIGS = rotation.configurations()
 WAYS = rotation.ways()
+BY_DAY = [config for config in WAYS if rotation.by_day(config)]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
@@ -43,7 +44,14 @@ def test_random_products(
     assert randoms.check_random_resets(dut, rng, seed).resets >= 20
 
 
-@pytest.mark.parametrize("config", WAYS, ids=rotation.label)
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, marks=() if config in BY_DAY else pytest.mark.nightly)
+        for config in WAYS
+    ],
+    ids=rotation.label,
+)
 def test_every_way_to_build(
     rng: np.random.Generator, seed: int, blocks: int, config: DotConfig
 ) -> None:
@@ -113,6 +121,14 @@ def test_ways_cover_every_combination() -> None:
     assert {c.unit for c in serial} == {"dot", "array"}
     for name in ("input", "terms", "aligned"):
         assert {name in c.cuts for c in serial} == {True, False}
+
+    # By day every two of them meet, which is what the others show in threes and fours.
+    by_day = {(c.acc, c.class_sums, c.scaling, c.cuts & {"normalised", "rounded"}) for c in BY_DAY}
+    for two in itertools.combinations(range(4), 2):
+        assert {tuple(way[i] for i in two) for way in by_day} == {
+            tuple(way[i] for i in two) for way in wanted
+        }
+    assert {c.unit for c in BY_DAY} == {"dot", "array"}
 
 
 def _is_serial(config: DotConfig) -> bool:

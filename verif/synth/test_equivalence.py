@@ -23,8 +23,6 @@ from amxfp4.verif.mutants.netlists import flipped, swapped
 
 TINY = Path(__file__).parent / "tiny.lib"
 TARGETS = ("generic", "liberty", "ecp5")
-NIGHTLY = 1_000_000
-"""Blocks from which on the long tests run, as in ``make nightly``."""
 
 DEQUANTIZER = DequantizerConfig(block=16, lanes=2)
 QUANTIZER = QuantizerConfig(block=16, lanes=1)
@@ -71,12 +69,11 @@ def test_unit_is_proved(target: str) -> None:
     assert equivalence.prove(job.verilog, mapped(job), job.top) is Verdict.PROVEN
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("config", [QUANTIZER, ASYMMETRIC, FP32], ids=["quantizer", "dot", "fp32"])
-def test_larger_unit_is_proved(blocks: int, config: UnitConfig, target: str) -> None:
+def test_larger_unit_is_proved(config: UnitConfig, target: str) -> None:
     """Units whose proofs take a minute each."""
-    if blocks < NIGHTLY:
-        pytest.skip("takes minutes: make nightly")
     job = job_of(config, target)
     assert equivalence.prove(job.verilog, mapped(job), job.top, timeout=900) is Verdict.PROVEN
 
@@ -98,6 +95,7 @@ def test_netlist_passes(
     assert postsynthesis.check(dut, rng, seed, blocks // 25) > blocks // 100
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "config",
@@ -108,8 +106,6 @@ def test_larger_netlist_passes(
     rng: np.random.Generator, seed: int, blocks: int, config: UnitConfig, target: str
 ) -> None:
     """Netlists of units as they are used."""
-    if blocks < NIGHTLY:
-        pytest.skip("takes minutes: make nightly")
     dut = BatchDut(postsynthesis.netlist(job_of(config, target)), optimize=False)
     assert postsynthesis.check(dut, rng, seed, blocks // 25) > blocks // 100
 
