@@ -63,12 +63,16 @@ def main() -> int:
         same = y.tobytes() == wanted.astype(np.float32).tobytes()
 
     exact = x.astype(np.float64) @ w.T.astype(np.float64)
-    print(f"{config.format_a} x {config.format_b} on {config.rows} x {config.cols} x {config.lanes}")
+    print(
+        f"{config.format_a} x {config.format_b} on {config.rows} x {config.cols} x {config.lanes}"
+    )
     print(f"y {list(y.shape)}: {'every bit equals golden' if same else 'DIFFERS from golden'}")
     print(f"SQNR of y against the product without quantization: {sqnr(exact, y):.1f} dB")
     if jobs == 1:
         ideal = y.size * x.shape[1] / (config.rows * config.cols * config.lanes)
-        print(f"{counted['cycles']:,} cycles, {counted['busy']:,} of them at work; ideal {ideal:,.0f}")
+        print(
+            f"{counted['cycles']:,} cycles, {counted['busy']:,} of them at work; ideal {ideal:,.0f}"
+        )
     return 0 if same else 1
 
 
