@@ -134,7 +134,7 @@ def open_port(port: str, *, baud: int | None = None, options: dict[str, Any] | N
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(options))
         raise ValueError(f"--port must be sim with {names}, not {port!r}: a board is what it is")
     if kind in ("mem", "uio"):
-        from amxfp4.host.memory_map import open_memory
+        from amxfp4.host.mapping import open_memory
 
         if baud is not None:
             raise ValueError(f"--port must be a serial port with --baud, not {port!r}")

@@ -27,6 +27,8 @@ __all__ = ["SerialLine", "Wire"]
 _SMALLEST_PAYLOAD = 64
 """What every bridge understands: as much as is believed before `hello` was answered."""
 _SLOWEST_CLOCK = 1e6
+_SILENCE = 0.02
+"""Seconds after which a line is quiet: longer than USB converters gather bytes for."""
 _BITS = 10
 """Of a byte on the line: start, 8 data bits, stop."""
 
@@ -226,7 +228,8 @@ class SerialLine(Transport):
                         return frame.payload[0], frame.payload[1:]
                     counts["foreign"] += 1
                 if self._decoder.dropped != dropped:
-                    break  # it came, and was damaged: no use in waiting any longer
+                    # It came, and was damaged: when the line is quiet there is no more to wait for.
+                    deadline = time.monotonic() + 4 * _BITS / self.baud + _SILENCE
             # An answer whose END was lost must not swallow the next one.
             self._decoder.feed(bytes([END]))
         raise LineError(self._advice(operation, seconds, heard, self._decoder.dropped - bad))
