@@ -310,7 +310,7 @@ def measure(
 
 
 @app.command()
-@configured()
+@configured("clock")  # that of a serial line, which no unit with streams has
 def energy(
     unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
     liberty: Liberty = None,
