@@ -19,6 +19,7 @@ from amxfp4.gen.config import (
     ArrayConfig,
     choose,
 )
+from amxfp4.host_cli import app as host_app
 from amxfp4.options import Block, Format, TieRule, among, configured, integer_option
 
 __all__ = ["app", "main", "run"]
@@ -36,6 +37,9 @@ app = typer.Typer(
     # Plain help reads the same in a terminal, a file and a CI log.
     rich_markup_mode=None,
 )
+
+
+app.add_typer(host_app, name="host")
 
 
 @app.callback(invoke_without_command=True)

@@ -39,7 +39,7 @@ class Simulated(SerialLine):
         command = [sys.executable, "-m", "amxfp4", "host", "simulate", *arguments]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
+            text=True, start_new_session=True,  # Ctrl-C is for us: we end it when we are done
         )  # fmt: skip
         try:
             assert self._process.stdout is not None
