@@ -83,8 +83,8 @@ class LineDut:
         library.amxfp4_board.argtypes = [ctypes.c_uint64, ctypes.c_double]
         library.amxfp4_board.restype = ctypes.c_void_p
         library.amxfp4_board_free.argtypes = [ctypes.c_void_p]
-        hold = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int, ctypes.c_int]
-        library.amxfp4_board_hold.argtypes = hold
+        hold = library.amxfp4_board_hold
+        hold.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int, ctypes.c_int]
         library.amxfp4_board_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Passage)]
         self._library = library
         divisor = config.divisor
