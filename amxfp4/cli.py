@@ -448,6 +448,43 @@ def sweep(
     )
 
 
+BOARDS = ("ulx3s", "orangecrab", "icebreaker")
+BoardName = Annotated[str, typer.Argument(metavar="BOARD", help=among(BOARDS))]
+BoardFolder = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Folder of results; build/fpga/BOARD."),
+]
+
+
+@app.command()
+@configured("clock")  # the board's
+def fpga(
+    board: BoardName,
+    out: BoardFolder = None,
+    seed: Annotated[int, integer_option("Seed of the placement.")] = 1,
+    device: Annotated[
+        str | None, typer.Option(help="Size of the board's FPGA, as 25F or 85F.")
+    ] = None,
+    **options: Any,
+) -> int:
+    """Build a bitstream: an engine behind a board's serial line.
+
+    Each board has a configuration that fits; options change it. Exits 1 if the circuit does not
+    fit, or is too slow for the board's clock. Needs amxfp4[fpga].
+    """
+    from amxfp4 import fpga
+
+    return fpga.run(board, options, device=device, seed=seed, out=out)
+
+
+@app.command()
+def program(board: BoardName, out: BoardFolder = None) -> int:
+    """Load a bitstream that was built into its board."""
+    from amxfp4 import fpga
+
+    return fpga.program(board, out=out)
+
+
 Checkout = Annotated[
     Path | None,
     typer.Argument(metavar="[FOLDER]", help="A checkout; the installed one by default."),

@@ -17,8 +17,10 @@ from amxfp4.rtl.frames import Crc32, FrameReceiver, FrameSender
 from amxfp4.rtl.share import Shared
 from amxfp4.rtl.uart import UartReceiver, UartTransmitter
 
-__all__ = ["EngineUart", "Lamps"]
+__all__ = ["LAMPS", "EngineUart", "Lamps"]
 
+LAMPS = ("link", "busy", "error")
+"""Events that are shown."""
 _TICKS = 8
 """Of the lamps' clock, in a second."""
 _GLOW = 3
@@ -131,7 +133,7 @@ class EngineUart(wiring.Component):
         ]
         self._connect_engine(m, bridge)
 
-        m.submodules.lamps = lamps = Lamps(config.clock, ("link", "busy", "error"))
+        m.submodules.lamps = lamps = Lamps(config.clock, LAMPS)
         m.d.comb += [
             lamps.link_happens.eq(bridge.send),
             lamps.busy_happens.eq(engine.busy),

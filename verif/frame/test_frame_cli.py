@@ -18,7 +18,7 @@ from amxfp4.options import OPTIONS
 
 COMMANDS = (
     "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "synth",
-    "measure", "energy", "postsynth", "cost", "sweep", "report", "lint", "type",
+    "measure", "energy", "postsynth", "cost", "sweep", "fpga", "program", "report", "lint", "type",
 )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_formats_lists_every_row(capfd):
     assert lines[1].split() == ["amxfp4", "32", "e2m1", "e5m2", "2", "nearest", "4.5"]
 
 
-BESIDE = {"engine": ("engine.h", "engine_registers.py")}
+BESIDE = dict.fromkeys(("engine", "engine_uart"), ("engine.h", "engine_registers.py"))
 """What else is written for a unit."""
 
 

@@ -1,0 +1,47 @@
+"""Between the unit and a board's pins: a reset after power is on, and lights."""
+
+from __future__ import annotations
+
+from amaranth.hdl import C, Cat, ClockSignal, Elaboratable, Instance, Module, Signal
+
+from amxfp4.synth.boards.board import Board
+
+__all__ = ["BoardTop"]
+
+_LAMPS = ("alive", "link", "busy", "error")
+_RESET_CYCLES = 1 << 10
+"""Tens of microseconds, after which memories and clocks have settled on every board."""
+
+
+class BoardTop(Elaboratable):
+    """The unit, taken as the Verilog ``engine_uart.v``, on a board.
+
+    Parameters
+    ----------
+    board : Board
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def elaborate(self, platform):
+        m = Module()
+        pins = self._board.pins(platform)
+        cycles = Signal(range(_RESET_CYCLES))
+        resets = Signal(init=1)
+        with m.If(cycles == _RESET_CYCLES - 1):
+            m.d.sync += resets.eq(0)
+        with m.Else():
+            m.d.sync += cycles.eq(cycles + 1)
+        lamps = {name: Signal(name=f"led_{name}") for name in _LAMPS}
+        m.submodules.unit = Instance(
+            "engine_uart",
+            i_clk=ClockSignal(),
+            i_rst=resets,
+            i_rx=pins.rx,
+            o_tx=pins.tx,
+            **{f"o_led_{name}": lamp for name, lamp in lamps.items()},
+        )
+        for light, names in pins.lights:
+            m.d.comb += light.eq(Cat(*(lamps[name] for name in names)).any() if names else C(0, 1))
+        return m
