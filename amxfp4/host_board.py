@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4 import units
+from amxfp4.errors import reading
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 
 __all__ = ["SMALL", "simulate"]
@@ -19,8 +20,17 @@ SMALL: dict[str, Any] = {
 """What a simulated board is where options do not say otherwise: built in seconds, and quick."""
 
 
-def simulate(options: dict[str, Any], *, noise: float, noise_seed: int, build: Path) -> None:
+def simulate(
+    options: dict[str, Any],
+    *,
+    noise: float,
+    noise_seed: int,
+    sources: tuple[Path, ...],
+    build: Path,
+) -> None:
     """Build a board, print where it is, and serve it until stopped.
+
+    `sources` are Verilog files of the unit; without any it is generated.
 
     Raises
     ------
@@ -33,14 +43,18 @@ def simulate(options: dict[str, Any], *, noise: float, noise_seed: int, build: P
         raise ValueError(f"--noise must be from 0 up to, not including, 1, not {noise!r}")
     if sys.platform == "win32":
         raise ValueError("simulate must run on Linux or macOS, which have pseudo-terminals")
+    from amxfp4.gen import verilog
     from amxfp4.host.simulated import READY
+    from amxfp4.verif.batch.sources import Source
     from amxfp4.verif.batch.toolchain import ToolError
     from amxfp4.verif.bridge.board import Board
     from amxfp4.verif.bridge.line import LineDut
 
+    text = "".join(map(_verilog, sources))
     print("building " + " ".join(f"{k}={v}" for k, v in config.to_dict().items()), flush=True)
     try:
-        board = Board(LineDut(config, cache=build), noise=noise, seed=noise_seed)
+        unit = Source(text, verilog.generate(config).manifest) if sources else config
+        board = Board(LineDut(unit, cache=build), noise=noise, seed=noise_seed)
     except ToolError as error:
         raise ValueError(f"the simulator cannot be built: {error}") from error
     print(f"{READY}{board.path}", flush=True)
@@ -48,3 +62,8 @@ def simulate(options: dict[str, Any], *, noise: float, noise_seed: int, build: P
         board.serve()
     if noise:
         print(f"{board.harmed} bytes were harmed")
+
+
+def _verilog(path: Path) -> str:
+    with reading("--verilog", path, "a file of Verilog"):
+        return path.read_text() + "\n"

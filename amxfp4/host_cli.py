@@ -28,6 +28,13 @@ NoiseShare = Annotated[
     float | None,
     typer.Option(metavar="P", help="Of a simulated line: chance of a byte to be harmed."),
 ]
+Sources = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--verilog", metavar="FILE",
+        help="Of a simulated board: Verilog of the unit, for instance gates; repeat for more.",
+    ),
+]  # fmt: skip
 NoiseSeed = Annotated[int | None, integer_option("Seed of the noise; 1.")]
 BuildFolder = Annotated[
     Path, typer.Option("--build", metavar="DIR", help="Folder of a simulated board's builds.")
@@ -35,13 +42,18 @@ BuildFolder = Annotated[
 
 
 def _open(
-    port: str, noise: float | None, noise_seed: int | None, build: Path, options: dict[str, Any]
+    port: str,
+    noise: float | None,
+    noise_seed: int | None,
+    verilog: list[Path] | None,
+    build: Path,
+    options: dict[str, Any],
 ) -> Any:
     """Open the engine at a port; `options` are those of a simulated board, and the bit rate."""
     from amxfp4.host import Engine, open_port
 
     baud = options.pop("baud", None)
-    given = {"noise": noise, "noise_seed": noise_seed}
+    given = {"noise": noise, "noise_seed": noise_seed, "verilog": verilog}
     options |= {name: value for name, value in given.items() if value is not None}
     transport = open_port(port, baud=baud, options=options, build=str(build))
     try:
@@ -57,6 +69,7 @@ def info(
     port: Port,
     noise: NoiseShare = None,
     noise_seed: NoiseSeed = None,
+    verilog: Sources = None,
     build: BuildFolder = Path("build"),
     **options: Any,
 ) -> None:
@@ -66,7 +79,7 @@ def info(
     """
     from amxfp4 import host_commands
 
-    with _open(port, noise, noise_seed, build, options) as engine:
+    with _open(port, noise, noise_seed, verilog, build, options) as engine:
         host_commands.info(engine)
 
 
@@ -81,6 +94,7 @@ def selftest(
     first: Annotated[int, integer_option("Number of the first random product, to repeat it.")] = 0,
     noise: NoiseShare = None,
     noise_seed: NoiseSeed = None,
+    verilog: Sources = None,
     build: BuildFolder = Path("build"),
     **options: Any,
 ) -> int:
@@ -95,7 +109,7 @@ def selftest(
             raise ValueError(f"{name} must be at least 0, not {value}")
     if seed < 0:
         raise ValueError(f"--seed must be at least 0, not {seed}")
-    with _open(port, noise, noise_seed, build, options) as engine:
+    with _open(port, noise, noise_seed, verilog, build, options) as engine:
         return host_commands.selftest(engine, count=count, seed=seed, first=first)
 
 
@@ -123,6 +137,7 @@ def matmul(
     ] = False,
     noise: NoiseShare = None,
     noise_seed: NoiseSeed = None,
+    verilog: Sources = None,
     build: BuildFolder = Path("build"),
     **options: Any,
 ) -> int:
@@ -130,7 +145,7 @@ def matmul(
     from amxfp4 import host_commands
 
     operands = host_commands.load(a, b, out=out, transpose_b=transpose_b)
-    with _open(port, noise, noise_seed, build, options) as engine:
+    with _open(port, noise, noise_seed, verilog, build, options) as engine:
         return host_commands.matmul(engine, *operands, out=out, check=check)
 
 
@@ -142,6 +157,7 @@ def bench(
     largest: Annotated[int, integer_option("Most elements of A, and of B; 32768.")] = 1 << 15,
     noise: NoiseShare = None,
     noise_seed: NoiseSeed = None,
+    verilog: Sources = None,
     build: BuildFolder = Path("build"),
     **options: Any,
 ) -> None:
@@ -154,7 +170,7 @@ def bench(
     for name, value in (("--repeat", repeat), ("--largest", largest)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    with _open(port, noise, noise_seed, build, options) as engine:
+    with _open(port, noise, noise_seed, verilog, build, options) as engine:
         host_commands.bench(engine, repeat=repeat, largest=largest)
 
 
@@ -165,6 +181,7 @@ def simulate(
         float, typer.Option(metavar="P", help="Chance of a byte to be flipped, lost or doubled.")
     ] = 0.0,
     noise_seed: Annotated[int, integer_option("Seed of the noise.")] = 1,
+    verilog: Sources = None,
     build: Annotated[Path, typer.Option(metavar="DIR", help="Folder of builds.")] = Path("build"),
     **options: Any,
 ) -> None:
@@ -174,4 +191,6 @@ def simulate(
     """
     from amxfp4 import host_board
 
-    host_board.simulate(options, noise=noise, noise_seed=noise_seed, build=build)
+    host_board.simulate(
+        options, noise=noise, noise_seed=noise_seed, sources=tuple(verilog or ()), build=build
+    )

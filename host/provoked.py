@@ -185,5 +185,6 @@ def _well(engine: Engine) -> None:
     c = engine.run(packets)
     found = difference(engine.config, assemble(engine.config, c, packets.m, packets.n), wanted)
     if found:
-        raise Failure(f"a job after a recovery: {found}")
+        shape = f"M = {packets.m}, N = {packets.n}, K = {packets.k}"
+        raise Failure(f"a job after a recovery, {shape}: {found}")
     _require("interrupt_status.done", 1, engine.read("interrupt_status") & 1)

@@ -74,15 +74,17 @@ def open_simulated(options: dict[str, Any], *, baud: int | None, build: str) -> 
     Parameters
     ----------
     options
-        Fields of the unit's configuration, and ``noise`` and ``noise_seed`` of the line.
+        Fields of the unit's configuration, ``noise`` and ``noise_seed`` of the line, and a list of
+        files, ``verilog``, to simulate instead of what is generated.
     baud
         Bit rate of the unit.
     build
         Folder of builds.
     """
     arguments = ["--build", build]
-    for name, value in options.items():
-        arguments += ["--" + name.replace("_", "-"), str(value)]
+    for name, given in options.items():
+        for value in given if isinstance(given, list) else [given]:
+            arguments += ["--" + name.replace("_", "-"), str(value)]
     rate = DEFAULT_BAUD if baud is None else baud
     if baud is not None:
         arguments += ["--baud", str(baud)]
