@@ -19,6 +19,7 @@ from amxfp4.options import OPTIONS
 COMMANDS = (
     "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "synth",
     "measure", "energy", "postsynth", "cost", "sweep", "fpga", "program", "report", "lint", "type",
+    "host",
 )  # fmt: skip
 
 
