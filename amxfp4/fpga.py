@@ -81,21 +81,21 @@ def run(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("generating", total=None)
-        try:
-            with writing("--out", folder, "a folder that can be written"):
+        with writing("--out", folder, "a folder that can be written"):
+            try:
                 result = build(
                     board, config, folder, device=device, seed=seed,
                     progress=lambda stage: bar.update(task, description=stage),
                 )  # fmt: skip
-        except TimingError as error:
-            bar.stop()
-            _show(error.result)
-            print(f"{board.name}: {error}", file=sys.stderr)
-            return 1
-        except SynthesisError as error:
-            bar.stop()
-            print(f"{board.name} cannot be built: {error}", file=sys.stderr)
-            return 1
+            except TimingError as error:
+                bar.stop()
+                _show(error.result)
+                print(f"{board.name}: {error}", file=sys.stderr)
+                return 1
+            except SynthesisError as error:
+                bar.stop()
+                print(f"{board.name} cannot be built: {error}", file=sys.stderr)
+                return 1
     _show(result)
     print(f"wrote {folder / board.name}{board.family.bitstream} in {result.seconds:.0f} s")
     return 0

@@ -57,7 +57,7 @@ ICE40 = Family(
 
 @dataclass(frozen=True, kw_only=True)
 class Pins:
-    """The unit's ends of a board's pins: values of Amaranth."""
+    """A board's pins: ports of Amaranth, without buffers."""
 
     rx: Any
     tx: Any

@@ -29,13 +29,13 @@ def _platform() -> Any:
 
 
 def _pins(platform: Any) -> Pins:
-    uart = platform.request("uart")
+    uart = platform.request("uart", dir="-")
     lamps = {
         ("led_r", 0): ("error",), ("led_g", 0): ("alive",), ("led_r", 1): ("error",),
         ("led_g", 1): ("alive",), ("led_g", 2): ("link",), ("led_g", 3): ("busy",),
     }  # fmt: skip
-    lights = tuple((platform.request(*place).o, names) for place, names in lamps.items())
-    return Pins(rx=uart.rx.i, tx=uart.tx.o, lights=lights)
+    lights = tuple((platform.request(*place, dir="-"), names) for place, names in lamps.items())
+    return Pins(rx=uart.rx, tx=uart.tx, lights=lights)
 
 
 ICEBREAKER = Board(
@@ -48,7 +48,7 @@ ICEBREAKER = Board(
     # Blocks of 16: every register and multiplexer for a record is half as wide as with 32.
     options={
         "format_a": "nvfp4", "format_b": "nvfp4", "input": "records",
-        "acc": "fixed", "frac_bits": 12, "int_bits": 12, "pipeline": "sums,aligned,rounded",
+        "acc": "fixed", "frac_bits": 12, "int_bits": 12,
         "rows": 1, "cols": 1, "lanes": 1, "depth_a": 16, "depth_b": 16,
         "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 1_000_000, "payload": 256,
     },

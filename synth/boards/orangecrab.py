@@ -45,11 +45,9 @@ def _platform(device: str) -> Any:
 
 
 def _pins(platform: Any) -> Pins:
-    uart, light = platform.request("uart"), platform.request("rgb_led")
-    lights = (
-        (light.r.o, ("error",)), (light.g.o, ("alive",)), (light.b.o, ("link", "busy")),
-    )  # fmt: skip
-    return Pins(rx=uart.rx.i, tx=uart.tx.o, lights=lights)
+    uart, light = platform.request("uart", dir="-"), platform.request("rgb_led", dir="-")
+    lights = ((light.r, ("error",)), (light.g, ("alive",)), (light.b, ("link", "busy")))
+    return Pins(rx=uart.rx, tx=uart.tx, lights=lights)
 
 
 ORANGECRAB = Board(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import C, Cat, ClockSignal, Elaboratable, Instance, Module, Signal
+from amaranth.lib import io
 
 from amxfp4.synth.boards.board import Board
 
@@ -27,6 +28,8 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         pins = self._board.pins(platform)
+        m.submodules.rx = rx = io.Buffer("i", pins.rx)
+        m.submodules.tx = tx = io.Buffer("o", pins.tx)
         cycles = Signal(range(_RESET_CYCLES))
         resets = Signal(init=1)
         with m.If(cycles == _RESET_CYCLES - 1):
@@ -38,10 +41,12 @@ class BoardTop(Elaboratable):
             "engine_uart",
             i_clk=ClockSignal(),
             i_rst=resets,
-            i_rx=pins.rx,
-            o_tx=pins.tx,
+            i_rx=rx.i,
+            o_tx=tx.o,
             **{f"o_led_{name}": lamp for name, lamp in lamps.items()},
         )
-        for light, names in pins.lights:
-            m.d.comb += light.eq(Cat(*(lamps[name] for name in names)).any() if names else C(0, 1))
+        for n, (port, names) in enumerate(pins.lights):
+            m.submodules[f"light_{n}"] = light = io.Buffer("o", port)
+            lit = Cat(*(lamps[name] for name in names)).any() if names else C(0, 1)
+            m.d.comb += light.o.eq(lit)
         return m

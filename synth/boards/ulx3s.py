@@ -27,10 +27,10 @@ def _platform(device: str) -> Any:
 
 
 def _pins(platform: Any) -> Pins:
-    uart = platform.request("uart")
-    lights = [platform.request("led", n).o for n in range(8)]
+    uart = platform.request("uart", dir="-")
+    lights = [platform.request("led", n, dir="-") for n in range(8)]
     lamps = [("alive",), ("link",), ("busy",), ("error",), (), (), (), ()]
-    return Pins(rx=uart.rx.i, tx=uart.tx.o, lights=tuple(zip(lights, lamps, strict=True)))
+    return Pins(rx=uart.rx, tx=uart.tx, lights=tuple(zip(lights, lamps, strict=True)))
 
 
 ULX3S = Board(
