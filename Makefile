@@ -5,6 +5,7 @@ PYTHON ?= python3
 JOBS ?= auto
 ARGS ?=
 SWEEP ?= synth/plans/sweep.toml
+BOARD ?= ulx3s
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
@@ -13,10 +14,11 @@ PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
 PLACE := $(shell pwd | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(PLACE)
 READY_DEV := .venv/ready-dev-$(PLACE)
+READY_FPGA := .venv/ready-fpga-$(PLACE)
 INPUTS := pyproject.toml constraints.txt amxfp4/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup verilog sim test synth sweep lint type bench nightly clean
+.PHONY: help setup verilog sim test synth sweep fpga program lint type bench nightly clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="further options"], where TARGET is one of'
@@ -39,6 +41,12 @@ synth: $(READY) ## synthesize: what the units cost, e.g. make synth LIBERTY=cell
 sweep: $(READY) ## synthesize every combination of options in a file, SWEEP=my.toml
 	@$(BIN)/amxfp4 sweep $(SWEEP) $(ARGS)
 
+fpga: $(READY_FPGA) ## build a bitstream, e.g. make fpga BOARD=icebreaker
+	@$(BIN)/amxfp4 fpga $(BOARD) $(ARGS)
+
+program: $(READY) ## load it into the board, e.g. make program BOARD=icebreaker
+	@$(BIN)/amxfp4 program $(BOARD) $(ARGS)
+
 lint: $(READY_DEV) ## check style, formatting and import rules
 	@$(BIN)/amxfp4 lint $(ARGS)
 
@@ -60,3 +68,6 @@ $(READY): $(INPUTS)
 
 $(READY_DEV): $(READY)
 	@$(PYTHON) amxfp4/bootstrap.py --extra dev --stamp $@
+
+$(READY_FPGA): $(READY)
+	@$(PYTHON) amxfp4/bootstrap.py --extra fpga --stamp $@

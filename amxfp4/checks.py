@@ -12,7 +12,7 @@ from pathlib import Path
 __all__ = ["checkout", "lint", "types"]
 
 # The folders that are packages, in the order in which people read them.
-FOLDERS = ("gen", "golden", "rtl", "synth", "verif")
+FOLDERS = ("gen", "golden", "host", "rtl", "synth", "verif")
 
 
 def lint(folder: Path | None = None) -> int:

@@ -19,6 +19,7 @@ from amxfp4.gen.config import (
     ArrayConfig,
     choose,
 )
+from amxfp4.host_cli import app as host_app
 from amxfp4.options import Block, Format, TieRule, among, configured, integer_option
 
 __all__ = ["app", "main", "run"]
@@ -36,6 +37,9 @@ app = typer.Typer(
     # Plain help reads the same in a terminal, a file and a CI log.
     rich_markup_mode=None,
 )
+
+
+app.add_typer(host_app, name="host")
 
 
 @app.callback(invoke_without_command=True)
@@ -310,7 +314,7 @@ def measure(
 
 
 @app.command()
-@configured()
+@configured("clock")  # that of a serial line, which no unit with streams has
 def energy(
     unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
     liberty: Liberty = None,
@@ -442,6 +446,43 @@ def sweep(
         again=again,
         skip=True,
     )
+
+
+BOARDS = ("ulx3s", "orangecrab", "icebreaker")
+BoardName = Annotated[str, typer.Argument(metavar="BOARD", help=among(BOARDS))]
+BoardFolder = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Folder of results; build/fpga/BOARD."),
+]
+
+
+@app.command()
+@configured("clock")  # the board's
+def fpga(
+    board: BoardName,
+    out: BoardFolder = None,
+    seed: Annotated[int, integer_option("Seed of the placement.")] = 1,
+    device: Annotated[
+        str | None, typer.Option(help="Size of the board's FPGA, as 25F or 85F.")
+    ] = None,
+    **options: Any,
+) -> int:
+    """Build a bitstream: an engine behind a board's serial line.
+
+    Each board has a configuration that fits; options change it. Exits 1 if the circuit does not
+    fit, or is too slow for the board's clock. Needs amxfp4[fpga].
+    """
+    from amxfp4 import fpga
+
+    return fpga.run(board, options, device=device, seed=seed, out=out)
+
+
+@app.command()
+def program(board: BoardName, out: BoardFolder = None) -> int:
+    """Load a bitstream that was built into its board."""
+    from amxfp4 import fpga
+
+    return fpga.program(board, out=out)
 
 
 Checkout = Annotated[

@@ -17,7 +17,7 @@ from amxfp4.errors import reading, writing
 from amxfp4.gen.config import INPUTS, Ties, block_format, choose
 from amxfp4.golden import files
 
-__all__ = ["dequantize", "info", "quantize", "sqnr"]
+__all__ = ["dequantize", "holds_blocks", "info", "quantize", "sqnr"]
 
 TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
 BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
@@ -104,7 +104,7 @@ def info(source: Path) -> None:
     ValueError
         The file is neither.
     """
-    if _holds_blocks(source):
+    if holds_blocks(source):
         with reading("FILE", source, BLOCKS):
             blocks = files.load_blocks(source)
         _show_blocks(blocks)
@@ -154,7 +154,8 @@ def _show_blocks(tensors: dict[str, golden.Blocks]) -> None:
     table.show()
 
 
-def _holds_blocks(path: Path) -> bool:
+def holds_blocks(path: Path) -> bool:
+    """Whether a file holds quantized tensors; one that cannot be read does not."""
     if path.suffix != ".safetensors":
         return False
     try:

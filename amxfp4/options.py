@@ -89,6 +89,9 @@ OPTIONS: dict[str, Any] = {
     "bytes_a": _number("Width of the stream A, 4 to 64 bytes; 8."),
     "bytes_b": _number("Width of the stream B, as --bytes-a."),
     "bytes_c": _number("Width of the stream C, as --bytes-a."),
+    "clock": _number("Frequency of the clock beside a serial line, in Hz; 25000000."),
+    "baud": _number("Bits a second on a serial line; 1000000."),
+    "payload": _number("Most bytes in a frame on a serial line, 64 to 4096; 256."),
 }
 """Type and help of the option for each field of a unit's configuration."""
 

@@ -15,7 +15,7 @@ from amxfp4.errors import reading, writing
 from amxfp4.gen.config import ArrayConfig, choose
 from amxfp4.golden import files
 
-__all__ = ["matmul"]
+__all__ = ["matmul", "matrix"]
 
 THROUGH = ("golden", "rtl")
 
@@ -44,7 +44,7 @@ def matmul(
     choose("--through", through, dict.fromkeys(THROUGH))
     if out is not None and out.suffix not in (".npy", ".safetensors"):
         raise ValueError(f"--out must end in .npy or .safetensors, not {str(out)!r}")
-    left, right = _matrix("A", a), _matrix("B", b)
+    left, right = matrix("A", a), matrix("B", b)
     axis = 1 if transpose_b else 0
     if left.shape[1] != right.shape[axis]:
         wanted = f"[N, {left.shape[1]}]" if transpose_b else f"[{left.shape[1]}, N]"
@@ -74,7 +74,7 @@ def matmul(
     return 0
 
 
-def _matrix(parameter: str, source: str) -> npt.NDArray[Any]:
+def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     """Read the matrix `source` names: FILE, or FILE:NAME where a file holds several tensors."""
     path, name = Path(source), None
     if not path.exists() and ":" in source:

@@ -50,14 +50,14 @@ def _units() -> str:
     from amxfp4.gen.config import UNITS
 
     def bits(ports: list[dict[str, Any]], direction: str) -> str:
-        data = ("i__payload", "o__payload")
+        data = ("i__payload", "o__payload", "rx", "tx")
         widths = [
             port["width"] for port in ports
             if port["direction"] == direction and (port["name"] in data or "tdata" in port["name"])
         ]  # fmt: skip
         return " and ".join(map(str, widths))
 
-    rows = []
+    rows, pages = [], {"engine_uart": "bridge"}
     for unit, configuration in UNITS.items():
         manifest = verilog.generate(configuration()).manifest
         ports = manifest["ports"]
@@ -65,7 +65,8 @@ def _units() -> str:
         options = ", ".join(f"`--{name}`" for name in names)
         rows.append(
             (
-                f"[`{unit}`](docs/{unit}.md)", bits(ports, "in"), bits(ports, "out"),
+                f"[`{unit}`](docs/{pages.get(unit, unit)}.md)",
+                bits(ports, "in"), bits(ports, "out"),
                 manifest["latency"], manifest["cycles_per_block"], options,
             )
         )  # fmt: skip

@@ -12,7 +12,7 @@ from amxfp4.gen.config import UNITS, UnitConfig, choose
 
 __all__ = ["STREAMING", "configure", "generate"]
 
-STREAMING = tuple(unit for unit in UNITS if unit != "engine")
+STREAMING = tuple(unit for unit in UNITS if not unit.startswith("engine"))
 """Units with one stream in and one out, which whole batches can be run through."""
 
 

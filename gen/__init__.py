@@ -2,6 +2,8 @@
 
 from amxfp4.gen.config import UNITS
 from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 
-# Here, since the engine's configuration builds on config.py, where the table stands.
+# Here, since the engines' configurations build on config.py, where the table stands.
 UNITS[EngineConfig.unit] = EngineConfig
+UNITS[EngineUartConfig.unit] = EngineUartConfig

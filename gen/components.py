@@ -16,6 +16,7 @@ from amxfp4.gen.engine_registers import REGISTERS, constants
 from amxfp4.gen.netlist import to_verilog
 from amxfp4.rtl import dot_ideas, quantizer_ideas
 from amxfp4.rtl.block_product import BlockProduct
+from amxfp4.rtl.bridge import Bridge
 from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
 from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
 from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord, SumNormaliser
@@ -27,6 +28,8 @@ from amxfp4.rtl.engine_inputs import RecordInput, WordInput
 from amxfp4.rtl.engine_job import JobControl
 from amxfp4.rtl.engine_sequencer import StepSequencer
 from amxfp4.rtl.engine_tiles import TileLoader, TileMemory
+from amxfp4.rtl.engine_uart import LAMPS, Lamps
+from amxfp4.rtl.frames import Crc32, FrameReceiver, FrameSender
 from amxfp4.rtl.quantizer_buffer import BlockBuffer
 from amxfp4.rtl.quantizer_element import ElementQuantizer
 from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
@@ -34,6 +37,7 @@ from amxfp4.rtl.quantizer_maxima import Maxima
 from amxfp4.rtl.quantizer_scale import ScaleChooser
 from amxfp4.rtl.register_bank import RegisterBank
 from amxfp4.rtl.share import ModuleLibrary
+from amxfp4.rtl.uart import UartReceiver, UartTransmitter
 
 __all__ = ["COMPONENTS", "generate", "parts"]
 
@@ -99,6 +103,16 @@ COMPONENTS: dict[str, dict[str, Build]] = {
         "registers": lambda config: RegisterBank(
             REGISTERS, constants(config), address_bits=ADDRESS_BITS
         ),
+    },
+    # What stands between the engine and two wires.
+    "engine_uart": {
+        "uart_receiver": lambda config: UartReceiver(config.divisor),
+        "uart_transmitter": lambda config: UartTransmitter(config.divisor),
+        "crc": lambda config: Crc32(),
+        "frame_receiver": lambda config: FrameReceiver(config.payload),
+        "frame_sender": lambda config: FrameSender(config.payload),
+        "bridge": Bridge,
+        "lamps": lambda config: Lamps(config.clock, LAMPS),
     },
 }
 """How to build each component, by unit and by the component's name, in data path order."""

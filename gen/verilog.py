@@ -24,12 +24,14 @@ from amxfp4.gen.config import (
     UnitConfig,
 )
 from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.gen.manifest import make_manifest
 from amxfp4.gen.netlist import to_verilog
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
 from amxfp4.rtl.dot import Dot
 from amxfp4.rtl.engine import Engine
+from amxfp4.rtl.engine_uart import EngineUart
 from amxfp4.rtl.quantizer import Quantizer
 from amxfp4.rtl.share import ModuleLibrary
 
@@ -60,6 +62,8 @@ def component(config: UnitConfig) -> Any:
         return Quantizer(config)
     if isinstance(config, DequantizerConfig):
         return Dequantizer(config)
+    if isinstance(config, EngineUartConfig):
+        return EngineUart(config)
     if isinstance(config, EngineConfig):
         return Engine(config)
     if isinstance(config, ArrayConfig):

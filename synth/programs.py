@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 __all__ = ["LOG", "SynthesisError", "execute", "python", "yosys"]
@@ -46,13 +47,21 @@ class SynthesisError(ChildProcessError):
         self.log = log
 
 
-def execute(command: Sequence[str], folder: Path, *, log: str = LOG) -> None:
+def execute(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    log: str = LOG,
+    watch: Callable[[], None] | None = None,
+) -> None:
     """Run a program in `folder`, its output added to a file there.
 
     Parameters
     ----------
     log
         Name of that file.
+    watch
+        Called twice a second while the program runs.
 
     Raises
     ------
@@ -75,7 +84,11 @@ def execute(command: Sequence[str], folder: Path, *, log: str = LOG) -> None:
                 env={**os.environ, "TMPDIR": str(scratch.resolve())},
             )
             try:
-                code = child.wait()
+                code = None if watch else child.wait()
+                while watch and code is None:
+                    watch()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        code = child.wait(timeout=0.5)
             except BaseException:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()

@@ -252,8 +252,8 @@ def _picture(rows: list[Row], path: Path) -> None:
 
 def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[str, Any]]:
     """Run the cocotb testbench of every unit in its default configuration."""
-    # The engine's buses need another testbench than streams do.
-    configurations = {unit: config for unit, config in UNITS.items() if unit != "engine"}
+    # The engine's buses, and its line, need other testbenches than streams do.
+    configurations = {u: config for u, config in UNITS.items() if not u.startswith("engine")}
     task = progress.add_task("cocotb", total=len(configurations))
     for unit, configuration in configurations.items():
         progress.update(task, description=f"cocotb: {unit} (first run: compiling)")

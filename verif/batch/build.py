@@ -104,22 +104,25 @@ def _compile(
     text: str,
     cache: Path,
     options: list[str],
+    harness: Path,
+    header: str,
 ) -> None:
     top = str(manifest["unit"])
     verilog = scratch / f"{top}.v"
     verilog.write_text(text)
-    (scratch / "ports.h").write_text(_port_header(manifest))
+    (scratch / "ports.h").write_text(header)
     (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2))
     env = tools.environment(cache.parent / "ccache")
     model = scratch / "model"
     command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
     toolchain.run([*command, "-Mdir", str(model), str(WAIVERS), str(verilog)], env=env)
     # One translation unit: the headers are read once, and the optimiser sees the harness.
-    sources = [*sorted(model.glob("*.cpp")), _HARNESS.resolve()]
+    sources = [*sorted(model.glob("*.cpp")), harness.resolve()]
     unity = scratch / "unity.cpp"
     unity.write_text("".join(f'#include "{s.name}"\n' for s in sources))
     runtime = _runtime(tools, cache)
-    includes = [f"-I{p}" for p in (model, _HERE.resolve(), scratch, tools.root / "include")]
+    folders = (model, harness.resolve().parent, scratch, tools.root / "include")
+    includes = [f"-I{p}" for p in folders]
     toolchain.run(
         [*tools.compiler, *options, *_DEFINES, *includes, "-c", "unity.cpp", "-o", "unity.o"],
         env=env, cwd=scratch,
@@ -134,9 +137,14 @@ def _compile(
 
 
 def build(
-    text: str, manifest: Mapping[str, Any], cache: Path = CACHE, *, optimize: bool = True
+    text: str,
+    manifest: Mapping[str, Any],
+    cache: Path = CACHE,
+    *,
+    optimize: bool = True,
+    harness: Path | None = None,
 ) -> tuple[Path, float]:
-    """Compile Verilog and the batch harness to a shared library, or find it built.
+    """Compile Verilog and a harness to a shared library, or find it built.
 
     The folder's name is a digest of everything that enters: Verilog, ports, harness, tool
     versions. It appears by one rename, so an interrupted build leaves nothing behind that a
@@ -153,6 +161,8 @@ def build(
     optimize
         Whether the C++ compiler may take its time: thousands of gates run fast enough without, and
         compile ten times as fast.
+    harness
+        C++ around the model; by default that of batches, for units with one stream on either side.
 
     Returns
     -------
@@ -168,8 +178,10 @@ def build(
     """
     tools = toolchain.find()
     options = _COMPILE if optimize else [o.replace("-O1", "-O0") for o in _COMPILE]
+    header = _port_header(manifest) if harness is None else ""
+    harness = harness or _HARNESS
     key = digest(
-        text, str(manifest["unit"]), _port_header(manifest), _HARNESS.read_bytes(),
+        text, str(manifest["unit"]), header, harness.read_bytes(),
         WAIVERS.read_bytes(), tools.version, str(tools.root), str(tools.cxx),
         *_VERILATE, *options, *_DEFINES,
     )  # fmt: skip
@@ -183,7 +195,7 @@ def build(
         start = time.monotonic()
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
         try:
-            _compile(tools, scratch, manifest, text, cache / "batch", options)
+            _compile(tools, scratch, manifest, text, cache / "batch", options, harness, header)
             shutil.rmtree(folder, ignore_errors=True)
             scratch.replace(folder)
         finally:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from amxfp4.gen.config import DequantizerConfig, QuantizerConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.golden import stimulus
 from amxfp4.synth.cell_models import complete
 from amxfp4.synth.job import Job
@@ -25,7 +26,7 @@ from amxfp4.verif.batch.dut import BatchDut
 from amxfp4.verif.batch.products import check_products
 from amxfp4.verif.batch.sources import Source
 
-__all__ = ["check", "netlist"]
+__all__ = ["board_netlist", "check", "netlist"]
 
 
 def netlist(job: Job, cache: Path = builds.CACHE) -> Source:
@@ -54,6 +55,20 @@ def netlist(job: Job, cache: Path = builds.CACHE) -> Source:
 
     manifest = verilog.generate(job.config).manifest
     return Source(complete(text, job.target, job.liberty), manifest)
+
+
+def board_netlist(config: EngineUartConfig, cache: Path = builds.CACHE) -> Source:
+    """Verilog of what boards hold, as gates of an ECP5 with models of them, and the manifest.
+
+    Module, ports and behaviour are those of the generated Verilog: one takes the other's place in
+    every simulation. Synthesis takes half a minute for the smallest engine, and is done once.
+
+    Raises
+    ------
+    SynthesisError
+        A program of the flow failed.
+    """
+    return netlist(Job(config=config, target="ecp5"), cache)
 
 
 def check(dut: BatchDut, rng: np.random.Generator, seed: int, count: int) -> int:

@@ -31,7 +31,7 @@ from amxfp4.gen.engine_registers import REGISTERS
 from amxfp4.golden.formats import values, words
 from amxfp4.verif.cocotb.environment import MANIFEST, REPORT
 
-__all__ = ["Bench", "mask"]
+__all__ = ["OFFSETS", "Bench", "count_transaction", "mask"]
 
 OFFSETS = {register.name: register.offset for register in REGISTERS}
 FIELDS = {(r.name, f.name): f for r in REGISTERS for f in r.fields}
@@ -43,6 +43,11 @@ _total: dict[str, Any] = {"transactions": 0, "tests": 0, "coverage": {}}
 def mask(register: str, *names: str) -> int:
     """Value of a register in which these bits are 1."""
     return sum(1 << FIELDS[register, name].bit for name in names)
+
+
+def count_transaction() -> None:
+    """Add a comparison to the run's report."""
+    _total["transactions"] += 1
 
 
 class Bench:
@@ -234,7 +239,7 @@ class Bench:
         assert len(got) == len(expected), (len(got), len(expected))
         wrong = [n for n in range(len(got)) if got[n] != expected[n]]
         assert not wrong, f"{len(wrong)} bytes differ, the first at {wrong[0]}"
-        _total["transactions"] += 1
+        count_transaction()
 
     def finish(self) -> None:
         """Add this test to the run's report."""

@@ -18,7 +18,8 @@ from amxfp4.options import OPTIONS
 
 COMMANDS = (
     "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "synth",
-    "measure", "energy", "postsynth", "cost", "sweep", "report", "lint", "type",
+    "measure", "energy", "postsynth", "cost", "sweep", "fpga", "program", "report", "lint", "type",
+    "host",
 )  # fmt: skip
 
 
@@ -95,7 +96,10 @@ def test_formats_lists_every_row(capfd):
 
 
 KINDS = ("v", "json", "core", "f", "vlt")
-BESIDE = {"engine": ("engine.h", "engine_registers.py", "engine_axi.v")}
+BESIDE = {
+    "engine": ("engine.h", "engine_registers.py", "engine_axi.v"),
+    "engine_uart": ("engine.h", "engine_registers.py"),
+}
 """What else is written for a unit."""
 
 

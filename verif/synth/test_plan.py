@@ -164,7 +164,7 @@ GOAL = '[[goals]]\nwhat = "w"\nof = "x"\n'
         (ENTRY.replace('label = "x"', ""), "lists.a: entry 1: label must be a string, not None"),
         (
             ENTRY.replace("dot", "dott"),
-            r"lists.a: entry 1 \(x\): unit must be one of quantizer, .*, engine, not 'dott'",
+            r"lists.a: entry 1 \(x\): unit must be one of quantizer, .*, engine_uart, not 'dott'",
         ),
         (ENTRY + "lanes = 4", r"entry 1: key must be one of label, unit, .*, not 'lanes'"),
         (

@@ -25,11 +25,13 @@ from amxfp4.gen.config import (
     UnitConfig,
 )
 from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.gen.verilog import generate, write
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
 from amxfp4.rtl.dot import Dot
 from amxfp4.rtl.engine import Engine
+from amxfp4.rtl.engine_uart import EngineUart
 from amxfp4.rtl.quantizer import Quantizer
 
 COMPONENTS = {
@@ -38,6 +40,7 @@ COMPONENTS = {
     "dot": Dot,
     "array": MacArray,
     "engine": Engine,
+    "engine_uart": EngineUart,
 }
 
 CONFIGS = [
@@ -51,6 +54,7 @@ CONFIGS = [
     DotConfig(format_b="mxfp4", output="bf16", block=16, lanes=16, pipeline=""),
     ArrayConfig(format_b="mxfp4-e4m3", acc="fixed", lanes=2, rows=2, cols=3),
     EngineConfig(lanes=2, rows=2, cols=3, depth_a=2, depth_b=4, input="fp16", requantize="none"),
+    EngineUartConfig(lanes=2, rows=1, cols=1, depth_a=2, depth_b=2, payload=64, clock=4_000_000),
 ]
 configs = pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.unit}-{c.digest}")
 
@@ -128,6 +132,7 @@ def test_modules_have_plain_unique_names(generated, config):
         "dot": {"processing_element", "element_product"},
         "array": {"processing_element", "element_product"},
         "engine": {"datapath", "array", "quantizer", "processing_element", "quantizer_key"},
+        "engine_uart": {"engine", "datapath", "quantizer", "engine_uart_bridge"},
     }
     assert kinds[config.unit] <= set(names)
 
@@ -140,9 +145,10 @@ def test_manifest_ports_are_the_text_s(generated, config):
     ports = re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", body, re.M)
     found = {(name, way, int(high or 0) + 1) for way, high, name in ports}
     assert {(p["name"], p["direction"], p["width"]) for p in made.manifest["ports"]} == found
-    # Clock, reset, and three ports a stream; an engine has AXI's, and an interrupt.
-    axi = 2 + 19 + 3 * 5 + 1
-    assert len(made.manifest["ports"]) == len(ports) == (axi if config.unit == "engine" else 8)
+    # Clock, reset, and three ports a stream; an engine has AXI's, and an interrupt; a line's two
+    # wires have four lamps.
+    wanted = {"engine": 2 + 19 + 3 * 5 + 1}.get(config.unit, 8)
+    assert len(made.manifest["ports"]) == len(ports) == wanted
 
 
 @configs

@@ -24,6 +24,7 @@ from amxfp4.gen.config import (
     QuantizerConfig,
 )
 from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 
 
 class LossyAssignment(AssertionError):
@@ -90,6 +91,10 @@ CONFIGS = [
     EngineConfig(rows=1, cols=1, block=16, input="records", format_b="mxfp4", bytes_c=4),
     EngineConfig(rows=3, cols=8, requantize="mxfp4", input="fp32", bytes_c=16),
     EngineConfig(rows=1, cols=32, requantize="amxfp4", output="bf16"),
+    EngineUartConfig(rows=1, cols=1, block=16, input="records", bytes_b=32, payload=64),
+    EngineUartConfig(
+        rows=1, cols=1, block=16, payload=4096, bytes_a=4, bytes_c=64, clock=48_000_000, baud=9_600,
+    ),
 ]  # fmt: skip
 
 

@@ -1,0 +1,140 @@
+"""Bitstreams for boards: ``amxfp4 fpga`` and ``amxfp4 program``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from amxfp4.console import Table
+from amxfp4.errors import writing
+from amxfp4.gen.config import choose
+from amxfp4.synth.boards import BOARDS
+from amxfp4.synth.boards.board import Board
+from amxfp4.synth.boards.build import RESULT, Result, TimingError, build
+from amxfp4.synth.programs import SynthesisError
+
+__all__ = ["program", "run"]
+
+
+def _folder(board: Board, out: Path | None) -> Path:
+    return Path("build") / "fpga" / board.name if out is None else out
+
+
+def _show(result: Result) -> None:
+    table = Table("", "used", "available", "share")
+    for name, use in result.cells.items():
+        share = f"{100 * use.used / use.available:.0f} %" if use.available else ""
+        table.add(name, f"{use.used:,}", f"{use.available:,}", share)
+    table.show()
+    verdict = "met" if result.met else "missed"
+    print(f"clock {result.clock_mhz:g} MHz, Fmax {result.fmax_mhz:g} MHz: timing is {verdict}")
+
+
+def run(
+    name: str,
+    options: dict[str, Any],
+    *,
+    device: str | None,
+    seed: int,
+    out: Path | None,
+) -> int:
+    """Build a board's bitstream, and say what it takes.
+
+    Parameters
+    ----------
+    name
+        Of the board.
+    options
+        Of the unit, where they differ from the board's own.
+    device
+        Size of the board's device; ``None`` for the usual one.
+    seed
+        Of the placement, 0 or more.
+    out
+        Folder for the results; ``None`` for ``build/fpga/BOARD``.
+
+    Returns
+    -------
+    0; 1 if the circuit does not fit, or is too slow.
+
+    Raises
+    ------
+    ValueError
+        An option is not what it must be, or a program is missing.
+    """
+    board = choose("BOARD", name, BOARDS)
+    if seed < 0:
+        raise ValueError(f"--seed must be at least 0, not {seed!r}")
+    config = board.configure(options)
+    folder = _folder(board, out)
+    settings = config.to_dict()
+    del settings["unit"]
+    print(f"{board.title}: " + " ".join(f"{n}={v}" for n, v in settings.items()), flush=True)
+    screen = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("generating", total=None)
+        with writing("--out", folder, "a folder that can be written"):
+            try:
+                result = build(
+                    board, config, folder, device=device, seed=seed,
+                    progress=lambda stage: bar.update(task, description=stage),
+                )  # fmt: skip
+            except TimingError as error:
+                bar.stop()
+                _show(error.result)
+                print(f"{board.name}: {error}", file=sys.stderr)
+                return 1
+            except SynthesisError as error:
+                bar.stop()
+                print(f"{board.name} cannot be built: {error}", file=sys.stderr)
+                return 1
+    _show(result)
+    print(f"wrote {folder / board.name}{board.family.bitstream} in {result.seconds:.0f} s")
+    return 0
+
+
+def program(name: str, *, out: Path | None) -> int:
+    """Load a board's bitstream, which was built before.
+
+    Parameters
+    ----------
+    name
+        Of the board.
+    out
+        Folder of the results; ``None`` for ``build/fpga/BOARD``.
+
+    Returns
+    -------
+    0; 1 if the programmer failed.
+
+    Raises
+    ------
+    ValueError
+        There is no bitstream, or the programmer is not installed.
+    """
+    board = choose("BOARD", name, BOARDS)
+    folder = _folder(board, out)
+    bitstream = folder / f"{board.name}{board.family.bitstream}"
+    if not bitstream.is_file():
+        raise ValueError(
+            f"{bitstream} must be built first: amxfp4 fpga {board.name}, or make fpga "
+            f"BOARD={board.name}"
+        )
+    tool, *arguments = board.programmer
+    found = shutil.which(tool)
+    if found is None:
+        raise ValueError(f"{tool} must be on PATH to program {board.name}: {board.package}")
+    digest = json.loads((folder / RESULT).read_text())["digest"]
+    print(f"{board.name}: loading {bitstream}, configuration {digest}", flush=True)
+    code = subprocess.run([found, *arguments, str(bitstream)], check=False).returncode
+    if code:
+        print(f"{tool} failed with exit code {code}: is the board connected?", file=sys.stderr)
+    return int(code != 0)

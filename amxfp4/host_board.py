@@ -1,0 +1,69 @@
+"""The simulated board: ``amxfp4 host simulate``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from amxfp4 import units
+from amxfp4.errors import reading
+from amxfp4.gen.engine_uart_config import EngineUartConfig
+
+__all__ = ["SMALL", "simulate"]
+
+SMALL: dict[str, Any] = {
+    "rows": 2, "cols": 2, "lanes": 8, "depth_a": 8, "depth_b": 8,
+    "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 6_250_000,
+}  # fmt: skip
+"""What a simulated board is where options do not say otherwise: built in seconds, and quick."""
+
+
+def simulate(
+    options: dict[str, Any],
+    *,
+    noise: float,
+    noise_seed: int,
+    sources: tuple[Path, ...],
+    build: Path,
+) -> None:
+    """Build a board, print where it is, and serve it until stopped.
+
+    `sources` are Verilog files of the unit; without any it is generated.
+
+    Raises
+    ------
+    ValueError
+        An option is not what it must be, or a tool is missing.
+    """
+    config = units.configure("engine_uart", SMALL | options)
+    assert isinstance(config, EngineUartConfig)
+    if not 0 <= noise < 1:
+        raise ValueError(f"--noise must be from 0 up to, not including, 1, not {noise!r}")
+    if sys.platform == "win32":
+        raise ValueError("simulate must run on Linux or macOS, which have pseudo-terminals")
+    from amxfp4.gen import verilog
+    from amxfp4.host.simulated import READY
+    from amxfp4.verif.batch.sources import Source
+    from amxfp4.verif.batch.toolchain import ToolError
+    from amxfp4.verif.bridge.board import Board
+    from amxfp4.verif.bridge.line import LineDut
+
+    text = "".join(map(_verilog, sources))
+    print("building " + " ".join(f"{k}={v}" for k, v in config.to_dict().items()), flush=True)
+    try:
+        unit = Source(text, verilog.generate(config).manifest) if sources else config
+        board = Board(LineDut(unit, cache=build), noise=noise, seed=noise_seed)
+    except ToolError as error:
+        raise ValueError(f"the simulator cannot be built: {error}") from error
+    print(f"{READY}{board.path}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # that is how it is stopped
+        board.serve()
+    if noise:
+        print(f"{board.harmed} bytes were harmed")
+
+
+def _verilog(path: Path) -> str:
+    with reading("--verilog", path, "a file of Verilog"):
+        return path.read_text() + "\n"

@@ -1,0 +1,91 @@
+"""The port ``sim``: a simulated board in a process of its own, reached like a real one."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from typing import Any
+
+from amxfp4.host.errors import LineError
+from amxfp4.host.ports import DEFAULT_BAUD, PortWire
+from amxfp4.host.serial_line import SerialLine
+
+__all__ = ["READY", "Simulated", "open_simulated"]
+
+READY = "simulated board at "
+"""What ``amxfp4 host simulate`` prints in front of the port's name, as soon as it answers."""
+_LATENCY = 1.0
+"""Seconds: a simulated clock is some twenty times slower than a real one."""
+
+
+class Simulated(SerialLine):
+    """The serial line of a simulated board that ends with it.
+
+    Parameters
+    ----------
+    arguments
+        Of ``amxfp4 host simulate``.
+    baud
+        Bit rate of the unit.
+
+    Raises
+    ------
+    LineError
+        The board does not start; the text is its error.
+    """
+
+    def __init__(self, arguments: list[str], baud: int) -> None:
+        command = [sys.executable, "-m", "amxfp4", "host", "simulate", *arguments]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, start_new_session=True,  # Ctrl-C is for us: we end it when we are done
+        )  # fmt: skip
+        try:
+            assert self._process.stdout is not None
+            line = next((x for x in self._process.stdout if x.startswith(READY)), "")
+            if not line:
+                assert self._process.stderr is not None
+                said = self._process.stderr.read().strip().removeprefix("amxfp4: error: ")
+                raise LineError(f"the simulated board does not start: {said or 'it says nothing'}")
+            wire = PortWire(line.removeprefix(READY).strip(), baud)
+            super().__init__(wire, baud=baud, latency=_LATENCY)
+        except BaseException:
+            self._stop()
+            raise
+        self.name = "sim"
+
+    def close(self) -> None:  # noqa: D102 (inherited)
+        super().close()
+        self._stop()
+
+    def _stop(self) -> None:
+        with self._process as process:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+                return
+            process.kill()
+
+
+def open_simulated(options: dict[str, Any], *, baud: int | None, build: str) -> Simulated:
+    """Start a simulated board and open its line.
+
+    Parameters
+    ----------
+    options
+        Fields of the unit's configuration, ``noise`` and ``noise_seed`` of the line, and a list of
+        files, ``verilog``, to simulate instead of what is generated.
+    baud
+        Bit rate of the unit.
+    build
+        Folder of builds.
+    """
+    arguments = ["--build", build]
+    for name, given in options.items():
+        for value in given if isinstance(given, list) else [given]:
+            arguments += ["--" + name.replace("_", "-"), str(value)]
+    rate = DEFAULT_BAUD if baud is None else baud
+    if baud is not None:
+        arguments += ["--baud", str(baud)]
+    return Simulated(arguments, rate)

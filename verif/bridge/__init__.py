@@ -1,0 +1,1 @@
+"""The serial bridge: models of it, its simulated board, and testbenches at its pins."""
