@@ -59,7 +59,8 @@ def verilog(
     unit: Annotated[
         str,
         typer.Argument(
-            metavar="UNIT", help=f"{among(UNITS)}, or {ALL}: each unit as it is by default."
+            metavar="UNIT",
+            help=f"{among(UNITS)}, or {ALL}: each unit as it is by default.",
         ),
     ],
     out: Annotated[

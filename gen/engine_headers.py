@@ -12,7 +12,8 @@ _PREFIX = "AMXFP4_ENGINE_"
 
 def files(config: EngineConfig) -> dict[str, str]:
     """Both, by the names they are written under."""
-    return {"engine.h": c_header(config), "engine_registers.py": python_module(config)}
+    unit = config.unit
+    return {f"{unit}.h": c_header(config), f"{unit}_registers.py": python_module(config)}
 
 
 def _about(config: EngineConfig) -> str:

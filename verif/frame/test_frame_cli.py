@@ -98,7 +98,7 @@ def test_formats_lists_every_row(capfd):
 KINDS = ("v", "json", "core", "f", "vlt")
 BESIDE = {
     "engine": ("engine.h", "engine_registers.py", "engine_axi.v"),
-    "engine_uart": ("engine.h", "engine_registers.py"),
+    "engine_uart": ("engine_uart.h", "engine_uart_registers.py"),
 }
 """What else is written for a unit."""
 
@@ -150,6 +150,8 @@ def test_verilog_all_writes_every_unit(tmp_path):
     for unit, config_class in UNITS.items():
         manifest = json.loads((tmp_path / f"{unit}.json").read_text())
         assert manifest["digest"] == config_class().digest
+    for unit in ("engine", "engine_uart"):
+        assert UNITS[unit]().digest in (tmp_path / f"{unit}.h").read_text()
 
 
 @pytest.mark.parametrize("command", ["energy", "postsynth"])

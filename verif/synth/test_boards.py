@@ -211,8 +211,8 @@ def test_build(achieved, capfd, tmp_path, monkeypatch):
         assert "clock 12 MHz, Fmax 13 MHz: timing is met" in printed.out
         names = {path.name for path in out.iterdir()}
         assert names == {
-            "icebreaker.bin", "icebreaker.v", "engine_uart.v", "engine_uart.json", "engine.h",
-            "engine_registers.py", "build.json", "nextpnr.txt",
+            "icebreaker.bin", "icebreaker.v", "engine_uart.v", "engine_uart.json", "engine_uart.h",
+            "engine_uart_registers.py", "build.json", "nextpnr.txt",
         }  # fmt: skip
         assert (out / "icebreaker.bin").read_bytes() == b"new"
         figures = json.loads((out / "build.json").read_text())
