@@ -59,7 +59,9 @@ def verilog(
     unit: Annotated[
         str,
         typer.Argument(
-            metavar="UNIT", help=f"{among(UNITS)}, or {ALL}: each unit as it is by default."
+            metavar="UNIT",
+            help=f"{among(UNITS)}, or {ALL}: each unit as it is by default, but engine_uart, "
+            "whose headers have the names of engine's.",
         ),
     ],
     out: Annotated[
@@ -77,7 +79,9 @@ def verilog(
     if unit == ALL and options:
         option = min(options).replace("_", "-")
         raise ValueError(f"UNIT must be one of {among(UNITS)} with --{option}, not {unit!r}")
-    configs = [units.configure(name, options) for name in (UNITS if unit == ALL else [unit])]
+    # Two engines in one folder would take each other's engine.h.
+    every = [name for name in UNITS if name != "engine_uart"]
+    configs = [units.configure(name, options) for name in (every if unit == ALL else [unit])]
     for config in configs:
         units.generate(config, out)
 

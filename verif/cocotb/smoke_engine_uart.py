@@ -31,6 +31,8 @@ _SECOND_BYTE = {END: ESC_END, ESC: ESC_ESC}
 class Line(Bench):
     """The host's end of the line; `product` and its like are not for it."""
 
+    config: EngineUartConfig
+
     def __init__(self, dut: Any) -> None:
         manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
         self.config = EngineUartConfig.from_dict(manifest["config"])
