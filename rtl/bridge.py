@@ -251,7 +251,9 @@ class Bridge(wiring.Component):
                 with m.Case(Operation.READ):
                     count = self.request_data
                     m.d.sync += self._left.eq(count)
-                    with m.If((count != 0) & (count <= most_words)):
+                    # A large payload holds as many as the count can say.
+                    fits = count <= most_words if most_words < 0xFF else C(1)
+                    with m.If((count != 0) & fits):
                         m.next = "READ"
                 with m.Case(Operation.WRITE):
                     m.next = "FILL WORD"

@@ -14,6 +14,7 @@ from amxfp4.gen.config import (
     UnitConfig,
 )
 from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.verif.batch import rotation
 from amxfp4.verif.batch.lint import LintError, lint
 from amxfp4.verif.batch.sources import source
@@ -51,6 +52,18 @@ ENGINES: list[UnitConfig] = [
     ),
     EngineConfig(rows=3, cols=8, lanes=8, requantize="mxfp4", input="fp32", bytes_c=16),
     EngineConfig(rows=1, cols=32, lanes=8, requantize="amxfp4", output="bf16"),
+    *(
+        EngineUartConfig(
+            rows=1, cols=1, lanes=1, block=16, depth_a=2, depth_b=2, payload=payload,
+            bytes_a=bytes_a, bytes_b=4, bytes_c=bytes_c, clock=clock, baud=baud,
+        )
+        for payload, bytes_a, bytes_c, clock, baud in (
+            (64, 4, 32, 1_000_000, 250_000),
+            (128, 64, 4, 100_000_000, 115_200),
+            (1024, 4, 4, 25_000_000, 1_000_000),
+            (4096, 8, 64, 500_000_000, 9_600),
+        )
+    ),
 ]  # fmt: skip
 
 

@@ -400,6 +400,11 @@ def resets(dut: LineDut, rng: np.random.Generator) -> None:
         assert talk.read("status") == BITS["status", "idle"]
         assert talk.read("m") == 0
         assert talk.receive(4) == (b"", False)
+        # Without a job, a beat waits in the bridge.
+        for stream in (0, 1):
+            assert talk.send(stream, bytes(40), 0) < 40
+        talk.good(_RESET)
+        assert talk.read("status") == BITS["status", "idle"], "a beat is left"
     whole = frame(1, _WRITE, struct.pack("<H5I", OFFSETS["m"], 2, 3, 20, 0, 1))
     read = frame(2, _READ, struct.pack("<HB", 0, 12))
     bits = 10 * config.divisor

@@ -75,9 +75,6 @@ MUTANTS: dict[str, tuple[str, str, str, str]] = {
         "frames", "Mux(content == END, ESC_END, ESC_ESC)", "Mux(content == END, ESC_ESC, ESC_END)",
         "escapes",
     ),
-    "hears while it works": (
-        "frames", "with m.If(self.closed):", "with m.If(self.closed & 0):", "busy_means_deaf",
-    ),
     "hello from memory": (
         "bridge", "& (self.header.operation != Operation.HELLO)", "", "hello",
     ),
