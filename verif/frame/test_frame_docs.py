@@ -1,8 +1,8 @@
 """What the documents tell people to type works.
 
 In README.md and docs/*.md, a ```python block is run, and so is each ``$ amxfp4 ...`` line and each
-``$ python examples/...`` line of a ```console block, in the order in which they stand: one folder and
-one namespace a document.
+``$ python examples/...`` line of a ```console block, in the order in which they stand: one folder
+and one namespace a document.
 """
 
 import os

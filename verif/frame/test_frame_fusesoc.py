@@ -20,6 +20,7 @@ SMALL = {
     "array": ["--rows", "2", "--cols", "2", "--lanes", "2"],
     "engine": ["--rows", "1", "--cols", "2", "--lanes", "2", "--depth-a", "2", "--depth-b", "2"],
 }
+SMALL["engine_uart"] = SMALL["engine"]
 
 
 def lint(folder, unit):
