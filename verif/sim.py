@@ -25,6 +25,8 @@ from rich.table import Table
 
 from amxfp4 import golden
 from amxfp4.gen.config import UNITS, ArrayConfig, DequantizerConfig, QuantizerConfig, UnitConfig
+from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.golden import formats, packing
 from amxfp4.verif.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
 from amxfp4.verif.batch.dut import BatchDut, ContractError
@@ -44,6 +46,15 @@ FORMATS_COMPARED = ("amxfp4", "mxfp4")
 """Formats of the tables: this project's own, and OCP's."""
 
 DEFAULT_SEED = 20411
+
+# A first look at buses and line, compiled in seconds; `make test` has their whole testbenches.
+_ENGINES = (
+    EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),
+    EngineUartConfig(
+        rows=2, cols=2, lanes=8, depth_a=4, depth_b=4, bytes_a=4, bytes_b=4, bytes_c=4,
+        clock=4_000_000, payload=64,
+    ),
+)  # fmt: skip
 
 # Narrow enough for a terminal of 80 columns.
 _PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
@@ -251,13 +262,15 @@ def _picture(rows: list[Row], path: Path) -> None:
 
 
 def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Run the cocotb testbench of every unit in its default configuration."""
-    # The engine's buses, and its line, need other testbenches than streams do.
-    configurations = {u: config for u, config in UNITS.items() if not u.startswith("engine")}
+    """Run a cocotb testbench of every unit: in its default configuration, engines in small ones."""
+    units = {u: config() for u, config in UNITS.items() if not u.startswith("engine")}
+    configurations: list[tuple[UnitConfig, str | None]] = [(c, None) for c in units.values()]
+    configurations += [(config, f"smoke_{config.unit}") for config in _ENGINES]
     task = progress.add_task("cocotb", total=len(configurations))
-    for unit, configuration in configurations.items():
+    for configuration, module in configurations:
+        unit = configuration.unit
         progress.update(task, description=f"cocotb: {unit} (first run: compiling)")
-        summary = run_testbench(configuration(), seed=seed, out=build)
+        summary = run_testbench(configuration, seed=seed, out=build, module=module)
         progress.console.print(
             f"cocotb {unit}: {summary.passed} of {summary.tests} tests passed, "
             f"{summary.transactions} transactions checked, {summary.seconds:.1f} s "
