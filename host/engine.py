@@ -112,9 +112,9 @@ class Engine:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self.identity = identify(transport)
         # Whatever another program left in flight, here or between.
         transport.reset()
-        self.identity = identify(transport)
         self.config = self.identity.config
         self.flags: tuple[str, ...] = ()
         self.sent = Sent()
