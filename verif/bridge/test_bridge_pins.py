@@ -8,7 +8,8 @@ import pytest
 from amxfp4.gen import verilog
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.verif.bridge.line import LineDut, LineError
-from amxfp4.verif.bridge.pins import CHECKS, TINY, Talk
+from amxfp4.verif.bridge.pins import CHECKS
+from amxfp4.verif.bridge.talk import TINY, Talk
 from amxfp4.verif.mutants import planted
 
 NIGHTLY = 1_000_000

@@ -30,7 +30,7 @@ from amxfp4.verif.batch.dut import Generated
 from amxfp4.verif.bridge.board import Board
 from amxfp4.verif.bridge.line import LineDut
 from amxfp4.verif.bridge.model_bridge import ModelWire, Noise
-from amxfp4.verif.bridge.pins import TINY
+from amxfp4.verif.bridge.talk import TINY
 from amxfp4.verif.mutants import planted
 
 NIGHTLY = 1_000_000
