@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ def simulate(
     noise: float,
     noise_seed: int,
     sources: tuple[Path, ...],
+    guarded: bool,
     build: Path,
 ) -> None:
     """Build a board, print where it is, and serve it until stopped.
 
-    `sources` are Verilog files of the unit; without any it is generated.
+    `sources` are Verilog files of the unit; without any it is generated. A board that is `guarded`
+    also ends with its standard input: with the program that started it, however that ended.
 
     Raises
     ------
@@ -59,9 +62,14 @@ def simulate(
         raise ValueError(f"the simulator cannot be built: {error}") from error
     print(f"{READY}{board.path}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):  # that is how it is stopped
-        board.serve()
+        board.serve(_has_input if guarded else lambda: True)
     if noise:
         print(f"{board.harmed} bytes were harmed")
+
+
+def _has_input() -> bool:
+    """Whether standard input is still open; nobody writes to it."""
+    return not select.select([sys.stdin], [], [], 0)[0]
 
 
 def _verilog(path: Path) -> str:

@@ -13,9 +13,15 @@ __all__ = ["app"]
 
 app = typer.Typer(
     help="Drive an engine on a board, real or simulated (docs/host.md).",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+@app.callback(invoke_without_command=True)
+def _root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
 
 Port = Annotated[
     str,
@@ -182,6 +188,9 @@ def simulate(
     ] = 0.0,
     noise_seed: Annotated[int, integer_option("Seed of the noise.")] = 1,
     verilog: Sources = None,
+    guarded: Annotated[
+        bool, typer.Option("--guarded", hidden=True, help="End when standard input does.")
+    ] = False,
     build: Annotated[Path, typer.Option(metavar="DIR", help="Folder of builds.")] = Path("build"),
     **options: Any,
 ) -> None:
@@ -192,5 +201,6 @@ def simulate(
     from amxfp4 import host_board
 
     host_board.simulate(
-        options, noise=noise, noise_seed=noise_seed, sources=tuple(verilog or ()), build=build
-    )
+        options, noise=noise, noise_seed=noise_seed, sources=tuple(verilog or ()),
+        guarded=guarded, build=build,
+    )  # fmt: skip

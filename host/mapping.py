@@ -77,6 +77,8 @@ def open_memory(port: str) -> MemoryMap:
     LineError
         Something cannot be mapped, or is no FIFO core.
     """
+    if not hasattr(os, "O_SYNC"):
+        raise ValueError(f"--port must be a serial port or sim on this system, not {port!r}")
     kind, _, rest = port.partition(":")
     places, depth, cut_through = [], DEPTH, False
     for part in rest.split(","):

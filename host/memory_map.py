@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from amxfp4.gen.bridge_protocol import Stream
-from amxfp4.gen.engine_registers import REGISTERS
-from amxfp4.host.errors import HostError, LineError
+from amxfp4.gen.engine_registers import ENGINE_ID, REGISTERS
+from amxfp4.host.errors import EngineError, HostError, LineError
 from amxfp4.host.transport import Limits, Transport
 
 __all__ = ["DEPTH", "FifoCore", "MemoryMap", "Window"]
@@ -169,6 +169,11 @@ class MemoryMap(Transport):
         Words of the receive FIFO of C; the core does not tell.
     cut_through
         Whether C's core receives in cut-through mode, where packets may be of any length.
+
+    Raises
+    ------
+    HostError
+        There is no engine, or no FIFO core, or neither works.
     """
 
     reports_refusals = False  # a bus error ends the process, if not more
@@ -185,6 +190,12 @@ class MemoryMap(Transport):
             raise ValueError(f"FIFO cores must be 2 (A and C, B) or 3 (A, B, C), not {len(fifos)}")
         if not 16 <= depth <= 1 << 17:
             raise ValueError(f"depth must be from 16 to 131072, not {depth!r}")
+        # Before anything is written: what is at a wrong address may not like it.
+        if (found := engine.read(0)) != ENGINE_ID:
+            raise EngineError(
+                f"register id at {engine.name} must read 0x{ENGINE_ID:08X}, not 0x{found:08X}: "
+                "there is no engine; check the address and the bitstream"
+            )
         self.name = engine.name
         self._engine, self._windows = engine, (engine, *fifos)
         cores = [FifoCore(window) for window in fifos]

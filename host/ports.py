@@ -38,7 +38,10 @@ class PortWire:
 
         self.name = name
         try:
-            self._port: Any = serial.Serial(name, baud, timeout=_POLL, exclusive=_exclusive())
+            # Also what pyserial knows by URL: a port of another machine, rfc2217://host:4000.
+            self._port: Any = serial.serial_for_url(
+                name, baud, timeout=_POLL, exclusive=_exclusive()
+            )
             # What another program left unread is no answer to us.
             self._port.reset_input_buffer()
         except (OSError, ValueError) as error:

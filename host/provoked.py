@@ -10,7 +10,8 @@ from amxfp4 import golden
 from amxfp4.gen.bridge_protocol import Stream
 from amxfp4.gen.engine_registers import constants
 from amxfp4.host.comparison import difference
-from amxfp4.host.engine import COUNTERS, Engine, Packets
+from amxfp4.host.driver import COUNTERS, Packets
+from amxfp4.host.engine import Engine
 from amxfp4.host.errors import JobError, RefusedError
 from amxfp4.host.identity import CONSTANTS, OFFSETS, mask
 from amxfp4.host.packets import Matrix, assemble, bytes_of_c, expected, operand_a, operand_b

@@ -36,9 +36,9 @@ class Simulated(SerialLine):
     """
 
     def __init__(self, arguments: list[str], baud: int) -> None:
-        command = [sys.executable, "-m", "amxfp4", "host", "simulate", *arguments]
+        command = [sys.executable, "-m", "amxfp4", "host", "simulate", "--guarded", *arguments]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, start_new_session=True,  # Ctrl-C is for us: we end it when we are done
         )  # fmt: skip
         try:

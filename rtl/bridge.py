@@ -263,7 +263,7 @@ class Bridge(wiring.Component):
                         m.next = "WAIT TO SEND"
                 with m.Case(Operation.RECEIVE):
                     m.d.sync += [
-                        self._left.eq(most_bytes >> exact_log2(config.bytes_c)),
+                        self._left.eq(most_bytes[exact_log2(config.bytes_c) :]),
                         self._patience.eq(PATIENCE - 1),
                     ]
                     with m.If(argument >= config.bytes_c):
@@ -388,7 +388,7 @@ class Bridge(wiring.Component):
             m.next = "WAIT TO SEND"
         # What was taken of the request, bar stream and `last`, is with the stream, or waits here.
         count = Signal(16)
-        m.d.comb += assign_low(count, self._taken - 2)
+        m.d.comb += count.eq((self._taken - 2)[: len(self._taken)])
         with m.State("COUNT LOW"):
             self._put(m, count[:8])
             m.next = "COUNT HIGH"

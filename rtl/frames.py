@@ -233,7 +233,7 @@ class FrameSender(wiring.Component):
             with m.If(sent):
                 m.d.sync += escaping.eq(~escaping)
         with m.If(done):
-            m.d.sync += at.eq(Mux(ends_part, 0, at + 1))
+            m.d.sync += assign_low(at, Mux(ends_part, 0, at + 1))
 
         header = self.header.as_value() | (ANSWER << 8)
         # What the checksum needs is in place before a byte is offered, and so is the memory's.

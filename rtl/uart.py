@@ -6,6 +6,8 @@ from amaranth.hdl import C, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from amxfp4.rtl.arith import assign_low
+
 __all__ = ["UartReceiver", "UartTransmitter"]
 
 
@@ -45,7 +47,7 @@ class UartReceiver(wiring.Component):
         # Bits move in from above; a 1 that began at the top falls out with the last of them.
         bits = Signal(9)
         m.d.comb += self.byte.eq(bits[1:])
-        m.d.sync += [self.valid.eq(0), wait.eq(wait - 1)]
+        m.d.sync += [self.valid.eq(0), assign_low(wait, wait - 1)]
         with m.If(~busy):
             m.d.sync += was_idle.eq(line)
             with m.If(was_idle & ~line):
@@ -88,7 +90,7 @@ class UartTransmitter(wiring.Component):
         bits = Signal(10, init=1)
         m.d.comb += [self.tx.eq(bits[0]), self.i.ready.eq((bits == 1) & (wait == 0))]
         with m.If(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
+            m.d.sync += assign_low(wait, wait - 1)
         with m.Elif(bits != 1):
             m.d.sync += [bits.eq(bits >> 1), wait.eq(self._divisor - 1)]
         with m.If(self.i.ready & self.i.valid):

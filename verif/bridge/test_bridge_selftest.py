@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from amxfp4 import cli, host
@@ -27,7 +30,7 @@ from amxfp4.verif.batch.dut import Generated
 from amxfp4.verif.bridge.board import Board
 from amxfp4.verif.bridge.line import LineDut
 from amxfp4.verif.bridge.model_bridge import ModelWire, Noise
-from amxfp4.verif.bridge.pins import TINY
+from amxfp4.verif.bridge.talk import TINY
 from amxfp4.verif.mutants import planted
 
 NIGHTLY = 1_000_000
@@ -168,6 +171,35 @@ def test_simulate_until_stopped(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert "bytes were harmed" in process.stdout.read()
         assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_selftest_until_stopped(how: signal.Signals) -> None:
+    """Ctrl-C ends it with totals and exit code 0; however it ends, the board ends with it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "amxfp4", "host", "selftest", "--port", "sim", *OPTIONS],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+        # Shells start what runs in the background with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+    ) as process:  # fmt: skip
+        board = None
+        deadline = time.monotonic() + 60
+        while board is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+            children = psutil.Process(process.pid).children()
+            board = next((c for c in children if "simulate" in c.cmdline()), None)
+        assert board is not None
+        # All directed products take two seconds of an idle machine.
+        time.sleep(8 if how is signal.SIGINT else 1)
+        process.send_signal(how)
+        printed, _ = process.communicate(timeout=30)
+        if how is signal.SIGINT:
+            assert process.returncode == 0
+            found = re.search(r"(\d+) products of", printed)
+            assert found is not None
+            assert int(found[1]) > 0
+            assert "selftest passed" in printed
+        board.wait(10)
 
 
 def test_simulate_other_verilog(

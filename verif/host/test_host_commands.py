@@ -57,8 +57,9 @@ def run(*typed):
     return cli.run(["host", *typed, "--port", "/dev/ttyUSB0"])
 
 
-def test_help_lists_every_command(capfd):
-    assert cli.run(["host", "--help"]) == 0
+@pytest.mark.parametrize("typed", [["--help"], []])
+def test_help_lists_every_command(capfd, typed):
+    assert cli.run(["host", *typed]) == 0
     printed = capfd.readouterr().out
     assert all(f"\n  {name} " in printed for name in COMMANDS)
 

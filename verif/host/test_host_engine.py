@@ -8,7 +8,7 @@ from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.gen.engine_registers import REGISTERS
 from amxfp4.golden import Blocks
 from amxfp4.host import EngineError, JobError
-from amxfp4.host.engine import FLAGS, Packets
+from amxfp4.host.driver import FLAGS, Packets
 from amxfp4.host.errors import ERRORS
 from amxfp4.host.packets import expected, operand_a, operand_b
 from amxfp4.verif.bridge import model_engine

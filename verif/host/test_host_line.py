@@ -1,15 +1,10 @@
 """The serial line: lost, damaged, doubled and late frames; what is asked twice is done once."""
 
-import errno
-import os
-import pty
-
 import pytest
 
 from amxfp4.gen.bridge_protocol import Stream
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.host import EngineError, LineError, RefusedError
-from amxfp4.host.ports import PortWire, _why, open_port
 from amxfp4.host.serial_line import SerialLine
 from amxfp4.verif.bridge.model_bridge import ModelBridge, ModelWire, Noise
 
@@ -232,81 +227,3 @@ def test_time_follows_the_bit_rate(bridge):
 def test_line_wrong(bridge, options, text):
     with pytest.raises(ValueError, match=text):
         SerialLine(ModelWire(bridge.feed), **({"baud": 9600} | options))
-
-
-# Ports of the operating system.
-
-
-def test_port_that_is_not_there():
-    with pytest.raises(LineError, match=r"--port '/dev/no-port' at 9600 baud .*no such port: this"):
-        PortWire("/dev/no-port", 9600)
-
-
-def test_port_that_is_in_use():
-    own, other = pty.openpty()
-    try:
-        first = PortWire(os.ttyname(other), 115200)
-        with pytest.raises(LineError, match="another program uses it"):
-            PortWire(os.ttyname(other), 115200)
-        first.close()
-    finally:
-        os.close(own)
-        os.close(other)
-
-
-def test_port_that_is_pulled_out():
-    own, other = pty.openpty()
-    wire = PortWire(os.ttyname(other), 115200)
-    os.close(other)
-    os.close(own)
-    with pytest.raises(LineError, match=r"is gone .*check the cable"):
-        wire.read(0.1)
-    wire.close()
-
-
-def test_port_carries_every_byte():
-    own, other = pty.openpty()
-    try:
-        wire = PortWire(os.ttyname(other), 115200)
-        everything = bytes(range(256))
-        wire.write(everything)
-        assert os.read(own, 1000) == everything
-        os.write(own, everything)
-        got = b""
-        while len(got) < 256:
-            got += wire.read(1)
-        assert got == everything
-        assert wire.read(0.02) == b""
-        wire.close()
-    finally:
-        os.close(own)
-        os.close(other)
-
-
-def test_rights_are_explained():
-    text = _why("/dev/ttyUSB0", 9600, PermissionError(errno.EACCES, "Permission denied"))
-    assert "dialout" in text
-
-
-@pytest.mark.parametrize(
-    ("port", "options", "text"),
-    [
-        ("", {}, "--port must be one of /dev/ttyUSB0"),
-        ("usb:1", {}, "--port must be one of .*not 'usb:1'"),
-        ("sim:x", {}, "--port must be sim without anything behind it"),
-        ("/dev/ttyUSB0", {"options": {"rows": 2}}, "must be sim with --rows, not '/dev/ttyUSB0'"),
-        ("/dev/ttyUSB0", {"baud": 0}, "--baud must be from 1 to 12000000, not 0"),
-        ("uio:0,1,2", {"baud": 9600}, "--port must be a serial port with --baud"),
-        ("mem:1,2", {}, "--port must be mem:ENGINE,FIFO_AC,FIFO_B"),
-        ("mem:0x1000,0x2000,0x3001", {}, "multiples of 4096"),
-        ("mem:a,b,c", {}, "not 'mem:a,b,c'"),
-    ],
-)
-def test_port_wrong(port, options, text):
-    with pytest.raises(ValueError, match=text):
-        open_port(port, **options)
-
-
-def test_uio_that_is_not_there():
-    with pytest.raises(LineError, match=r"/dev/uio77 cannot be mapped .*modprobe"):
-        open_port("uio:77,78,79")

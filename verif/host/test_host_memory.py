@@ -8,7 +8,7 @@ import pytest
 from amxfp4 import golden
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.golden import Blocks
-from amxfp4.host import Engine, HostError, LineError, selftest
+from amxfp4.host import Engine, EngineError, HostError, LineError, selftest
 from amxfp4.host.mapping import MappedWindow
 from amxfp4.host.memory_map import FifoCore, MemoryMap
 from amxfp4.host.packets import expected, operand_a, operand_b
@@ -177,6 +177,20 @@ def test_memory_map_wrong(fifos, depth, text):
     windows = [ModelFifo(lambda *_: True, nothing) for _ in range(fifos)]
     with pytest.raises(ValueError, match=text):
         MemoryMap(ModelRegisters(None), windows, depth=depth)
+
+
+def test_nothing_is_written_where_no_engine_is():
+    model = ModelEngine(EngineConfig(**CONFIGS["words"]))
+    model.constants["id"] = 0
+    written = []
+    fifos = [ModelFifo(lambda *_: True, nothing) for _ in range(2)]
+    for fifo in fifos:
+        fifo.write = lambda *arguments: written.append(arguments)
+    with pytest.raises(
+        EngineError, match="register id at 0x43C00000 must read 0x414D5834, not 0x0"
+    ):
+        MemoryMap(ModelRegisters(model), fifos)
+    assert not written
 
 
 def test_window_is_words_of_a_file(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from amxfp4.gen.components import COMPONENTS, generate
 from amxfp4.gen.config import UNITS, ArrayConfig, DequantizerConfig, DotConfig, QuantizerConfig
 from amxfp4.gen.engine_config import EngineConfig
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.job import Job
 from amxfp4.synth.names import ports
 from amxfp4.synth.results import macs_per_cycle
@@ -22,6 +23,7 @@ CONFIGS = [
     DotConfig(lanes=1, block=16),
     DotConfig(lanes=1, block=16, format_a="nvfp4", format_b="nvfp4", acc="fixed"),
     EngineConfig(lanes=4, block=16, rows=2, cols=3, depth_a=2, depth_b=2, acc="fixed"),
+    EngineUartConfig(lanes=4, block=16, rows=1, cols=1, depth_a=2, depth_b=2, payload=64),
 ]
 PARTS = [
     pytest.param(config, name, id=f"{config.unit}-{config.digest[:4]}-{name}")
