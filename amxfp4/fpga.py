@@ -131,7 +131,7 @@ def program(name: str, *, out: Path | None) -> int:
     tool, *arguments = board.programmer
     found = shutil.which(tool)
     if found is None:
-        raise ValueError(f"{tool} must be on PATH to program {board.name}: {board.package}")
+        raise ValueError(f"{tool} must be on PATH to program {board.name} ({board.package})")
     digest = json.loads((folder / RESULT).read_text())["digest"]
     print(f"{board.name}: loading {bitstream}, configuration {digest}", flush=True)
     code = subprocess.run([found, *arguments, str(bitstream)], check=False).returncode

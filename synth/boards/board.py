@@ -83,7 +83,7 @@ class Board:
     programmer: tuple[str, ...]
     """Command that loads a bitstream, without the file's name."""
     package: str
-    """Where that program comes from."""
+    """How to get that program."""
     finish: Callable[[bytes], bytes] = bytes
     """What is done to the bitstream that the tools have made."""
     environment: Mapping[str, str] | None = None

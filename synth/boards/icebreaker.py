@@ -53,5 +53,5 @@ ICEBREAKER = Board(
         "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 1_000_000, "payload": 256,
     },
     programmer=("iceprog",),
-    package="iceprog (Debian: sudo apt install fpga-icestorm)",
+    package="Debian: sudo apt install fpga-icestorm",
 )  # fmt: skip

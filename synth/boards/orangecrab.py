@@ -62,7 +62,7 @@ ORANGECRAB = Board(
         "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 1_000_000, "payload": 1024,
     },
     programmer=("dfu-util", "-a", "0", "-D"),
-    package="dfu-util (Debian: sudo apt install dfu-util)",
+    package="Debian: sudo apt install dfu-util",
     finish=with_dfu_suffix,
     environment={"DFU_SUFFIX": "true"},
 )  # fmt: skip

@@ -51,6 +51,6 @@ ULX3S = Board(
         "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 1_000_000, "payload": 1024,
     },
     programmer=("openFPGALoader", "-b", "ulx3s", "-m"),
-    package="openFPGALoader (Debian: sudo apt install openfpgaloader)",
+    package="Debian: sudo apt install openfpgaloader",
     environment={"OPENFPGALOADER": "true"},
 )  # fmt: skip
