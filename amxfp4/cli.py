@@ -466,6 +466,10 @@ def fpga(
     device: Annotated[
         str | None, typer.Option(help="Size of the board's FPGA, as 25F or 85F.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the figures into this table, for documents."),
+    ] = None,
     **options: Any,
 ) -> int:
     """Build a bitstream: an engine behind a board's serial line.
@@ -475,7 +479,7 @@ def fpga(
     """
     from amxfp4 import fpga
 
-    return fpga.run(board, options, device=device, seed=seed, out=out)
+    return fpga.run(board, options, device=device, seed=seed, out=out, record=record)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from amxfp4.console import Table
 from amxfp4.errors import writing
 from amxfp4.gen.config import choose
+from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.boards import BOARDS
 from amxfp4.synth.boards.board import Board
 from amxfp4.synth.boards.build import RESULT, Result, TimingError, build
@@ -44,6 +45,7 @@ def run(
     device: str | None,
     seed: int,
     out: Path | None,
+    record: Path | None = None,
 ) -> int:
     """Build a board's bitstream, and say what it takes.
 
@@ -59,6 +61,8 @@ def run(
         Of the placement, 0 or more.
     out
         Folder for the results; ``None`` for ``build/fpga/BOARD``.
+    record
+        Table of boards to write the figures into, for documents.
 
     Returns
     -------
@@ -98,7 +102,36 @@ def run(
                 return 1
     _show(result)
     print(f"wrote {folder / board.name}{board.family.bitstream} in {result.seconds:.0f} s")
+    if record is not None:
+        with writing("--record", record, "a file that can be written"):
+            _record(result, config, record)
     return 0
+
+
+_HEADER = ("board", "engine", "used", "Fmax", "clock", "configuration")
+
+
+def _record(result: Result, config: EngineUartConfig, path: Path) -> None:
+    """Put a board's row into the table at `path`, which others' rows stay in."""
+    rows = {}
+    if path.exists():
+        rows = {row[0]: row for row in json.loads(path.read_text())["tables"]["boards"]["rows"]}
+    lanes = f"{config.lanes} lane{'s' * (config.lanes > 1)}"
+    engine = (
+        f"{config.rows} x {config.cols}, {lanes}, `{config.format_a}` from {config.input}, "
+        f"{config.acc}; K to {config.largest_k}"
+    )
+    used = ", ".join(
+        f"{use.used:,} of {use.available:,} {name}"
+        for name, use in result.cells.items()
+        if use.used and name != "pins"
+    )
+    rows[f"`{result.board}` {result.device}"] = [
+        f"`{result.board}` {result.device}", engine, used, f"{result.fmax_mhz:.0f} MHz",
+        f"{result.clock_mhz:g} MHz", f"`{result.digest}`",
+    ]  # fmt: skip
+    table = {"header": _HEADER, "rows": [rows[name] for name in sorted(rows)]}
+    path.write_text(json.dumps({"tables": {"boards": table}}, indent=2) + "\n")
 
 
 def program(name: str, *, out: Path | None) -> int:

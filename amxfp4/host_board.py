@@ -10,7 +10,9 @@ from typing import Any
 
 from amxfp4 import units
 from amxfp4.errors import reading
+from amxfp4.gen.config import choose
 from amxfp4.gen.engine_uart_config import EngineUartConfig
+from amxfp4.synth.boards import BOARDS
 
 __all__ = ["SMALL", "simulate"]
 
@@ -24,6 +26,7 @@ SMALL: dict[str, Any] = {
 def simulate(
     options: dict[str, Any],
     *,
+    board: str | None,
     noise: float,
     noise_seed: int,
     sources: tuple[Path, ...],
@@ -32,15 +35,19 @@ def simulate(
 ) -> None:
     """Build a board, print where it is, and serve it until stopped.
 
-    `sources` are Verilog files of the unit; without any it is generated. A board that is `guarded`
-    also ends with its standard input: with the program that started it, however that ended.
+    The unit is that of `board`, or a small one; `sources` are Verilog files of it, instead of what
+    is generated. A board that is `guarded` also ends with its standard input: with the program
+    that started it, however that ended.
 
     Raises
     ------
     ValueError
         An option is not what it must be, or a tool is missing.
     """
-    config = units.configure("engine_uart", SMALL | options)
+    if board is None:
+        config = units.configure("engine_uart", SMALL | options)
+    else:
+        config = choose("--board", board, BOARDS).configure(options)
     assert isinstance(config, EngineUartConfig)
     if not 0 <= noise < 1:
         raise ValueError(f"--noise must be from 0 up to, not including, 1, not {noise!r}")
@@ -57,14 +64,14 @@ def simulate(
     print("building " + " ".join(f"{k}={v}" for k, v in config.to_dict().items()), flush=True)
     try:
         unit = Source(text, verilog.generate(config).manifest) if sources else config
-        board = Board(LineDut(unit, cache=build), noise=noise, seed=noise_seed)
+        simulated = Board(LineDut(unit, cache=build), noise=noise, seed=noise_seed)
     except ToolError as error:
         raise ValueError(f"the simulator cannot be built: {error}") from error
-    print(f"{READY}{board.path}", flush=True)
+    print(f"{READY}{simulated.path}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):  # that is how it is stopped
-        board.serve(_has_input if guarded else lambda: True)
+        simulated.serve(_has_input if guarded else lambda: True)
     if noise:
-        print(f"{board.harmed} bytes were harmed")
+        print(f"{simulated.harmed} bytes were harmed")
 
 
 def _has_input() -> bool:

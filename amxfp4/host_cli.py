@@ -27,7 +27,7 @@ Port = Annotated[
     str,
     typer.Option(
         "--port", metavar="PORT", envvar="AMXFP4_PORT",
-        help="/dev/ttyUSB0 or COM3; mem:ADDRESS,...; uio:N,...; or sim, a simulated board.",
+        help="/dev/ttyUSB0 or COM3; mem:ADDRESS,...; uio:N,...; sim, or sim:BOARD, simulated.",
     ),
 ]  # fmt: skip
 NoiseShare = Annotated[
@@ -187,6 +187,10 @@ def simulate(
         float, typer.Option(metavar="P", help="Chance of a byte to be flipped, lost or doubled.")
     ] = 0.0,
     noise_seed: Annotated[int, integer_option("Seed of the noise.")] = 1,
+    board: Annotated[
+        str | None,
+        typer.Option(metavar="BOARD", help="Be what amxfp4 fpga BOARD builds, but for options."),
+    ] = None,
     verilog: Sources = None,
     guarded: Annotated[
         bool, typer.Option("--guarded", hidden=True, help="End when standard input does.")
@@ -201,6 +205,6 @@ def simulate(
     from amxfp4 import host_board
 
     host_board.simulate(
-        options, noise=noise, noise_seed=noise_seed, sources=tuple(verilog or ()),
+        options, board=board, noise=noise, noise_seed=noise_seed, sources=tuple(verilog or ()),
         guarded=guarded, build=build,
     )  # fmt: skip

@@ -17,7 +17,7 @@ DEFAULT_BAUD = 1_000_000
 """Bit rate of `engine_uart` by default (docs/bridge.md, Parameters)."""
 PORTS = (
     "/dev/ttyUSB0, COM3: a serial port; mem:ENGINE,FIFO_AC,FIFO_B: physical addresses; "
-    "uio:0,1,2: numbers of /dev/uio; sim: a simulated board"
+    "uio:0,1,2: numbers of /dev/uio; sim: a simulated board; sim:ulx3s: that one"
 )
 """What a port may be."""
 _POLL = 0.01
@@ -130,9 +130,7 @@ def open_port(port: str, *, baud: int | None = None, options: dict[str, Any] | N
     if kind == "sim":
         from amxfp4.host.simulated import open_simulated
 
-        if port != "sim":
-            raise ValueError(f"--port must be sim without anything behind it, not {port!r}")
-        return open_simulated(dict(options or {}), baud=baud, build=build)
+        return open_simulated(port, dict(options or {}), baud=baud, build=build)
     if options:
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(options))
         raise ValueError(f"--port must be sim with {names}, not {port!r}: a board is what it is")

@@ -24,6 +24,8 @@ class Simulated(SerialLine):
 
     Parameters
     ----------
+    name
+        What the user calls it.
     arguments
         Of ``amxfp4 host simulate``.
     baud
@@ -35,7 +37,7 @@ class Simulated(SerialLine):
         The board does not start; the text is its error.
     """
 
-    def __init__(self, arguments: list[str], baud: int) -> None:
+    def __init__(self, name: str, arguments: list[str], baud: int) -> None:
         command = [sys.executable, "-m", "amxfp4", "host", "simulate", "--guarded", *arguments]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -53,7 +55,7 @@ class Simulated(SerialLine):
         except BaseException:
             self._stop()
             raise
-        self.name = "sim"
+        self.name = name
 
     def close(self) -> None:  # noqa: D102 (inherited)
         super().close()
@@ -68,11 +70,15 @@ class Simulated(SerialLine):
             process.kill()
 
 
-def open_simulated(options: dict[str, Any], *, baud: int | None, build: str) -> Simulated:
+def open_simulated(
+    port: str, options: dict[str, Any], *, baud: int | None, build: str
+) -> Simulated:
     """Start a simulated board and open its line.
 
     Parameters
     ----------
+    port
+        ``sim``, or ``sim:BOARD`` for the unit that ``amxfp4 fpga BOARD`` builds.
     options
         Fields of the unit's configuration, ``noise`` and ``noise_seed`` of the line, and a list of
         files, ``verilog``, to simulate instead of what is generated.
@@ -82,10 +88,13 @@ def open_simulated(options: dict[str, Any], *, baud: int | None, build: str) -> 
         Folder of builds.
     """
     arguments = ["--build", build]
+    _, given_board, board = port.partition(":")
+    if given_board:
+        arguments += ["--board", board]
     for name, given in options.items():
         for value in given if isinstance(given, list) else [given]:
             arguments += ["--" + name.replace("_", "-"), str(value)]
     rate = DEFAULT_BAUD if baud is None else baud
     if baud is not None:
         arguments += ["--baud", str(baud)]
-    return Simulated(arguments, rate)
+    return Simulated(port, arguments, rate)

@@ -66,7 +66,6 @@ def test_rights_are_explained():
     [
         ("", {}, "--port must be one of /dev/ttyUSB0"),
         ("usb:1", {}, "--port must be one of .*not 'usb:1'"),
-        ("sim:x", {}, "--port must be sim without anything behind it"),
         ("/dev/ttyUSB0", {"options": {"rows": 2}}, "must be sim with --rows, not '/dev/ttyUSB0'"),
         ("/dev/ttyUSB0", {"baud": 0}, "--baud must be from 1 to 12000000, not 0"),
         ("uio:0,1,2", {"baud": 9600}, "--port must be a serial port with --baud"),
@@ -78,6 +77,11 @@ def test_rights_are_explained():
 def test_port_wrong(port, options, text):
     with pytest.raises(ValueError, match=text):
         open_port(port, **options)
+
+
+def test_no_such_simulated_board():
+    with pytest.raises(LineError, match=r"does not start: --board must be one of .*, not 'x'"):
+        open_port("sim:x")
 
 
 def test_uio_that_is_not_there():
