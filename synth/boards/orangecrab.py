@@ -58,7 +58,7 @@ ORANGECRAB = Board(
     devices={"25F": lambda: _platform("25F"), "85F": lambda: _platform("85F")},
     pins=_pins,
     options={
-        "rows": 2, "cols": 2, "lanes": 4, "depth_a": 64, "depth_b": 64,
+        "rows": 2, "cols": 2, "lanes": 4, "depth_a": 256, "depth_b": 256,
         "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 1_000_000, "payload": 1024,
     },
     programmer=("dfu-util", "-a", "0", "-D"),

@@ -47,7 +47,7 @@ ULX3S = Board(
     pins=_pins,
     # Streams of four bytes are wider than the line; C's width is that of a row of the array.
     options={
-        "rows": 2, "cols": 2, "lanes": 8, "depth_a": 64, "depth_b": 64,
+        "rows": 2, "cols": 2, "lanes": 8, "depth_a": 256, "depth_b": 256,
         "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 1_000_000, "payload": 1024,
     },
     programmer=("openFPGALoader", "-b", "ulx3s", "-m"),
