@@ -22,14 +22,14 @@ set_property -dict {
 # The engine, its buses found by the attributes of its wrapper.
 set engine [create_bd_cell -type module -reference engine_axi engine]
 
-# A and C share a FIFO core, one direction each; B has one to itself. Cut-through, since a packet of
-# the engine is a whole matrix, longer than any FIFO.
+# A and C share a FIFO core, one direction each; B has one to itself. What is sent is stored and then
+# forwarded: the host program cuts products so that packets fit. What comes back is read as it comes.
 foreach {name receives} {fifo_ac 1 fifo_b 0} {
     set fifo [create_bd_cell -type ip -vlnv xilinx.com:ip:axi_fifo_mm_s $name]
     set_property -dict [list \
         CONFIG.C_HAS_AXIS_TKEEP true \
         CONFIG.C_USE_TX_CTRL 0 \
-        CONFIG.C_USE_TX_CUT_THROUGH 1 \
+        CONFIG.C_USE_TX_CUT_THROUGH 0 \
         CONFIG.C_TX_FIFO_DEPTH 4096 \
         CONFIG.C_USE_RX_DATA $receives \
         CONFIG.C_USE_RX_CUT_THROUGH $receives \
