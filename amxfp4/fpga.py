@@ -128,7 +128,7 @@ def _record(result: Result, config: EngineUartConfig, path: Path) -> None:
     )
     rows[f"`{result.board}` {result.device}"] = [
         f"`{result.board}` {result.device}", engine, used, f"{result.fmax_mhz:.0f} MHz",
-        f"{result.clock_mhz:g} MHz", f"`{result.digest}`",
+        f"{result.clock_mhz:.4g} MHz", f"`{result.digest}`",
     ]  # fmt: skip
     table = {"header": _HEADER, "rows": [rows[name] for name in sorted(rows)]}
     path.write_text(json.dumps({"tables": {"boards": table}}, indent=2) + "\n")

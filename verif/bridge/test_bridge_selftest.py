@@ -179,8 +179,6 @@ def test_selftest_until_stopped(how: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "amxfp4", "host", "selftest", "--port", "sim", *OPTIONS],
         stdout=subprocess.PIPE, text=True, start_new_session=True,
-        # Shells start what runs in the background with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     ) as process:  # fmt: skip
         board = None
         deadline = time.monotonic() + 60

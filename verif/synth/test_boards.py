@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import amxfp4
 from amxfp4 import cli
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.boards import BOARDS, build
@@ -267,3 +268,11 @@ def test_program(board, capfd, tmp_path, monkeypatch):
         said = (tmp_path / "said").read_text().split()
         assert said == [*board.programmer[1:], str(bitstream)]
     assert f"{tool} failed with exit code 3" in capfd.readouterr().err
+
+
+def test_recorded_figures_are_of_these_boards():
+    """The document's table was measured on what the boards are now."""
+    text = (Path(amxfp4.__file__).parents[1] / "docs" / "figures" / "boards.json").read_text()
+    rows = json.loads(text)["tables"]["boards"]["rows"]
+    recorded = {row[0].split("`")[1]: row[-1].strip("`") for row in rows}
+    assert recorded == {name: board.configure({}).digest for name, board in BOARDS.items()}

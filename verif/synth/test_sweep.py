@@ -45,9 +45,6 @@ unit = "dot"
 options = { lanes = [1, 2, 4], format_a = "mxfp4", format_b = "mxfp4" }
 """
 
-# So long that a signal finds it at work, on however busy a machine.
-LONG = SLOWER.replace("lanes = [1, 2, 4]", "lanes = [2, 4, 8]").replace("mxfp4", "amxfp4")
-
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "small.toml"
@@ -233,7 +230,7 @@ def at_work(pid: int) -> list[psutil.Process]:
 @pytest.mark.parametrize("whole_terminal", [True, False], ids=["ctrl-c", "one process"])
 def test_interrupted_sweep_goes_on(tmp_path, whole_terminal):
     """What was finished is kept, no program is left running, and the rest is done next time."""
-    path, build = write(tmp_path, LONG), tmp_path / "build"
+    path, build = write(tmp_path, SLOWER), tmp_path / "build"
     command = [sys.executable, "-m", "amxfp4", "sweep", str(path), "--build", str(build)]
     process = subprocess.Popen(
         [*command, "--workers", "1"],
