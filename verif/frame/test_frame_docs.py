@@ -1,8 +1,8 @@
 """What the documents tell people to type works.
 
-In README.md and docs/*.md, a ```python block is run, and so is each ``$ amxfp4 ...`` line and each
-``$ python examples/...`` line of a ```console block, in the order in which they stand: one folder
-and one namespace a document.
+In README.md and docs/*.md, a ```python block is run, and so is each line of a ```console block that
+begins with ``$ amxfp4`` or ``$ .venv/bin/python examples/``, in the order in which they stand: one
+folder and one namespace a document.
 """
 
 import os
@@ -48,7 +48,9 @@ def run_document(text, folder):
             if command.startswith(ELSEWHERE):
                 continue
             words = shlex.split(command, comments=True)
-            known = words[0] == "amxfp4" or command.startswith("python examples/")
+            if command.startswith(".venv/bin/python examples/"):
+                words[0] = sys.executable
+            known = words[0] in ("amxfp4", sys.executable)
             assert known, f"only amxfp4 commands and examples can be tested, not: {command}"
             done = subprocess.run(
                 words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
