@@ -7,13 +7,14 @@ from amxfp4 import golden
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.gen.engine_registers import REGISTERS
 from amxfp4.golden import Blocks
-from amxfp4.host import EngineError, JobError
+from amxfp4.host import EngineError, JobError, LineError
 from amxfp4.host.driver import FLAGS, Packets
 from amxfp4.host.errors import ERRORS
 from amxfp4.host.packets import expected, operand_a, operand_b
 from amxfp4.verif.bridge import model_engine
 from amxfp4.verif.bridge.model_bridge import ModelBridge, Noise
 from amxfp4.verif.host.configs import CONFIGS
+from amxfp4.verif.host.conftest import SMALL
 
 
 def operands(rng, m, n, k):
@@ -215,6 +216,63 @@ def test_overrun(bridge, connect):
     engine.start(Packets(m=1, n=1, k=1, a=b"", b=[]))
     with pytest.raises(JobError, match="overrun"):
         engine.start(Packets(m=1, n=1, k=1, a=b"", b=[]))
+
+
+def test_errors_of_a_job_that_is_done(bridge, connect, rng, monkeypatch):
+    """C may be whole, and is not believed."""
+    engine = connect(bridge)
+    a, b = operands(rng, 3, 3, 20)
+    right = model_engine.ModelEngine._results
+
+    def wrong(self, *arguments):
+        right(self, *arguments)
+        self._raise("overrun")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model_engine.ModelEngine, "_results", wrong)
+        with pytest.raises(JobError) as caught:
+            engine.matmul(a, b)
+    assert caught.value.names == ("overrun",)
+    equal(engine.matmul(a, b), wanted(bridge.config, a, b)[0])
+
+
+NARROW = SMALL | {"bytes_a": 4, "bytes_b": 4}
+
+
+def interrupted(engine, monkeypatch, error):
+    """End a product where B would be sent: a beat of A waits in the bridge, two in the engine."""
+    right = engine.transport.send
+
+    def send(stream, data, *, last):
+        if stream == 1:
+            raise error
+        return right(stream, data, last=last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.transport, "send", send)
+        with pytest.raises(type(error)):
+            engine.matmul(np.full((7, 2), 100, "f4"), np.ones((2, 1), "f4"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), LineError("no answer")])
+def test_product_after_one_that_was_interrupted(error, connect, monkeypatch):
+    """What was sent for the one is not taken for the other."""
+    engine = connect(ModelBridge(EngineConfig(**NARROW)))
+    interrupted(engine, monkeypatch, error)
+    ones = np.ones((1, 2), "f4"), np.ones((2, 1), "f4")
+    for _ in range(2):
+        equal(engine.matmul(*ones), wanted(engine.config, *ones)[0])
+
+
+def test_overrun_leaves_nothing_behind(connect, monkeypatch):
+    """Also if nobody knew that a job was in flight."""
+    engine = connect(ModelBridge(EngineConfig(**NARROW)))
+    interrupted(engine, monkeypatch, KeyboardInterrupt())
+    engine._dirty = False
+    ones = np.ones((1, 2), "f4"), np.ones((2, 1), "f4")
+    with pytest.raises(JobError, match="overrun"):
+        engine.matmul(*ones)
+    equal(engine.matmul(*ones), wanted(engine.config, *ones)[0])
 
 
 @pytest.mark.parametrize(
