@@ -8,9 +8,10 @@ from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.gen.engine_registers import REGISTERS
 from amxfp4.golden import Blocks
 from amxfp4.host import EngineError, JobError, LineError
+from amxfp4.host.comparison import difference
 from amxfp4.host.driver import FLAGS, Packets
 from amxfp4.host.errors import ERRORS
-from amxfp4.host.packets import expected, operand_a, operand_b
+from amxfp4.host.packets import assemble, expected, operand_a, operand_b
 from amxfp4.verif.bridge import model_engine
 from amxfp4.verif.bridge.model_bridge import ModelBridge, Noise
 from amxfp4.verif.host.configs import CONFIGS
@@ -63,6 +64,21 @@ def test_flags_of_results_are_told(connect, rng):
     assert set(engine.flags) == {"acc_inexact"}
     engine.matmul(np.zeros_like(a), b)
     assert engine.flags == ()
+
+
+@pytest.mark.parametrize(
+    ("output", "got", "right"),
+    [("bf16", 0xFFA5, 0x7FC0), ("bf16", 0x7FC1, 0x7FC0), ("fp32", 0xFFA50000, 0x7FC00000)],
+)
+def test_every_bit_of_a_nan_is_compared(output, got, right):
+    """From C's packet on."""
+    config = EngineConfig(**CONFIGS["small"], output=output)
+    size = 2 if output == "bf16" else 4
+    have, want = (assemble(config, bits.to_bytes(size, "little"), 1, 1) for bits in (got, right))
+    assert difference(config, want, want) is None
+    found = difference(config, have, want)
+    assert found is not None
+    assert f"expected 0x{right:X}, got 0x{got:X}" in str(found)
 
 
 def test_identity_is_the_configuration(bridge, connect):
