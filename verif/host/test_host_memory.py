@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
+from amxfp4.gen.bridge_protocol import Stream
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.golden import Blocks
 from amxfp4.host import Engine, EngineError, HostError, LineError, selftest
+from amxfp4.host.driver import Packets
 from amxfp4.host.mapping import MappedWindow
 from amxfp4.host.memory_map import FifoCore, MemoryMap
 from amxfp4.host.packets import expected, operand_a, operand_b
@@ -39,10 +41,10 @@ def engine_of(config, *, depth=64, depth_b=84, three=False, cut_through=False):
 
     rx = {"depth": depth, "cut_through": cut_through}
     fifos = [
-        ModelFifo(take(0), nothing if three else give, **rx),
-        ModelFifo(take(1), nothing, depth=depth_b),
+        ModelFifo(take(0), nothing if three else give, lacks=(0x18,) if three else (), **rx),
+        ModelFifo(take(1), nothing, depth=depth_b, lacks=(0x18,)),
     ]
-    fifos += [ModelFifo(take(0), give, **rx)] if three else []
+    fifos += [ModelFifo(take(0), give, lacks=(0x08,), **rx)] if three else []
     for fifo in fifos:
         fifo.others = [other for other in fifos if other is not fifo]
     transport = MemoryMap(ModelRegisters(model), fifos, depth=depth, cut_through=cut_through)
@@ -76,6 +78,23 @@ def test_cut_through_takes_packets_of_any_length(rng):
     want, _ = expected(config, operand_a(config, a)[0], operand_b(config, b))
     np.testing.assert_array_equal(engine.matmul(a, b), want)
     assert fifos[0].longest == 16 * 10 * 4
+
+
+@pytest.mark.parametrize("three", [False, True])
+def test_reset_with_results_in_flight(three, rng):
+    """More of C than the FIFO takes, time and again, waits behind it."""
+    config = EngineConfig(**CONFIGS["words"])
+    engine, _ = engine_of(config, depth=40, depth_b=200, three=three)
+    m, n, k = 16, 10, 2
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+    raw_a, raw_b = operand_a(config, a)[1], golden.pack(operand_b(config, b)).tobytes()
+    engine.start(Packets(m=m, n=n, k=k, a=raw_a, b=[raw_b], keep=True))
+    assert engine.transport.send(Stream.A, raw_a, last=True) == len(raw_a)
+    assert engine.transport.send(Stream.B, raw_b, last=True) == len(raw_b)
+    assert len(engine.transport._engine.engine.c) > 2 * 4 * 40  # besides what is in the FIFO
+    engine.recover(hard=True)
+    want, _ = expected(config, operand_a(config, a[:3])[0], operand_b(config, b[:, :3]))
+    np.testing.assert_array_equal(engine.matmul(a[:3], b[:, :3]), want)
 
 
 def test_selftest_passes():
