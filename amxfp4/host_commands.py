@@ -79,6 +79,9 @@ def selftest(engine: Engine, *, count: int | None, seed: int, first: int) -> int
         f"{totals.seconds:.1f} s, {totals.products / max(totals.seconds, 1e-9):.2f} products a "
         f"second{_line(engine)}"
     )
+    if totals.skipped:
+        advice = engine.transport.limits.advice
+        print(f"{totals.skipped} products skipped, which cannot be carried: {advice}")
     if totals.failure is not None:
         print(f"selftest FAILED: {totals.failure}", file=sys.stderr)
     elif not totals.products:

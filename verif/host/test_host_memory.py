@@ -5,7 +5,7 @@ import mmap
 import numpy as np
 import pytest
 
-from amxfp4 import golden
+from amxfp4 import golden, host_commands
 from amxfp4.gen.bridge_protocol import Stream
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.golden import Blocks
@@ -14,6 +14,7 @@ from amxfp4.host.driver import Packets
 from amxfp4.host.mapping import MappedWindow
 from amxfp4.host.memory_map import FifoCore, MemoryMap
 from amxfp4.host.packets import expected, operand_a, operand_b
+from amxfp4.host.transport import Limits
 from amxfp4.verif.bridge.model_engine import ModelEngine
 from amxfp4.verif.host.model_fifo import ModelFifo, ModelRegisters
 
@@ -103,6 +104,35 @@ def test_selftest_passes():
     totals = selftest.run(engine, seed=1, count=20)
     assert totals.passed, totals.failure
     assert totals.checks == 10  # refusals would be bus errors
+
+
+@pytest.mark.parametrize(
+    ("options", "depth", "depth_b"),
+    [
+        ({"depth_a": 64, "depth_b": 64}, 512, 512),  # not the largest K
+        ({"depth_a": 4, "rows": 64}, 512, 84),  # no job of a whole tile
+        ({"depth_a": 4, "rows": 2}, 64, 18),  # B in parts, which are not kept
+        ({"depth_a": 4, "rows": 2, "input": "records", "format_a": "mxfp4"}, 20, 18),
+    ],
+)
+def test_selftest_behind_small_fifos(options, depth, depth_b):
+    """What cannot be carried is no fault of the engine."""
+    config = EngineConfig(**CONFIGS["words"] | options)
+    engine, _ = engine_of(config, depth=depth, depth_b=depth_b)
+    totals = selftest.run(engine, seed=1, count=10)
+    assert totals.passed, totals.failure
+    assert totals.checks == 10
+    assert (totals.skipped > 0) == (depth_b == 512)
+
+
+def test_selftest_that_skips_everything(capfd):
+    """Nothing was compared."""
+    engine, _ = engine_of(EngineConfig(**CONFIGS["words"]))
+    engine.transport.limits = Limits(a=1, b=1, c=1, advice="make them deeper")
+    assert host_commands.selftest(engine, count=2, seed=1, first=7) == 1
+    printed = capfd.readouterr()
+    assert "2 products skipped, which cannot be carried: make them deeper" in printed.out
+    assert "nothing was compared" in printed.err
 
 
 @pytest.mark.parametrize(
