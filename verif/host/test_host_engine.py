@@ -175,6 +175,21 @@ def test_kept_b_is_sent_once(bridge, connect, rng):
         engine.matmul(a)
 
 
+def test_kept_b_serves_small_products_on(bridge, connect, rng):
+    """Vectors, one after another, by the same weights."""
+    engine = connect(bridge)
+    a, b = operands(rng, 2, 3, 30)
+    want, _ = wanted(bridge.config, a, b)
+    size = golden.pack(operand_b(bridge.config, b)).size
+    equal(engine.matmul(a, b, keep_b=True), want)
+    for row in (0, 1, 0):
+        equal(engine.matmul(a[row : row + 1]), want[row : row + 1])
+    assert sends(bridge)[1] == size
+    equal(engine.matmul(a, keep_b=False), want)
+    with pytest.raises(ValueError, match="b must be given"):
+        engine.matmul(a)
+
+
 def test_b_that_cannot_be_kept(bridge, connect, rng):
     a, b = operands(rng, 6, 12, 64)
     with pytest.raises(ValueError, match="keep_b must be False for N = 12 and K = 64: B takes 24"):
