@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -126,6 +126,31 @@ def test_board_at_a_terminal(serve: Callable[..., Served]) -> None:
         with host.open_engine(path, baud=250_000) as engine:
             c = engine.matmul(np.full((3, 5), 2, np.float32), np.full((5, 4), 3, np.float32))
             np.testing.assert_array_equal(c, np.full((3, 4), 30, np.float32))
+
+
+class Talker:
+    """In place of a unit: answers far more than was asked."""
+
+    config = TINY
+
+    def run(self, data: bytes, **_: Any) -> bytes:
+        """Answer."""
+        return bytes(1 << 20) if data else b""
+
+
+def test_board_stops_if_nobody_reads() -> None:
+    """It can be stopped while its answer waits."""
+    board, stop = Board(cast(LineDut, Talker())), threading.Event()
+    serving = threading.Thread(target=board.serve, args=(lambda: not stop.is_set(),), daemon=True)
+    serving.start()
+    own = os.open(board.path, os.O_RDWR | os.O_NOCTTY)
+    os.write(own, b"?")
+    time.sleep(0.3)
+    stop.set()
+    serving.join(5)
+    assert not serving.is_alive()
+    os.close(own)
+    board.close()
 
 
 def test_noise_at_a_terminal(serve: Callable[..., Served]) -> None:
