@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -179,6 +180,39 @@ def test_simulated_port(capfd: pytest.CaptureFixture[str]) -> None:
     printed = capfd.readouterr().out
     assert TINY.digest in printed
     assert "1 MHz" in printed
+
+
+NOISY = ["host", "selftest", "--port", "sim", *OPTIONS, "--noise", "0.0005", "--count", "3"]
+"""The whole way, in noise; a frame that is lost takes a second there."""
+
+
+def test_noisy_selftest_at_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """It passes, and tells what the line is like."""
+    assert cli.run(NOISY) == 0
+    printed = capfd.readouterr().out
+    retries = re.search(r"(\d+) retries", printed)
+    assert retries is not None
+    assert int(retries[1]) > 0
+    assert printed.endswith("selftest passed: every bit equals golden\n")
+
+
+def test_bug_at_a_noisy_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ties are rounded up, not to even: the first product that shows it is printed."""
+    planted.bug(monkeypatch, "dot_fp32", "dropped[-1] & (dropped[:-1].any() | kept[0])",
+                "dropped[-1]")  # fmt: skip
+    mutant = tmp_path / "mutant.v"
+    mutant.write_text(verilog.generate(replace(TINY, output="bf16")).text)
+    assert cli.run([*NOISY, "--output", "bf16", "--verilog", str(mutant)]) == 1
+    captured = capfd.readouterr()
+    assert "passed" not in captured.out
+    case = r"directed case '.*'|random case \d+ of seed 1 \(.*\)"
+    assert re.match(
+        rf"selftest FAILED: ({case}): M = \d+, N = \d+, K = \d+: \d+ elements of C differ, the "
+        r"first is C\[\d+\]\[\d+\]: expected 0x[0-9A-F]{4}, got 0x[0-9A-F]{4}",
+        captured.err,
+    )
 
 
 def test_simulate_until_stopped(tmp_path: Path) -> None:
