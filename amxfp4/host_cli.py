@@ -166,10 +166,11 @@ def bench(
     verilog: Sources = None,
     build: BuildFolder = Path("build"),
     **options: Any,
-) -> None:
+) -> int:
     """Time products of growing sizes, and read the engine's counters.
 
-    Cycles are compared with the ideal, M N K / (rows cols lanes). Every product is checked.
+    Cycles are compared with the ideal, M N K / (rows cols lanes). Every product is checked;
+    exits 1 at the first that is wrong.
     """
     from amxfp4 import host_commands
 
@@ -177,7 +178,7 @@ def bench(
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
     with _open(port, noise, noise_seed, verilog, build, options) as engine:
-        host_commands.bench(engine, repeat=repeat, largest=largest)
+        return host_commands.bench(engine, repeat=repeat, largest=largest)
 
 
 @app.command()

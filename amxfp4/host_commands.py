@@ -79,6 +79,9 @@ def selftest(engine: Engine, *, count: int | None, seed: int, first: int) -> int
         f"{totals.seconds:.1f} s, {totals.products / max(totals.seconds, 1e-9):.2f} products a "
         f"second{_line(engine)}"
     )
+    if totals.skipped:
+        advice = engine.transport.limits.advice
+        print(f"{totals.skipped} products skipped, which cannot be carried: {advice}")
     if totals.failure is not None:
         print(f"selftest FAILED: {totals.failure}", file=sys.stderr)
     elif not totals.products:
@@ -170,19 +173,23 @@ def matmul(engine: Engine, a: Any, b: Any, *, out: Path | None, check: bool) -> 
     return 0
 
 
-def bench(engine: Engine, *, repeat: int, largest: int) -> None:
-    """Time products, and print a table."""
+def bench(engine: Engine, *, repeat: int, largest: int) -> int:
+    """Time products, and print a table; return the exit code."""
     table = Table(
         "M", "N", "K", "ms", "k MAC/s", "kB/s", "cycles", "ideal", "of ideal", "stall A", "stall B",
         "stall C",
     )  # fmt: skip
     console = Console(stderr=True)
-    rows = 0
+    rows, wrong = 0, None
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("bench", total=None)
         for m, n, k in benchmark.ladder(engine, largest):
             progress.update(task, description=f"M = {m}, N = {n}, K = {k}")
-            done = benchmark.measure(engine, m, n, k, repeat=repeat)
+            try:
+                done = benchmark.measure(engine, m, n, k, repeat=repeat)
+            except benchmark.WrongProductError as error:
+                wrong = error
+                break
             cycles = done.counters["cycles"]
             # Of a product in several jobs the counters tell of the last one only.
             share = f"{done.ideal / cycles:.1%}" if done.jobs == 1 and cycles else "-"
@@ -193,8 +200,12 @@ def bench(engine: Engine, *, repeat: int, largest: int) -> None:
                 *stalls,
             )  # fmt: skip
             rows += 1
+    if wrong is not None:
+        print(f"bench FAILED: {wrong}", file=sys.stderr)
+        return 1
     if not rows:
         raise ValueError(f"--largest must be at least a tile of one block, not {largest}")
     table.show()
     clock = f"clock {engine.transport.clock / 1e6:g} MHz; " if engine.transport.clock else ""
     print(f"{clock}every product equals golden{_line(engine)}")
+    return 0

@@ -14,7 +14,11 @@ from amxfp4.host.engine import Engine
 from amxfp4.host.errors import EngineError
 from amxfp4.host.packets import expected, operand_a, operand_b
 
-__all__ = ["Measured", "ladder", "measure"]
+__all__ = ["Measured", "WrongProductError", "ladder", "measure"]
+
+
+class WrongProductError(EngineError):
+    """A product that was timed differs from golden."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +57,7 @@ def measure(engine: Engine, m: int, n: int, k: int, *, repeat: int = 3) -> Measu
 
     Raises
     ------
-    EngineError
+    WrongProductError
         The product is wrong.
     """
     config = engine.config
@@ -70,7 +74,7 @@ def measure(engine: Engine, m: int, n: int, k: int, *, repeat: int = 3) -> Measu
         c = engine.matmul(operand, qb)
         seconds = min(seconds, time.monotonic() - start)
         if found := difference(config, c, wanted):
-            raise EngineError(f"product of M = {m}, N = {n}, K = {k}: {found}")
+            raise WrongProductError(f"product of M = {m}, N = {n}, K = {k}: {found}")
     after = engine.sent
     return Measured(
         m=m, n=n, k=k, seconds=seconds,

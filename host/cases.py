@@ -13,9 +13,12 @@ from amxfp4 import golden
 from amxfp4.gen.engine_config import RECORDS, EngineConfig
 from amxfp4.golden import Blocks, stimulus
 from amxfp4.golden.formats import words
+from amxfp4.host.errors import HostError
 from amxfp4.host.identity import Identity
+from amxfp4.host.packets import operand_a, pieces
+from amxfp4.host.transport import Limits
 
-__all__ = ["Case", "directed", "random_case"]
+__all__ = ["Case", "directed", "parts", "random_case"]
 
 _Rng = np.random.Generator
 _MOST = 20_000
@@ -50,6 +53,17 @@ class Case:
     def shape(self) -> tuple[int, int, int]:
         """M, N and K."""
         return (self.a.shape[0], self.b.shape[1], self.a.shape[1])
+
+
+def parts(identity: Identity, limits: Limits, case: Case) -> int:
+    """Count the parts into which the columns of a product are cut; 0 if it cannot be carried."""
+    m, n, _ = case.shape
+    row = len(operand_a(identity.config, case.a)[1]) // m
+    column = golden.pack(case.b).size // n
+    try:
+        return len(list(pieces(identity, limits, m, n, row, column)))
+    except HostError:
+        return 0
 
 
 def _a(config: EngineConfig, x: npt.NDArray[np.float32]) -> npt.NDArray[Any] | Blocks:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.golden import Blocks
-from amxfp4.golden.formats import words
 from amxfp4.host.packets import Matrix
 
 __all__ = ["Difference", "difference"]
@@ -39,7 +38,12 @@ class Difference:
 
 
 def _bits(config: EngineConfig, c: Matrix) -> npt.NDArray[Any]:
-    return golden.pack(c) if isinstance(c, Blocks) else words(c, config.output).reshape(c.shape)
+    if isinstance(c, Blocks):
+        return golden.pack(c)
+    # As they came: rounded to BF16 again, all NaNs would be one.
+    bits = np.ascontiguousarray(c, np.float32).view(np.uint32).reshape(c.shape)
+    width = config.word.width
+    return (bits >> (32 - width)).astype(f"u{width // 8}")
 
 
 def difference(config: EngineConfig, got: Matrix, wanted: Matrix) -> Difference | None:

@@ -106,6 +106,7 @@ class Driver:
         self.config = self.identity.config
         self.flags: tuple[str, ...] = ()
         self.sent = Sent()
+        self._dirty = False  # whether a job was left halfway, and what it sent may still wait
         self.recover()
 
     def __enter__(self) -> Self:
@@ -161,6 +162,7 @@ class Driver:
             It is not idle afterwards.
         """
         if hard:
+            self._dirty = True
             self.transport.reset()
         self.pulse("soft_reset")
         self.write("error", mask("error", *_ERRORS))
@@ -171,6 +173,7 @@ class Driver:
                 f"the engine must be idle and without errors after a reset, not {status} with "
                 f"errors {list(errors)}: it does not work; check the clock and the timing report"
             )
+        self._dirty &= not hard
 
     def abort(self) -> None:
         """Make a job in flight fail, and recover."""
@@ -185,6 +188,14 @@ class Driver:
         JobError
             The engine refused.
         """
+        self._begin(packets)
+        self._dirty = False
+
+    def _begin(self, packets: Packets) -> None:
+        """Start a job; until somebody says that all went well, the next one begins with a reset."""
+        if self._dirty:
+            self.recover(hard=True)
+        self._dirty = True
         # `control` is the register behind `job`, so that one request does it all.
         values = [packets.m, packets.n, packets.k, packets.job, mask("control", "start")]
         self.transport.write_registers(OFFSETS["m"], values)
@@ -194,7 +205,8 @@ class Driver:
             hard = tuple(name for name in errors if name not in FLAGS)
             if hard:
                 where = f"M = {packets.m}, N = {packets.n}, K = {packets.k} was refused"
-                self.recover()
+                # An overrun: bytes of the other job may wait on the way, and would open the next.
+                self.recover(hard=True)
                 raise JobError(hard, where)
             if status["busy"]:
                 return
@@ -212,7 +224,7 @@ class Driver:
         EngineError
             The engine does not do as its document says, or nothing moves.
         """
-        self.start(packets)
+        self._begin(packets)
         feeds = [_Feed(Stream.A, [packets.a]), _Feed(Stream.B, packets.b)]
         size = bytes_of_c(self.config, packets.m, packets.n)
         c, last = bytearray(), False
@@ -238,10 +250,11 @@ class Driver:
         """Judge a job that has sent its packet."""
         where = f"job of M = {packets.m}, N = {packets.n}, K = {packets.k}"
         status, errors = self.state()
-        if status["failed"]:
+        hard = tuple(name for name in errors if name not in FLAGS)
+        if status["failed"] or hard:
             # What is left of A and B was never sent, and must not open the next job.
             self.recover(hard=True)
-            raise JobError(tuple(n for n in errors if n not in FLAGS), f"{where} failed")
+            raise JobError(hard, f"{where} failed")
         if len(c) != size or not status["done"]:
             self.recover(hard=True)
             raise EngineError(
@@ -252,6 +265,7 @@ class Driver:
             self.write("error", mask("error", *errors))
         moved = len(packets.a) + sum(map(len, packets.b)) + len(c)
         self.sent = Sent(self.sent.jobs + 1, self.sent.bytes + moved)
+        self._dirty = False
         return c
 
     def _stands(self, packets: Packets, got: int, size: int, late: bool) -> None:

@@ -47,7 +47,7 @@ class Engine(Driver):
             0. ``None`` for the B of the product before, which must have kept it.
         keep_b
             Whether B stays in the engine, for further row tiles and for the next product. By
-            default as soon as it fits and serves more than one row tile.
+            default as soon as it fits and serves more than one row tile, and if it was kept before.
 
         Returns
         -------
@@ -83,7 +83,8 @@ class Engine(Driver):
         self.flags, self._kept = (), None
         result = _Result(m, n)
         for columns in pieces(identity, self.transport.limits, m, n, row, column):
-            keep = self._keeps(columns, k, keep_b)
+            # A B that is there serves on; how few rows it serves now says nothing of the next ones.
+            keep = self._keeps(columns, k, keep_b) or (kept is not None and keep_b is not False)
             part_b = raw_b[columns[0].left * column :][: columns[0].n * column]
             for number, piece in enumerate(columns):
                 reuse = kept is not None or (keep and number > 0)

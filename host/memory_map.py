@@ -63,40 +63,58 @@ class FifoCore:
     A packet can be read when it is whole, so it must fit the receive FIFO; in cut-through mode, as
     its words arrive.
 
+    Parameters
+    ----------
+    window
+        Its registers.
+    sends, receives
+        Which directions are used. Of the other one nothing is touched: the core may be without it.
+
     Raises
     ------
     LineError
         What is there does not do as the core does.
     """
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self.reset()
-
-    def reset(self) -> None:
-        """Empty both FIFOs."""
-        window = self._window
-        window.write(_ISR, 0xFFFFFFFF)
-        for register, done in (
-            (_TDFR, _TRANSMIT_RESET_DONE),
-            (_RDFR, _RECEIVE_RESET_DONE),
-        ):
-            window.write(register, _RESET)
-            deadline = time.monotonic() + _SECONDS
-            while not window.read(_ISR) & done:
-                if time.monotonic() > deadline:
-                    raise LineError(
-                        f"no AXI4-Stream FIFO at {window.name}: its reset does not end within "
-                        f"{_SECONDS} s; check the address, and that clock and reset of the core run"
-                    )
-        window.write(_ISR, 0xFFFFFFFF)
-        self.capacity = 4 * window.read(_TDFV)
+    def __init__(self, window: Window, *, sends: bool = True, receives: bool = True) -> None:
+        self._window, self._sends, self._receives = window, sends, receives
+        self.capacity = 0
         """Bytes of the longest packet that can be sent."""
+        self.reset_transmit()
+        self.reset_receive()
+
+    def reset_transmit(self) -> None:
+        """Empty the FIFO to send from, if it is used."""
+        if not self._sends:
+            return
+        self._reset(_TDFR, _TRANSMIT_RESET_DONE)
+        self.capacity = 4 * self._window.read(_TDFV)
         if not self.capacity:
-            raise LineError(f"the FIFO at {window.name} must have room after a reset, and has none")
+            raise LineError(
+                f"the FIFO at {self._window.name} must have room after a reset, and has none"
+            )
         self._written = 0  # bytes of the packet whose length is not written yet
+
+    def reset_receive(self) -> None:
+        """Empty the FIFO to receive in, if it is used."""
+        if not self._receives:
+            return
+        self._reset(_RDFR, _RECEIVE_RESET_DONE)
         self._read = 0  # bytes read of the packet that is not whole yet
         self._held, self._last = bytearray(), False
+
+    def _reset(self, register: int, done: int) -> None:
+        window = self._window
+        window.write(_ISR, 0xFFFFFFFF)
+        window.write(register, _RESET)
+        deadline = time.monotonic() + _SECONDS
+        while not window.read(_ISR) & done:
+            if time.monotonic() > deadline:
+                raise LineError(
+                    f"no AXI4-Stream FIFO at {window.name}: its reset does not end within "
+                    f"{_SECONDS} s; check the address, and that clock and reset of the core run"
+                )
+        window.write(_ISR, 0xFFFFFFFF)
 
     def send(self, data: bytes, *, last: bool) -> int:
         """Write as many bytes of a packet as there is room for; see `Transport.send`."""
@@ -198,8 +216,10 @@ class MemoryMap(Transport):
             )
         self.name = engine.name
         self._engine, self._windows = engine, (engine, *fifos)
-        cores = [FifoCore(window) for window in fifos]
-        self._a, self._b, self._c = cores[0], cores[1], cores[-1] if len(cores) == 3 else cores[0]
+        three = len(fifos) == 3
+        self._a = FifoCore(fifos[0], receives=not three)
+        self._b = FifoCore(fifos[1], receives=False)
+        self._c = FifoCore(fifos[2], sends=False) if three else self._a
         self.limits = Limits(
             a=min(self._a.capacity, _LARGEST),
             b=min(self._b.capacity, _LARGEST),
@@ -222,10 +242,12 @@ class MemoryMap(Transport):
         return self._c.receive(most)
 
     def reset(self) -> None:  # noqa: D102 (inherited)
-        # The cores first: a soft reset of the engine counts what comes after it as a new packet.
-        for core in {id(core): core for core in (self._a, self._b, self._c)}.values():
-            core.reset()
+        # In the order of the streams. What is sent after a soft reset of the engine would be a new
+        # packet to it; and as long as it has something of C, that fills the FIFO again.
+        self._a.reset_transmit()
+        self._b.reset_transmit()
         self._engine.write(_OFFSETS["control"], _SOFT_RESET)
+        self._c.reset_receive()
 
     def close(self) -> None:  # noqa: D102 (inherited)
         for window in self._windows:

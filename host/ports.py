@@ -22,6 +22,10 @@ PORTS = (
 """What a port may be."""
 _POLL = 0.01
 """Seconds that a read of the operating system blocks at most."""
+_LONGEST = 1 << 14
+"""Bytes that are written at once at most: a request, every byte escaped."""
+_STUCK = 2.0
+"""Seconds that a write may take besides its time on the line."""
 
 
 class PortWire:
@@ -40,8 +44,9 @@ class PortWire:
         try:
             # Also what pyserial knows by URL: a port of another machine, rfc2217://host:4000.
             self._port: Any = serial.serial_for_url(
-                name, baud, timeout=_POLL, exclusive=_exclusive()
-            )
+                name, baud, timeout=_POLL, write_timeout=_patience(name, baud),
+                exclusive=_exclusive(),
+            )  # fmt: skip
             # What another program left unread is no answer to us.
             self._port.reset_input_buffer()
         except (OSError, ValueError) as error:
@@ -49,8 +54,15 @@ class PortWire:
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
+        import serial
+
         try:
             self._port.write(data)
+        except serial.SerialTimeoutException as error:
+            raise LineError(
+                f"{self.name} takes no bytes: check that no flow control holds the line, plug its "
+                "USB converter in again, and if it is a pseudo-terminal, that its program runs"
+            ) from error
         except OSError as error:
             raise LineError(self._gone(error)) from error
 
@@ -71,6 +83,11 @@ class PortWire:
 
     def _gone(self, error: OSError) -> str:
         return f"{self.name} is gone ({error}): check the cable and the board's power"
+
+
+def _patience(name: str, baud: int) -> float | None:
+    # pyserial refuses to be asked this of a port by RFC 2217.
+    return None if name.lower().startswith("rfc2217:") else _STUCK + 10 * _LONGEST / baud
 
 
 def _exclusive() -> bool | None:

@@ -81,11 +81,34 @@ def _refused(engine: Engine) -> None:
     _constants(engine)
 
 
+def _sizes(engine: Engine) -> tuple[int, int, int]:
+    """M, N and K of a small job: beyond a tile and a block, as far as the transport carries it."""
+    config, limits = engine.config, engine.transport.limits
+    m, n, k = config.rows + 1, config.cols, min(config.block + 1, engine.identity.max_k)
+    while True:
+        steps = -(-k // config.block)
+        row, column = (steps * r.record_bytes for r in config.rows_ab)
+        if config.quantizer is not None:
+            row = k * config.quantizer.word.width // 8
+        # Of the operands an element more: packets that are too long are sent as well.
+        sizes = (m * row + 4, n * column + 4, bytes_of_c(config, m, n))
+        most = (limits.a, limits.b, limits.c)
+        a, b, c = (top is not None and size > top for size, top in zip(sizes, most, strict=True))
+        if (a or c) and m > 1:
+            m -= 1
+        elif (b or c) and n > 1:
+            n -= 1
+        elif (a or b) and k > 2:
+            k -= 1
+        else:
+            return m, n, k
+
+
 def _job(engine: Engine) -> tuple[Packets, Matrix]:
     """Make a small job, and what it must return."""
     config = engine.config
     rng = np.random.default_rng(5)
-    m, n, k = config.rows + 1, config.cols, min(config.block + 1, engine.identity.max_k)
+    m, n, k = _sizes(engine)
     a, raw_a = operand_a(config, rng.integers(-3, 4, (m, k)).astype(np.float32))
     b = operand_b(config, rng.integers(-3, 4, (k, n)).astype(np.float32))
     passes = [golden.pack(b).tobytes()] * -(-m // config.rows)

@@ -214,7 +214,7 @@ class SerialLine(Transport):
             counts["retries"] += attempt > 0
             counts["bytes_out"] += len(request)
             self._wire.write(request)
-            deadline = time.monotonic() + seconds
+            deadline = limit = time.monotonic() + seconds
             dropped = self._decoder.dropped
             while (rest := deadline - time.monotonic()) > 0:
                 data = self._wire.read(rest)
@@ -228,8 +228,10 @@ class SerialLine(Transport):
                         return frame.payload[0], frame.payload[1:]
                     counts["foreign"] += 1
                 if self._decoder.dropped != dropped:
-                    # It came, and was damaged: when the line is quiet there is no more to wait for.
-                    deadline = time.monotonic() + 4 * _BITS / self.baud + _SILENCE
+                    # It came, and was damaged: when the line is quiet there is no more to wait for;
+                    # but some lines never are.
+                    quiet = time.monotonic() + 4 * _BITS / self.baud + _SILENCE
+                    deadline = min(limit, quiet)
             # An answer whose END was lost must not swallow the next one.
             self._decoder.feed(bytes([END]))
         raise LineError(self._advice(operation, seconds, heard, self._decoder.dropped - bad))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -38,6 +39,7 @@ class Board:
         self._noise = [Noise(noise, 2 * seed), Noise(noise, 2 * seed + 1)]
         # The second end stays open here: programs come and go, and the terminal remains.
         self._own, self._other = pty.openpty()
+        os.set_blocking(self._own, False)
         tty.setraw(self._other)
         self.path = os.ttyname(self._other)
 
@@ -60,12 +62,15 @@ class Board:
             answer = self._dut.run(data, cycles=cycles, frame=True)
             idle = 0 if data else idle + _PIECE
             if answer:
-                self._write(self._noise[1](answer))
+                self._write(self._noise[1](answer), goes_on)
                 idle = 0
 
-    def _write(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self._own, data) :]
+    def _write(self, data: bytes, goes_on: Callable[[], bool]) -> None:
+        """Write all of it, unless nobody reads until `goes_on` says no."""
+        while data and goes_on():
+            if select.select([], [self._own], [], 0.1)[1]:
+                with contextlib.suppress(BlockingIOError):
+                    data = data[os.write(self._own, data) :]
 
     def close(self) -> None:
         """Close the pseudo-terminal."""

@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -128,6 +129,31 @@ def test_board_at_a_terminal(serve: Callable[..., Served]) -> None:
             np.testing.assert_array_equal(c, np.full((3, 4), 30, np.float32))
 
 
+class Talker:
+    """In place of a unit: answers far more than was asked."""
+
+    config = TINY
+
+    def run(self, data: bytes, **_: Any) -> bytes:
+        """Answer."""
+        return bytes(1 << 20) if data else b""
+
+
+def test_board_stops_if_nobody_reads() -> None:
+    """It can be stopped while its answer waits."""
+    board, stop = Board(cast(LineDut, Talker())), threading.Event()
+    serving = threading.Thread(target=board.serve, args=(lambda: not stop.is_set(),), daemon=True)
+    serving.start()
+    own = os.open(board.path, os.O_RDWR | os.O_NOCTTY)
+    os.write(own, b"?")
+    time.sleep(0.3)
+    stop.set()
+    serving.join(5)
+    assert not serving.is_alive()
+    os.close(own)
+    board.close()
+
+
 def test_noise_at_a_terminal(serve: Callable[..., Served]) -> None:
     """Harm is done, counted, and repaired."""
     served = serve(noise=0.01, seed=5)
@@ -154,6 +180,39 @@ def test_simulated_port(capfd: pytest.CaptureFixture[str]) -> None:
     printed = capfd.readouterr().out
     assert TINY.digest in printed
     assert "1 MHz" in printed
+
+
+NOISY = ["host", "selftest", "--port", "sim", *OPTIONS, "--noise", "0.0005", "--count", "3"]
+"""The whole way, in noise; a frame that is lost takes a second there."""
+
+
+def test_noisy_selftest_at_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """It passes, and tells what the line is like."""
+    assert cli.run(NOISY) == 0
+    printed = capfd.readouterr().out
+    retries = re.search(r"(\d+) retries", printed)
+    assert retries is not None
+    assert int(retries[1]) > 0
+    assert printed.endswith("selftest passed: every bit equals golden\n")
+
+
+def test_bug_at_a_noisy_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ties are rounded up, not to even: the first product that shows it is printed."""
+    planted.bug(monkeypatch, "dot_fp32", "dropped[-1] & (dropped[:-1].any() | kept[0])",
+                "dropped[-1]")  # fmt: skip
+    mutant = tmp_path / "mutant.v"
+    mutant.write_text(verilog.generate(replace(TINY, output="bf16")).text)
+    assert cli.run([*NOISY, "--output", "bf16", "--verilog", str(mutant)]) == 1
+    captured = capfd.readouterr()
+    assert "passed" not in captured.out
+    case = r"directed case '.*'|random case \d+ of seed 1 \(.*\)"
+    assert re.match(
+        rf"selftest FAILED: ({case}): M = \d+, N = \d+, K = \d+: \d+ elements of C differ, the "
+        r"first is C\[\d+\]\[\d+\]: expected 0x[0-9A-F]{4}, got 0x[0-9A-F]{4}",
+        captured.err,
+    )
 
 
 def test_simulate_until_stopped(tmp_path: Path) -> None:

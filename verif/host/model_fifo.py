@@ -22,10 +22,12 @@ class ModelFifo:
         depth: int = 64,
         cut_through: bool = False,
         resets: bool = True,
+        lacks: tuple[int, ...] = (),
     ) -> None:
         self.name = "0xF1F0"
         self.take, self.give = take, give
         self.depth, self.cut_through, self.resets = depth, cut_through, resets
+        self.lacks = lacks  # reset registers of directions that were not built
         self.isr = 0
         self.longest = 0
         self.others: list[ModelFifo] = []  # time passes for these, too, when one is touched
@@ -42,7 +44,7 @@ class ModelFifo:
             self.lengths: deque[int] = deque()
             self.arriving = 0  # bytes of the packet that is not whole
             self.answer: int | None = None  # words promised by the last length
-        if self.resets:
+        if self.resets and register not in self.lacks:
             self.isr |= 1 << (24 if register == 0x08 else 23)
 
     def _work(self) -> None:

@@ -226,6 +226,17 @@ def test_bench(board, capfd):
     assert end.startswith("clock 25 MHz; every product equals golden; ")
 
 
+def test_bench_of_a_wrong_engine(board, capfd, monkeypatch):
+    """A check that failed, not a board that does not answer."""
+    board()
+    monkeypatch.setattr(model_engine, "expected", wrong_by_a_bit)
+    assert run("bench", "--repeat", "1", "--largest", "128") == 1
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("bench FAILED: product of M = 2, N = 2, K = 16: ")
+    assert captured.err.count("\n") == 1
+
+
 def test_silent_board_is_one_line(board, capfd):
     board(faults=("silent",))
     assert run("info") == 2

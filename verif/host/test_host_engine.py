@@ -7,13 +7,15 @@ from amxfp4 import golden
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.gen.engine_registers import REGISTERS
 from amxfp4.golden import Blocks
-from amxfp4.host import EngineError, JobError
+from amxfp4.host import EngineError, JobError, LineError
+from amxfp4.host.comparison import difference
 from amxfp4.host.driver import FLAGS, Packets
 from amxfp4.host.errors import ERRORS
-from amxfp4.host.packets import expected, operand_a, operand_b
+from amxfp4.host.packets import assemble, expected, operand_a, operand_b
 from amxfp4.verif.bridge import model_engine
 from amxfp4.verif.bridge.model_bridge import ModelBridge, Noise
 from amxfp4.verif.host.configs import CONFIGS
+from amxfp4.verif.host.conftest import SMALL
 
 
 def operands(rng, m, n, k):
@@ -62,6 +64,21 @@ def test_flags_of_results_are_told(connect, rng):
     assert set(engine.flags) == {"acc_inexact"}
     engine.matmul(np.zeros_like(a), b)
     assert engine.flags == ()
+
+
+@pytest.mark.parametrize(
+    ("output", "got", "right"),
+    [("bf16", 0xFFA5, 0x7FC0), ("bf16", 0x7FC1, 0x7FC0), ("fp32", 0xFFA50000, 0x7FC00000)],
+)
+def test_every_bit_of_a_nan_is_compared(output, got, right):
+    """From C's packet on."""
+    config = EngineConfig(**CONFIGS["small"], output=output)
+    size = 2 if output == "bf16" else 4
+    have, want = (assemble(config, bits.to_bytes(size, "little"), 1, 1) for bits in (got, right))
+    assert difference(config, want, want) is None
+    found = difference(config, have, want)
+    assert found is not None
+    assert f"expected 0x{right:X}, got 0x{got:X}" in str(found)
 
 
 def test_identity_is_the_configuration(bridge, connect):
@@ -158,6 +175,21 @@ def test_kept_b_is_sent_once(bridge, connect, rng):
         engine.matmul(a)
 
 
+def test_kept_b_serves_small_products_on(bridge, connect, rng):
+    """Vectors, one after another, by the same weights."""
+    engine = connect(bridge)
+    a, b = operands(rng, 2, 3, 30)
+    want, _ = wanted(bridge.config, a, b)
+    size = golden.pack(operand_b(bridge.config, b)).size
+    equal(engine.matmul(a, b, keep_b=True), want)
+    for row in (0, 1, 0):
+        equal(engine.matmul(a[row : row + 1]), want[row : row + 1])
+    assert sends(bridge)[1] == size
+    equal(engine.matmul(a, keep_b=False), want)
+    with pytest.raises(ValueError, match="b must be given"):
+        engine.matmul(a)
+
+
 def test_b_that_cannot_be_kept(bridge, connect, rng):
     a, b = operands(rng, 6, 12, 64)
     with pytest.raises(ValueError, match="keep_b must be False for N = 12 and K = 64: B takes 24"):
@@ -215,6 +247,63 @@ def test_overrun(bridge, connect):
     engine.start(Packets(m=1, n=1, k=1, a=b"", b=[]))
     with pytest.raises(JobError, match="overrun"):
         engine.start(Packets(m=1, n=1, k=1, a=b"", b=[]))
+
+
+def test_errors_of_a_job_that_is_done(bridge, connect, rng, monkeypatch):
+    """C may be whole, and is not believed."""
+    engine = connect(bridge)
+    a, b = operands(rng, 3, 3, 20)
+    right = model_engine.ModelEngine._results
+
+    def wrong(self, *arguments):
+        right(self, *arguments)
+        self._raise("overrun")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model_engine.ModelEngine, "_results", wrong)
+        with pytest.raises(JobError) as caught:
+            engine.matmul(a, b)
+    assert caught.value.names == ("overrun",)
+    equal(engine.matmul(a, b), wanted(bridge.config, a, b)[0])
+
+
+NARROW = SMALL | {"bytes_a": 4, "bytes_b": 4}
+
+
+def interrupted(engine, monkeypatch, error):
+    """End a product where B would be sent: a beat of A waits in the bridge, two in the engine."""
+    right = engine.transport.send
+
+    def send(stream, data, *, last):
+        if stream == 1:
+            raise error
+        return right(stream, data, last=last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.transport, "send", send)
+        with pytest.raises(type(error)):
+            engine.matmul(np.full((7, 2), 100, "f4"), np.ones((2, 1), "f4"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), LineError("no answer")])
+def test_product_after_one_that_was_interrupted(error, connect, monkeypatch):
+    """What was sent for the one is not taken for the other."""
+    engine = connect(ModelBridge(EngineConfig(**NARROW)))
+    interrupted(engine, monkeypatch, error)
+    ones = np.ones((1, 2), "f4"), np.ones((2, 1), "f4")
+    for _ in range(2):
+        equal(engine.matmul(*ones), wanted(engine.config, *ones)[0])
+
+
+def test_overrun_leaves_nothing_behind(connect, monkeypatch):
+    """Also if nobody knew that a job was in flight."""
+    engine = connect(ModelBridge(EngineConfig(**NARROW)))
+    interrupted(engine, monkeypatch, KeyboardInterrupt())
+    engine._dirty = False
+    ones = np.ones((1, 2), "f4"), np.ones((2, 1), "f4")
+    with pytest.raises(JobError, match="overrun"):
+        engine.matmul(*ones)
+    equal(engine.matmul(*ones), wanted(engine.config, *ones)[0])
 
 
 @pytest.mark.parametrize(

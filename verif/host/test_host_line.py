@@ -1,5 +1,7 @@
 """The serial line: lost, damaged, doubled and late frames; what is asked twice is done once."""
 
+import time
+
 import pytest
 
 from amxfp4.gen.bridge_protocol import Stream
@@ -157,6 +159,20 @@ def test_silence_says_what_to_check():
 def test_rubbish_says_something_else(bridge):
     with pytest.raises(LineError, match=r"though \d+ bytes came \(\d+ damaged frames\): .*--baud"):
         line_to(bridge, back=lambda data: bytes(b ^ 0x55 for b in data))
+
+
+def test_port_that_never_stops_talking():
+    """A console, say: each attempt ends when its time is over."""
+    wire, start = ModelWire(lambda data: b""), time.monotonic()
+
+    def read(seconds):
+        assert time.monotonic() - start < 5, "an attempt without an end"
+        time.sleep(0.001)
+        return b"\xc0 login: "
+
+    wire.read = read
+    with pytest.raises(LineError, match=r"though \d+ bytes came \([1-9]\d* damaged frames\)"):
+        SerialLine(wire, baud=1_000_000, attempts=3, latency=0.05)
 
 
 def test_answers_to_others_are_no_answer():

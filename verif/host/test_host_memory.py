@@ -5,13 +5,16 @@ import mmap
 import numpy as np
 import pytest
 
-from amxfp4 import golden
+from amxfp4 import golden, host_commands
+from amxfp4.gen.bridge_protocol import Stream
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.golden import Blocks
 from amxfp4.host import Engine, EngineError, HostError, LineError, selftest
+from amxfp4.host.driver import Packets
 from amxfp4.host.mapping import MappedWindow
 from amxfp4.host.memory_map import FifoCore, MemoryMap
 from amxfp4.host.packets import expected, operand_a, operand_b
+from amxfp4.host.transport import Limits
 from amxfp4.verif.bridge.model_engine import ModelEngine
 from amxfp4.verif.host.model_fifo import ModelFifo, ModelRegisters
 
@@ -39,10 +42,10 @@ def engine_of(config, *, depth=64, depth_b=84, three=False, cut_through=False):
 
     rx = {"depth": depth, "cut_through": cut_through}
     fifos = [
-        ModelFifo(take(0), nothing if three else give, **rx),
-        ModelFifo(take(1), nothing, depth=depth_b),
+        ModelFifo(take(0), nothing if three else give, lacks=(0x18,) if three else (), **rx),
+        ModelFifo(take(1), nothing, depth=depth_b, lacks=(0x18,)),
     ]
-    fifos += [ModelFifo(take(0), give, **rx)] if three else []
+    fifos += [ModelFifo(take(0), give, lacks=(0x08,), **rx)] if three else []
     for fifo in fifos:
         fifo.others = [other for other in fifos if other is not fifo]
     transport = MemoryMap(ModelRegisters(model), fifos, depth=depth, cut_through=cut_through)
@@ -78,12 +81,58 @@ def test_cut_through_takes_packets_of_any_length(rng):
     assert fifos[0].longest == 16 * 10 * 4
 
 
+@pytest.mark.parametrize("three", [False, True])
+def test_reset_with_results_in_flight(three, rng):
+    """More of C than the FIFO takes, time and again, waits behind it."""
+    config = EngineConfig(**CONFIGS["words"])
+    engine, _ = engine_of(config, depth=40, depth_b=200, three=three)
+    m, n, k = 16, 10, 2
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+    raw_a, raw_b = operand_a(config, a)[1], golden.pack(operand_b(config, b)).tobytes()
+    engine.start(Packets(m=m, n=n, k=k, a=raw_a, b=[raw_b], keep=True))
+    assert engine.transport.send(Stream.A, raw_a, last=True) == len(raw_a)
+    assert engine.transport.send(Stream.B, raw_b, last=True) == len(raw_b)
+    assert len(engine.transport._engine.engine.c) > 2 * 4 * 40  # besides what is in the FIFO
+    engine.recover(hard=True)
+    want, _ = expected(config, operand_a(config, a[:3])[0], operand_b(config, b[:, :3]))
+    np.testing.assert_array_equal(engine.matmul(a[:3], b[:, :3]), want)
+
+
 def test_selftest_passes():
     """Also the provoked errors: they need no wire, only packets."""
     engine, _ = engine_of(EngineConfig(**CONFIGS["words"]), depth=256)
     totals = selftest.run(engine, seed=1, count=20)
     assert totals.passed, totals.failure
     assert totals.checks == 10  # refusals would be bus errors
+
+
+@pytest.mark.parametrize(
+    ("options", "depth", "depth_b"),
+    [
+        ({"depth_a": 64, "depth_b": 64}, 512, 512),  # not the largest K
+        ({"depth_a": 4, "rows": 64}, 512, 84),  # no job of a whole tile
+        ({"depth_a": 4, "rows": 2}, 64, 18),  # B in parts, which are not kept
+        ({"depth_a": 4, "rows": 2, "input": "records", "format_a": "mxfp4"}, 20, 18),
+    ],
+)
+def test_selftest_behind_small_fifos(options, depth, depth_b):
+    """What cannot be carried is no fault of the engine."""
+    config = EngineConfig(**CONFIGS["words"] | options)
+    engine, _ = engine_of(config, depth=depth, depth_b=depth_b)
+    totals = selftest.run(engine, seed=1, count=10)
+    assert totals.passed, totals.failure
+    assert totals.checks == 10
+    assert (totals.skipped > 0) == (depth_b == 512)
+
+
+def test_selftest_that_skips_everything(capfd):
+    """Nothing was compared."""
+    engine, _ = engine_of(EngineConfig(**CONFIGS["words"]))
+    engine.transport.limits = Limits(a=1, b=1, c=1, advice="make them deeper")
+    assert host_commands.selftest(engine, count=2, seed=1, first=7) == 1
+    printed = capfd.readouterr()
+    assert "2 products skipped, which cannot be carried: make them deeper" in printed.out
+    assert "nothing was compared" in printed.err
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Ports of the operating system: opened, refused, pulled out, and what is no port at all."""
 
+import contextlib
 import errno
 import os
 import pty
+import threading
 
 import pytest
 
-from amxfp4.host import LineError
+from amxfp4.host import LineError, ports
 from amxfp4.host.ports import PortWire, _why, open_port
 
 
@@ -35,6 +37,30 @@ def test_port_that_is_pulled_out():
     with pytest.raises(LineError, match=r"is gone .*check the cable"):
         wire.read(0.1)
     wire.close()
+
+
+def test_port_that_takes_no_bytes(monkeypatch):
+    """Nobody reads at the other end."""
+    monkeypatch.setattr(ports, "_STUCK", 0.1)
+    own, other = pty.openpty()
+    hang_up = threading.Timer(5, os.close, [own])  # that it waits for ever is no way to fail
+    hang_up.start()
+    try:
+        wire = PortWire(os.ttyname(other), 12_000_000)
+        with pytest.raises(LineError, match="takes no bytes: check that no flow control"):
+            wire.write(bytes(1 << 20))
+        wire.close()
+    finally:
+        hang_up.cancel()
+        with contextlib.suppress(OSError):
+            os.close(own)
+        os.close(other)
+
+
+def test_port_by_url():
+    """Not all of them can be told how long a write may take."""
+    assert ports._patience("rfc2217://host:4000", 9600) is None
+    assert ports._patience("/dev/ttyUSB0", 9600) > 2 * 4096 * 10 / 9600
 
 
 def test_port_carries_every_byte():
