@@ -65,6 +65,8 @@ class SerialLine(Transport):
         How often a request is sent at most, from 1.
     latency
         Seconds that an answer may take besides its time on the line: drivers, USB, schedulers.
+    slowness
+        How much longer than a bit rate and a clock say everything may take.
     sequence
         Number of the first request, 0 to 255; by default random, so that what is left over from
         another program is not taken for an answer.
@@ -84,6 +86,7 @@ class SerialLine(Transport):
         baud: int,
         attempts: int = 10,
         latency: float = 0.25,
+        slowness: float = 1.0,
         sequence: int | None = None,
     ) -> None:
         if baud < 1:
@@ -92,7 +95,7 @@ class SerialLine(Transport):
             raise ValueError(f"attempts must be at least 1, not {attempts!r}")
         self.name, self.baud, self.attempts = wire.name, baud, attempts
         self.payload, self.clock = _SMALLEST_PAYLOAD, _SLOWEST_CLOCK
-        self._wire, self._latency = wire, latency
+        self._wire, self._latency, self._slowness = wire, latency, slowness
         self._sequence = os.urandom(1)[0] if sequence is None else sequence % 256
         self._decoder = Decoder()
         self._beats = {Stream.A: 4, Stream.B: 4}
@@ -207,7 +210,8 @@ class SerialLine(Transport):
         request = encode(Frame(number, operation, payload))
         # Every byte may need an escape; twice, since nobody's clock is exact.
         size = len(request) + 2 * (self.payload + OVERHEAD) + 2
-        seconds = 2 * size * _BITS / self.baud + cycles / (self.clock or 1) + self._latency
+        unit = 2 * size * _BITS / self.baud + cycles / (self.clock or 1)
+        seconds = self._slowness * unit + self._latency
         counts, heard, bad = self._counts, 0, self._decoder.dropped
         counts["requests"] += 1
         for attempt in range(self.attempts):

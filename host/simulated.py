@@ -15,8 +15,9 @@ __all__ = ["READY", "Simulated", "open_simulated"]
 
 READY = "simulated board at "
 """What ``amxfp4 host simulate`` prints in front of the port's name, as soon as it answers."""
-_LATENCY = 1.0
-"""Seconds: a simulated clock is some twenty times slower than a real one."""
+_LATENCY, _SLOWNESS = 0.5, 50
+"""Seconds, and how much slower a simulated clock may be than a real one: on an idle machine it is
+some twenty times slower, and machines are busy."""
 
 
 class Simulated(SerialLine):
@@ -51,7 +52,7 @@ class Simulated(SerialLine):
                 said = self._process.stderr.read().strip().removeprefix("amxfp4: error: ")
                 raise LineError(f"the simulated board does not start: {said or 'it says nothing'}")
             wire = PortWire(line.removeprefix(READY).strip(), baud)
-            super().__init__(wire, baud=baud, latency=_LATENCY)
+            super().__init__(wire, baud=baud, latency=_LATENCY, slowness=_SLOWNESS)
         except BaseException:
             self._stop()
             raise
