@@ -22,6 +22,7 @@ from amxfp4.gen.config import choose
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.boards.board import Board, Family
 from amxfp4.synth.programs import SynthesisError, execute
+from amxfp4.synth.targets import BOARD_OPTIONS
 
 __all__ = ["RESULT", "Result", "TimingError", "Use", "build", "read_report", "require"]
 
@@ -29,9 +30,6 @@ RESULT = "build.json"
 """What was built, and its figures."""
 _REPORT = "report.json"
 _WRITABLE = "a folder that can be written"
-# No memory of the unit reads an address in the cycle in which it is written: halves take turns.
-# Yosys cannot know, and would build comparators and registers around every block RAM.
-_SYNTH = "-no-rw-check"
 
 
 @dataclass(frozen=True)
@@ -234,7 +232,7 @@ def build(
             plan = platform.prepare(
                 BoardTop(board), board.name,
                 nextpnr_opts=f"--seed {seed} --report {_REPORT} --timing-allow-fail",
-                synth_opts=_SYNTH,
+                synth_opts=BOARD_OPTIONS,
             )  # fmt: skip
             plan.extract(scratch)
             execute(["sh", f"{plan.script}.sh"], scratch,

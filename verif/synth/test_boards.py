@@ -18,6 +18,7 @@ from amxfp4.synth.boards.board import ECP5, ICE40
 from amxfp4.synth.boards.build import Result, TimingError, Use, read_report
 from amxfp4.synth.boards.orangecrab import with_dfu_suffix
 from amxfp4.synth.programs import SynthesisError
+from amxfp4.verif.batch import postsynthesis
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
@@ -99,6 +100,35 @@ def test_report():
     assert cells["LUT"] == Use(12345, 83640)
     assert cells["block RAM"] == Use(7, 208)
     assert set(cells) == set(ECP5.cells)
+
+
+def test_bitstreams_and_gates_are_made_alike(tmp_path, monkeypatch):
+    """What simulates a board's gates has them made with the options of its bitstream."""
+    pytest.importorskip("amaranth_boards")
+    asked = []
+
+    def run(job, cache):
+        asked.append(job.yosys_script)
+        job.folder(cache).mkdir(parents=True)
+        (job.folder(cache) / "netlist.v").write_text("")
+
+    monkeypatch.setattr(postsynthesis, "run", run)
+    postsynthesis.board_netlist(BOARDS["orangecrab"].configure({}), tmp_path)
+    text = _faked(monkeypatch, lambda *_, **__: None)
+    monkeypatch.setattr(build, "execute", _programs(text))
+    from amaranth.build import Platform
+
+    prepare, options = Platform.prepare, []
+
+    def told(platform, top, *arguments, **kept):
+        options.append(kept["synth_opts"])
+        return prepare(platform, top, *arguments, **kept)
+
+    monkeypatch.setattr(Platform, "prepare", told)
+    assert cli.run(["fpga", "icebreaker", "--out", str(tmp_path / "out")]) == 0
+    assert options == ["-no-rw-check"]
+    (synthesis,) = [line for line in asked[0].splitlines() if line.startswith("synth_")]
+    assert options[0] in synthesis.split()
 
 
 def test_report_of_something_else():
