@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import zlib
@@ -12,6 +13,7 @@ import pytest
 
 import amxfp4
 from amxfp4 import cli
+from amxfp4.gen import verilog
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.boards import BOARDS, build
 from amxfp4.synth.boards.board import ECP5, ICE40
@@ -19,8 +21,11 @@ from amxfp4.synth.boards.build import Result, TimingError, Use, read_report
 from amxfp4.synth.boards.orangecrab import with_dfu_suffix
 from amxfp4.synth.programs import SynthesisError
 from amxfp4.verif.batch import postsynthesis
+from amxfp4.verif.bridge.talk import TINY
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+
+BOARDS_PAGE = Path(amxfp4.__file__).parents[1] / "docs" / "boards.md"
 
 # As nextpnr 0.11 writes it, without paths.
 REPORT = {
@@ -91,6 +96,27 @@ def test_every_lamp_is_shown(board):
     pins = board.pins(next(iter(board.devices.values()))())
     shown = {name for _, names in pins.lights for name in names}
     assert shown == {"alive", "link", "busy", "error"}
+
+
+def test_documented_devices():
+    """The document's table has each board's devices, the one that is built for first."""
+    for board in BOARDS.values():
+        first, *others = board.devices
+        row = re.search(
+            rf"^\| `{board.name}` \| (\S*?{first})(.*?) \|", BOARDS_PAGE.read_text(), re.M
+        )
+        assert row is not None
+        assert re.findall(r"\b\d+F\b", row[2]) == others
+
+
+def test_constraints_are_of_the_unit_s_ports():
+    """The template for Xilinx has every port but the reset, which no pin must reach."""
+    text = (Path(build.__file__).parent / "xilinx" / "engine_uart.xdc").read_text()
+    code = re.sub(r"^#.*", "", text, flags=re.M)
+    ports = {port for names in re.findall(r"get_ports (\w+|{[^}]*})", code)
+             for port in names.strip("{}").split()}  # fmt: skip
+    unit = {port["name"] for port in verilog.generate(TINY).manifest["ports"]}
+    assert ports == unit - {"rst"}
 
 
 def test_report():
