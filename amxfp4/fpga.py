@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from amxfp4.console import Table
-from amxfp4.errors import writing
+from amxfp4.errors import reading, writing
 from amxfp4.gen.config import choose
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.boards import BOARDS
@@ -36,6 +36,16 @@ def _show(result: Result) -> None:
     table.show()
     verdict = "met" if result.met else "missed"
     print(f"clock {result.clock_mhz:g} MHz, Fmax {result.fmax_mhz:g} MHz: timing is {verdict}")
+
+
+def _bitstream(board: Board, folder: Path) -> Path:
+    return folder / f"{board.name}{board.family.bitstream}"
+
+
+def _kept(board: Board, folder: Path) -> str:
+    """Say that what failed has not taken the last build away, where there is one."""
+    bitstream = _bitstream(board, folder)
+    return f"\n{bitstream} of an earlier build is still there" if bitstream.is_file() else ""
 
 
 def run(
@@ -71,7 +81,7 @@ def run(
     Raises
     ------
     ValueError
-        An option is not what it must be, or a program is missing.
+        An option is not what it must be, or a package is missing.
     """
     board = choose("BOARD", name, BOARDS)
     if seed < 0:
@@ -85,23 +95,22 @@ def run(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("generating", total=None)
-        with writing("--out", folder, "a folder that can be written"):
-            try:
-                result = build(
-                    board, config, folder, device=device, seed=seed,
-                    progress=lambda stage: bar.update(task, description=stage),
-                )  # fmt: skip
-            except TimingError as error:
-                bar.stop()
-                _show(error.result)
-                print(f"{board.name}: {error}", file=sys.stderr)
-                return 1
-            except SynthesisError as error:
-                bar.stop()
-                print(f"{board.name} cannot be built: {error}", file=sys.stderr)
-                return 1
+        try:
+            result = build(
+                board, config, folder, device=device, seed=seed,
+                progress=lambda stage: bar.update(task, description=stage),
+            )  # fmt: skip
+        except TimingError as error:
+            bar.stop()
+            _show(error.result)
+            print(f"{board.name}: {error}{_kept(board, folder)}", file=sys.stderr)
+            return 1
+        except SynthesisError as error:
+            bar.stop()
+            print(f"{board.name} cannot be built: {error}{_kept(board, folder)}", file=sys.stderr)
+            return 1
     _show(result)
-    print(f"wrote {folder / board.name}{board.family.bitstream} in {result.seconds:.0f} s")
+    print(f"wrote {_bitstream(board, folder)} in {result.seconds:.0f} s")
     if record is not None:
         with writing("--record", record, "a file that can be written"):
             _record(result, config, record)
@@ -155,7 +164,7 @@ def program(name: str, *, out: Path | None) -> int:
     """
     board = choose("BOARD", name, BOARDS)
     folder = _folder(board, out)
-    bitstream = folder / f"{board.name}{board.family.bitstream}"
+    bitstream = _bitstream(board, folder)
     if not bitstream.is_file():
         raise ValueError(
             f"{bitstream} must be built first: amxfp4 fpga {board.name}, or make fpga "
@@ -165,8 +174,13 @@ def program(name: str, *, out: Path | None) -> int:
     found = shutil.which(tool)
     if found is None:
         raise ValueError(f"{tool} must be on PATH to program {board.name} ({board.package})")
-    digest = json.loads((folder / RESULT).read_text())["digest"]
-    print(f"{board.name}: loading {bitstream}, configuration {digest}", flush=True)
+    with reading("--out", folder / RESULT, "a folder of a whole build"):
+        built = json.loads((folder / RESULT).read_text())
+    print(
+        f"{board.name} {built['device']}: loading {bitstream}, configuration {built['digest']}, "
+        f"Fmax {built['fmax_mhz']:g} MHz for a clock of {built['clock_mhz']:g} MHz",
+        flush=True,
+    )
     code = subprocess.run([found, *arguments, str(bitstream)], check=False).returncode
     if code:
         print(f"{tool} failed with exit code {code}: is the board connected?", file=sys.stderr)

@@ -17,7 +17,7 @@ from amxfp4.synth.programs import yosys
 if TYPE_CHECKING:
     from amxfp4.synth.job import Job
 
-__all__ = ["ABC_SCRIPTS", "SCRIPT", "TARGETS", "Target", "fill", "script_options"]
+__all__ = ["ABC_SCRIPTS", "BOARD_OPTIONS", "SCRIPT", "TARGETS", "Target", "fill", "script_options"]
 
 _FOLDER = Path(__file__).parent / "yosys"
 """The scripts, with @name@ where something is filled in."""
@@ -41,6 +41,11 @@ WIDE_SCRIPTS = {
     # Multiplexers behind LUTs make wide functions fast, at up to twice the LUTs that they need.
     "area": "-nowidelut",
 }
+
+# What is read from an address in the cycle in which it is written is never used by this project's
+# units. Yosys cannot know, and would build comparators and registers around every block RAM.
+BOARD_OPTIONS = "-no-rw-check"
+"""Options of Yosys' flow with which bitstreams are made."""
 
 _SIZING = "topo; buffer -c; upsize {D}; dnsize {D}"
 # `map` may leave gates without a use, at which `stime` stops; `topo` drops them.
@@ -138,7 +143,7 @@ TARGETS: dict[str, Target] = {
         read=lambda job, folder: liberty.read(folder, job.liberty, flat=not job.hierarchy),
     ),
     "xilinx": _fpga("xilinx", fpga.XILINX),
-    "ecp5": _fpga("ecp5", fpga.ECP5),
+    "ecp5": _fpga("ecp5", fpga.ECP5, WIDE_SCRIPTS | {"boards": BOARD_OPTIONS}),
     "ice40": _fpga("ice40", fpga.ICE40, FLOW_SCRIPTS),
     "gowin": _fpga("gowin", fpga.GOWIN),
     "ecp5-pnr": Target(

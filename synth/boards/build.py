@@ -17,19 +17,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from amxfp4.errors import writing
 from amxfp4.gen.config import choose
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.boards.board import Board, Family
 from amxfp4.synth.programs import SynthesisError, execute
+from amxfp4.synth.targets import BOARD_OPTIONS
 
 __all__ = ["RESULT", "Result", "TimingError", "Use", "build", "read_report", "require"]
 
 RESULT = "build.json"
 """What was built, and its figures."""
 _REPORT = "report.json"
-# No memory of the unit reads an address in the cycle in which it is written: halves take turns.
-# Yosys cannot know, and would build comparators and registers around every block RAM.
-_SYNTH = "-no-rw-check"
+_WRITABLE = "a folder that can be written"
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,29 @@ def _stage(folder: Path, board: Board) -> str:
     return "synthesizing"
 
 
+def _refuse_foreign(out: Path) -> None:
+    """Leave a folder alone that holds something else than a build: it would be deleted."""
+    with writing("--out", out, _WRITABLE):
+        ours = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not ours and not (out / RESULT).is_file():
+        raise ValueError(
+            f"--out must be a folder of an earlier build (with {RESULT}), an empty one or a new "
+            f"one, not {str(out)!r}: what is in it would be deleted"
+        )
+
+
+def _put(made: Path, out: Path, old: Path) -> None:
+    """Let the folder `made` be `out`, with what was there moved to `old`: one of them stays."""
+    try:
+        if out.exists():
+            out.replace(old)
+        made.replace(out)
+    except BaseException:
+        if old.exists() and not out.exists():
+            old.replace(out)
+        raise
+
+
 def build(
     board: Board,
     config: EngineUartConfig,
@@ -176,16 +199,18 @@ def build(
     Raises
     ------
     ValueError
-        A package is missing, or `device` is unknown.
+        A package is missing, `device` is unknown, or `out` cannot be written, or holds something
+        that no build has made.
     TimingError
         The circuit is too slow.
     SynthesisError
         A program failed; as a rule the circuit does not fit.
     OSError
-        `out` cannot be written.
+        A program cannot be started, or the disk is full.
     """
     device = device or next(iter(board.devices))
     make = choose("--device", device, dict(board.devices))
+    _refuse_foreign(out)
     require(board)
     from amaranth.build.run import LocalBuildProducts
 
@@ -194,8 +219,10 @@ def build(
     from amxfp4.synth.boards.top import BoardTop
 
     start = time.monotonic()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = out.with_name(f".{out.name}.{os.getpid()}")
+    place = out.resolve()  # also of "." and of a link
+    scratch = place.with_name(f".{place.name}.{os.getpid()}")
+    with writing("--out", out, _WRITABLE):
+        scratch.mkdir(parents=True)
     try:
         progress("generating")
         generated = verilog.generate(config)
@@ -205,7 +232,7 @@ def build(
             plan = platform.prepare(
                 BoardTop(board), board.name,
                 nextpnr_opts=f"--seed {seed} --report {_REPORT} --timing-allow-fail",
-                synth_opts=_SYNTH,
+                synth_opts=BOARD_OPTIONS,
             )  # fmt: skip
             plan.extract(scratch)
             execute(["sh", f"{plan.script}.sh"], scratch,
@@ -227,8 +254,8 @@ def build(
         (made / f"{board.name}{board.family.bitstream}").write_bytes(board.finish(bitstream))
         (made / "nextpnr.txt").write_text((scratch / f"{board.name}.tim").read_text())
         (made / RESULT).write_text(json.dumps(asdict(result), indent=2) + "\n")
-        shutil.rmtree(out, ignore_errors=True)
-        made.replace(out)
+        with writing("--out", out, _WRITABLE):
+            _put(made, place, scratch / "old")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,7 +30,7 @@ __all__ = [
     "wrong_frames",
 ]
 
-LINK, BUSY, ERROR = 2, 4, 8
+ALIVE, LINK, BUSY, ERROR = 1, 2, 4, 8
 """Bits of the lamps in `LineDut.lamps`."""
 
 
@@ -179,12 +180,19 @@ def lamps(dut: LineDut, rng: np.random.Generator) -> None:
     dut.run(cycles=quarter // 2, quiet=quarter)
     assert dut.lamps & LINK
     dut.run(cycles=3 * quarter, quiet=4 * quarter)
-    alive = dut.lamps
-    assert not alive & (LINK | BUSY | ERROR)
+    assert not dut.lamps & (LINK | BUSY | ERROR)
     talk.raw(b"\xc0abc\xc0")
     assert dut.lamps & (LINK | BUSY | ERROR) == ERROR
     talk.write("m", 1, 1, 1, 0, BITS["control", "start"])
     assert dut.lamps & BUSY
     dut.run(cycles=3 * quarter, quiet=4 * quarter)
     assert dut.lamps & (LINK | BUSY | ERROR) == BUSY, "a job is in flight all the time"
-    assert (alive ^ dut.lamps) & 1 or alive & 1 or dut.seen & 1, "led_alive stands still"
+    # 32 looks a second, for five seconds: about once in each it changes.
+    looks = []
+    for _ in range(5 * 32):
+        dut.run(cycles=quarter // 8, quiet=quarter)
+        looks.append(dut.lamps & ALIVE)
+    changes = [n for n in range(1, len(looks)) if looks[n] != looks[n - 1]]
+    assert len(changes) in {4, 5}, f"led_alive changes {len(changes)} times in five seconds"
+    gaps = [after - before for before, after in pairwise(changes)]
+    assert all(31 <= gap <= 33 for gap in gaps), f"led_alive changes after {gaps} 32nds of a second"

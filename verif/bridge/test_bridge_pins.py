@@ -114,6 +114,9 @@ MUTANTS: dict[str, tuple[str, str, str, str]] = {
         "engine_uart", "lamps.error_happens.eq(receiver.dropped)", "lamps.error_happens.eq(0)",
         "lamps",
     ),
+    "led_alive twice as fast": (
+        "engine_uart", "with m.If(ticks == _TICKS - 1):", "with m.If(ticks[:2] == 3):", "lamps",
+    ),
 }  # fmt: skip
 ALWAYS = 4
 """Mutants that every run compiles; at night all."""

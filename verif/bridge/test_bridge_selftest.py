@@ -18,13 +18,14 @@ import numpy as np
 import psutil
 import pytest
 
-from amxfp4 import cli, host
+from amxfp4 import cli, golden, host
 from amxfp4.gen import verilog
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.host import Engine, selftest
 from amxfp4.host.ports import PortWire
 from amxfp4.host.serial_line import SerialLine
 from amxfp4.host.simulated import READY
+from amxfp4.synth.boards import BOARDS
 from amxfp4.synth.job import Job
 from amxfp4.verif.batch import postsynthesis
 from amxfp4.verif.batch.dut import Generated
@@ -296,6 +297,47 @@ def test_selftest_on_gates(blocks: int) -> None:
     engine = engine_of(netlist, optimize=False)
     totals = selftest.run(engine, seed=3, count=2)
     assert totals.passed, totals.failure
+
+
+LEAST = EngineUartConfig(
+    rows=1, cols=1, lanes=1, block=16, depth_a=2, depth_b=2, bytes_a=4, bytes_b=4, bytes_c=4,
+    format_a="nvfp4", format_b="nvfp4", input="records", acc="fixed", frac_bits=0, int_bits=6,
+    output="bf16", payload=1024, clock=1_000_000, baud=250_000,
+)  # fmt: skip
+"""The fewest gates of which a frame's memories are block RAM."""
+
+
+def job_on_gates(config: EngineUartConfig, m: int, n: int, k: int) -> Engine:
+    """Make gates as those of a bitstream; say hello, and let them multiply."""
+    made = postsynthesis.board_netlist(config)
+    assert re.search(r"^  DP16KD #", made.text, re.M), "no memory is block RAM"
+    engine = engine_of(made, optimize=False)
+    assert engine.transport.clock == config.clock
+    x, y = np.full((m, k), 2, np.float32), np.full((k, n), 3, np.float32)
+    x[:, ::3], y[::2] = -6, 0.5
+    found = engine.matmul(x, y)
+    a = golden.quantize(x, config.format_a, axis=1, ties=config.ties, block=config.block)
+    b = golden.quantize(y, config.format_b, axis=0, block=config.block)
+    if config.acc == "fixed":
+        wanted, _ = golden.matmul(
+            a, b, "fixed", config.output, frac_bits=config.frac_bits, int_bits=config.int_bits
+        )
+    else:
+        wanted = golden.matmul(a, b, config.acc, config.output)
+    np.testing.assert_array_equal(found, wanted)
+    assert engine.transport.statistics()["retries"] == 0
+    return engine
+
+
+def test_job_on_the_gates_of_a_bitstream() -> None:
+    """Hello and a product, on gates without a word on what is read while it is written."""
+    job_on_gates(LEAST, 2, 2, 20)
+
+
+@pytest.mark.nightly
+def test_job_on_the_gates_of_a_board() -> None:
+    """The engine that a board has by default, as gates."""
+    job_on_gates(BOARDS["orangecrab"].configure({}), 3, 5, 70)
 
 
 DEFAULT = {"rows": 2, "cols": 2, "lanes": 8, "depth_a": 4, "depth_b": 4, "block": 16}

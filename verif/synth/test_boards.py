@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import zlib
@@ -12,14 +13,19 @@ import pytest
 
 import amxfp4
 from amxfp4 import cli
+from amxfp4.gen import verilog
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.synth.boards import BOARDS, build
 from amxfp4.synth.boards.board import ECP5, ICE40
 from amxfp4.synth.boards.build import Result, TimingError, Use, read_report
 from amxfp4.synth.boards.orangecrab import with_dfu_suffix
 from amxfp4.synth.programs import SynthesisError
+from amxfp4.verif.batch import postsynthesis
+from amxfp4.verif.bridge.talk import TINY
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+
+BOARDS_PAGE = Path(amxfp4.__file__).parents[1] / "docs" / "boards.md"
 
 # As nextpnr 0.11 writes it, without paths.
 REPORT = {
@@ -92,6 +98,27 @@ def test_every_lamp_is_shown(board):
     assert shown == {"alive", "link", "busy", "error"}
 
 
+def test_documented_devices():
+    """The document's table has each board's devices, the one that is built for first."""
+    for board in BOARDS.values():
+        first, *others = board.devices
+        row = re.search(
+            rf"^\| `{board.name}` \| (\S*?{first})(.*?) \|", BOARDS_PAGE.read_text(), re.M
+        )
+        assert row is not None
+        assert re.findall(r"\b\d+F\b", row[2]) == others
+
+
+def test_constraints_are_of_the_unit_s_ports():
+    """The template for Xilinx has every port but the reset, which no pin must reach."""
+    text = (Path(build.__file__).parent / "xilinx" / "engine_uart.xdc").read_text()
+    code = re.sub(r"^#.*", "", text, flags=re.M)
+    ports = {port for names in re.findall(r"get_ports (\w+|{[^}]*})", code)
+             for port in names.strip("{}").split()}  # fmt: skip
+    unit = {port["name"] for port in verilog.generate(TINY).manifest["ports"]}
+    assert ports == unit - {"rst"}
+
+
 def test_report():
     """The slowest clock is the one with the least to spare; cells are counted by kind."""
     fmax, clock, cells = read_report(json.dumps(REPORT), ECP5)
@@ -99,6 +126,35 @@ def test_report():
     assert cells["LUT"] == Use(12345, 83640)
     assert cells["block RAM"] == Use(7, 208)
     assert set(cells) == set(ECP5.cells)
+
+
+def test_bitstreams_and_gates_are_made_alike(tmp_path, monkeypatch):
+    """What simulates a board's gates has them made with the options of its bitstream."""
+    pytest.importorskip("amaranth_boards")
+    asked = []
+
+    def run(job, cache):
+        asked.append(job.yosys_script)
+        job.folder(cache).mkdir(parents=True)
+        (job.folder(cache) / "netlist.v").write_text("")
+
+    monkeypatch.setattr(postsynthesis, "run", run)
+    postsynthesis.board_netlist(BOARDS["orangecrab"].configure({}), tmp_path)
+    text = _faked(monkeypatch, lambda *_, **__: None)
+    monkeypatch.setattr(build, "execute", _programs(text))
+    from amaranth.build import Platform
+
+    prepare, options = Platform.prepare, []
+
+    def told(platform, top, *arguments, **kept):
+        options.append(kept["synth_opts"])
+        return prepare(platform, top, *arguments, **kept)
+
+    monkeypatch.setattr(Platform, "prepare", told)
+    assert cli.run(["fpga", "icebreaker", "--out", str(tmp_path / "out")]) == 0
+    assert options == ["-no-rw-check"]
+    (synthesis,) = [line for line in asked[0].splitlines() if line.startswith("synth_")]
+    assert options[0] in synthesis.split()
 
 
 def test_report_of_something_else():
@@ -171,7 +227,7 @@ def _faked(monkeypatch, execute, **changes):
             self.files = {"icebreaker.il": "attribute \\top 1\nmodule \\icebreaker\nend\n"}
 
         def extract(self, root):
-            Path(root).mkdir()
+            Path(root).mkdir(exist_ok=True)
 
     monkeypatch.setattr(build, "require", lambda board: None)
     monkeypatch.setattr(build, "execute", execute)
@@ -189,6 +245,7 @@ def test_build(achieved, capfd, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.mkdir()
     (out / "icebreaker.bin").write_bytes(b"old")
+    (out / "build.json").write_text("{}")
     text = ""
 
     def execute(command, folder, *, watch):
@@ -206,6 +263,8 @@ def test_build(achieved, capfd, tmp_path, monkeypatch):
         assert code == 1
         assert "timing is missed" in printed.out
         assert "Fmax must be at least the clock's 12 MHz, not 11.9" in printed.err
+        kept = f"{out / 'icebreaker.bin'} of an earlier build is still there\n"
+        assert printed.err.endswith(kept)
         assert (out / "icebreaker.bin").read_bytes() == b"old"
     else:
         assert code == 0
@@ -213,13 +272,110 @@ def test_build(achieved, capfd, tmp_path, monkeypatch):
         names = {path.name for path in out.iterdir()}
         assert names == {
             "icebreaker.bin", "icebreaker.v", "engine_uart.v", "engine_uart.json", "engine_uart.h",
-            "engine_uart_registers.py", "build.json", "nextpnr.txt",
+            "engine_uart_registers.py", "engine_uart.core", "engine_uart.f", "engine_uart.vlt",
+            "build.json", "nextpnr.txt",
         }  # fmt: skip
         assert (out / "icebreaker.bin").read_bytes() == b"new"
         figures = json.loads((out / "build.json").read_text())
         manifest = json.loads((out / "engine_uart.json").read_text())
         assert figures["digest"] == manifest["digest"]
         assert figures["cells"]["DSP"] == {"used": 3, "available": 9}
+
+
+def test_folder_of_something_else(capfd, tmp_path, monkeypatch):
+    """What no build has made is neither deleted nor built for."""
+    pytest.importorskip("amaranth_boards")
+
+    def execute(command, folder, *, watch):
+        raise AssertionError("the build must not start")
+
+    _faked(monkeypatch, execute)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build" / "fpga").mkdir(parents=True)
+    (tmp_path / "build" / "mine").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    for out in ("build", "file", ".", "build/.."):
+        assert cli.run(["fpga", "icebreaker", "--out", out]) == 2
+        error = capfd.readouterr().err
+        assert "error: --out must be a folder of an earlier build (with build.json), " in error
+        assert "deleted" in error
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("there", ["nothing", "empty", "built", "link"])
+def test_folder_that_is_replaced(there, tmp_path, monkeypatch):
+    """A new folder, an empty one and that of a build are taken, also behind a link."""
+    pytest.importorskip("amaranth_boards")
+    out = tmp_path / "out"
+    if there == "empty":
+        out.mkdir()
+    elif there != "nothing":
+        folder = tmp_path / "elsewhere" if there == "link" else out
+        folder.mkdir()
+        for name in ("build.json", "left"):
+            (folder / name).write_text("old")
+        if there == "link":
+            out.symlink_to(folder)
+    text = _faked(monkeypatch, lambda *_, **__: None)
+    monkeypatch.setattr(build, "execute", _programs(text))
+    assert cli.run(["fpga", "icebreaker", "--out", str(out)]) == 0
+    assert (out / "icebreaker.bin").read_bytes() == b"new"
+    assert not (out / "left").exists()
+    assert out.is_symlink() == (there == "link")
+    assert not list(tmp_path.glob(".*"))
+
+
+def _programs(report):
+    """Leave what the programs of a build leave."""
+
+    def execute(command, folder, *, watch):
+        (folder / "report.json").write_text(report)
+        (folder / "icebreaker.bin").write_bytes(b"new")
+        (folder / "icebreaker.tim").write_text("log")
+
+    return execute
+
+
+def test_old_build_survives_a_failed_replacement(capfd, tmp_path, monkeypatch):
+    """The old folder is put aside, and comes back if the new one cannot take its place."""
+    pytest.importorskip("amaranth_boards")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "build.json").write_text("{}")
+    (out / "icebreaker.bin").write_bytes(b"old")
+    text = _faked(monkeypatch, lambda *_, **__: None)
+    monkeypatch.setattr(build, "execute", _programs(text))
+    replace = Path.replace
+
+    def refuse(path, target):
+        if path.name == "made":
+            assert not out.exists()
+            assert len(list(tmp_path.glob(".out.*/old/icebreaker.bin"))) == 1
+            raise PermissionError(13, "Permission denied")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert cli.run(["fpga", "icebreaker", "--out", str(out)]) == 2
+    assert "--out must be a folder that can be written, not " in capfd.readouterr().err
+    assert (out / "icebreaker.bin").read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_missing_program_is_not_the_folder_s_fault(capfd, tmp_path, monkeypatch):
+    """Only what happens to the folder is told of --out."""
+    pytest.importorskip("amaranth_boards")
+
+    def execute(command, folder, *, watch):
+        raise FileNotFoundError(2, "No such file or directory", "sh")
+
+    _faked(monkeypatch, execute)
+    assert cli.run(["fpga", "icebreaker", "--out", str(tmp_path / "out")]) == 2
+    error = capfd.readouterr().err
+    assert error == "amxfp4: error: No such file or directory: sh\n"
+    (tmp_path / "file").write_text("")
+    assert cli.run(["fpga", "icebreaker", "--out", str(tmp_path / "file" / "out")]) == 2
+    assert "--out must be a folder that can be written, not " in capfd.readouterr().err
 
 
 def test_build_that_does_not_fit(capfd, tmp_path, monkeypatch):
@@ -234,6 +390,11 @@ def test_build_that_does_not_fit(capfd, tmp_path, monkeypatch):
     error = capfd.readouterr().err
     assert error == "icebreaker cannot be built: ERROR: Failed to expand region\n"
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "build.json").write_text("{}")
+    (tmp_path / "out" / "icebreaker.bin").write_bytes(b"old")
+    assert cli.run(["fpga", "icebreaker", "--out", str(tmp_path / "out")]) == 1
+    assert "icebreaker.bin of an earlier build is still there\n" in capfd.readouterr().err
 
 
 def test_timing_error_has_the_figures():
@@ -252,7 +413,8 @@ def test_program(board, capfd, tmp_path, monkeypatch):
     assert cli.run(command) == 2
     assert f"must be built first: amxfp4 fpga {board.name}" in capfd.readouterr().err
     bitstream.write_bytes(b"bits")
-    (tmp_path / "build.json").write_text('{"digest": "abc"}')
+    figures = {"device": "XY", "digest": "abc", "fmax_mhz": 61.25, "clock_mhz": 25.0}
+    (tmp_path / "build.json").write_text(json.dumps(figures))
     tools = tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setenv("PATH", str(tools))
@@ -267,7 +429,10 @@ def test_program(board, capfd, tmp_path, monkeypatch):
         assert cli.run(command) == (code != 0)
         said = (tmp_path / "said").read_text().split()
         assert said == [*board.programmer[1:], str(bitstream)]
-    assert f"{tool} failed with exit code 3" in capfd.readouterr().err
+    printed = capfd.readouterr()
+    assert f"{tool} failed with exit code 3" in printed.err
+    assert printed.out.startswith(f"{board.name} XY: loading {bitstream}, configuration abc, ")
+    assert "Fmax 61.25 MHz for a clock of 25 MHz\n" in printed.out
 
 
 def test_recorded_figures_are_of_these_boards():

@@ -1,4 +1,4 @@
-# Constraints of `engine_uart` as the top of an Artix-7, Kintex-7 or Spartan-7 design: a template.
+# Constraints of `engine_uart`, but for `rst`, in the top of an Artix-7, Kintex-7 or Spartan-7 design: a template.
 # Replace what stands in <...> by what your board's schematic says; the manifest (engine_uart.json)
 # has the frequency, `clock`, that the unit was generated for.
 
@@ -6,8 +6,10 @@
 set_property -dict { PACKAGE_PIN <clock_pin> IOSTANDARD LVCMOS33 } [get_ports clk]
 create_clock -name clk -period <period> [get_ports clk]
 
-# A push button that is 1 when pressed, or tie `rst` to 0 in a wrapper: registers have initial values.
-set_property -dict { PACKAGE_PIN <button_pin> IOSTANDARD LVCMOS33 } [get_ports rst]
+# `rst` has no pin: tie it to 0 in a wrapper that is the top and has all other ports by their names.
+# Registers have initial values, and the host program can reset the engine. `rst` is synchronous: a
+# push button is not, and without a synchronizer of its own some registers would leave the reset a
+# cycle before others, in states that they never reach otherwise.
 
 # The serial line: rx is what the USB chip sends, tx what it receives.
 set_property -dict { PACKAGE_PIN <from_usb_pin> IOSTANDARD LVCMOS33 } [get_ports rx]
@@ -19,6 +21,6 @@ set_property -dict { PACKAGE_PIN <led_1_pin> IOSTANDARD LVCMOS33 } [get_ports le
 set_property -dict { PACKAGE_PIN <led_2_pin> IOSTANDARD LVCMOS33 } [get_ports led_busy]
 set_property -dict { PACKAGE_PIN <led_3_pin> IOSTANDARD LVCMOS33 } [get_ports led_error]
 
-# None of these has a clock of its own: rx passes a synchronizer, a button bounces, lamps are seen.
-set_false_path -from [get_ports {rst rx}]
+# None of these has a clock of its own: rx passes a synchronizer, lamps are seen.
+set_false_path -from [get_ports rx]
 set_false_path -to [get_ports {tx led_alive led_link led_busy led_error}]
