@@ -74,7 +74,9 @@ def _sound(config: EngineUartConfig, rng: np.random.Generator, operation: int) -
         return struct.pack(f"<H{count}I", int(rng.choice([0x40, 0x44, 0x48, 0x3C, 0])), *values)
     if operation == SEND:
         count = 4 * int(rng.integers(1, 6)) + int(rng.choice([0, 0, 0, 1]))
-        return bytes([int(rng.integers(2)), 0]) + bytes(rng.integers(0, 256, count, "u1"))
+        return bytes([int(rng.integers(2)), int(rng.integers(2))]) + bytes(
+            rng.integers(0, 256, count, "u1")
+        )
     if operation == RECEIVE:
         return struct.pack("<H", int(rng.choice([0, 3, 4, 5, 62, 0xFFFF])))
     return b""

@@ -18,6 +18,7 @@ from amxfp4.verif.bridge.talk import (
     Talk,
     in_tiles,
     operands,
+    streamed,
 )
 
 __all__ = ["back_pressure", "malformed", "packets_end", "receive_limits", "registers", "resets"]
@@ -73,45 +74,37 @@ def malformed(dut: LineDut, rng: np.random.Generator) -> None:
 def back_pressure(dut: LineDut, rng: np.random.Generator) -> None:
     """Send more than fits: whole beats are taken, the rest later; the product is right."""
     config, talk = dut.config, Talk(dut)
-    m, n, k = 5, 3, 32
+    n, k, beat, step = 3, 32, config.bytes_a, talk.part(0)
+    # The memories hold two row tiles, and three beats wait.
+    m = 3 * config.rows + 2 + 4 * beat // (2 * k)
     raw_a, raw_b, c = operands(config, rng, m, n, k)
     # Before a job: at most two beats in the engine, and one in the bridge.
-    taken = talk.send(0, raw_a[:40], 0)
-    assert taken in (4, 8, 12)
-    assert talk.send(0, raw_a[taken : taken + 40], 0) == 0
+    taken = 0
+    for _ in range(10):
+        now = talk.send(0, raw_a[taken : taken + step], 0)
+        assert now % beat == 0
+        taken += now
+        if now < step:
+            break
+    assert taken in (beat, 2 * beat, 3 * beat)
+    assert talk.send(0, raw_a[taken : taken + step], 0) == 0
     talk.write("m", m, n, k, 0, BITS["control", "start"])
     partial = False
     while taken < len(raw_a):
-        part = raw_a[taken : taken + 60]
+        part = raw_a[taken : taken + step]
         now = talk.send(0, part, taken + len(part) == len(raw_a))
-        assert now % 4 == 0 or taken + now == len(raw_a)
+        assert now % beat == 0 or taken + now == len(raw_a)
         taken += now
         if now < len(part):
             partial = True
             break
-    assert partial, "the memories hold two row tiles of five"
+    assert partial, "the memories hold two row tiles of all"
     before = dut.cycles
-    assert talk.send(0, raw_a[taken : taken + 4], 0) == 0
+    assert talk.send(0, raw_a[taken : taken + beat], 0) == 0
     assert dut.cycles - before > 4096, "the patience is 4096 cycles"
-    got, last, passes = b"", False, [raw_b] * m
-    for _ in range(200):
-        if taken < len(raw_a):
-            part = raw_a[taken : taken + 60]
-            taken += talk.send(0, part, taken + len(part) == len(raw_a))
-        while passes:
-            part = passes[0][:60]
-            now = talk.send(1, part, len(part) == len(passes[0]))
-            passes[0] = passes[0][now:]
-            if not passes[0]:
-                del passes[0]
-            if now < len(part):
-                break
-        data, last = talk.receive(20)
-        got += data
-        if last:
-            break
-    assert last, "C does not end"
-    assert got == in_tiles(config, c)
+    passes = [raw_b] * -(-m // config.rows)
+    got = streamed(talk, raw_a[taken:], passes, 5 * config.bytes_c)
+    assert b"".join(got) == in_tiles(config, c)
     assert talk.read("status") == BITS["status", "idle"] | BITS["status", "done"]
     assert talk.read("error") == 0
 
@@ -119,43 +112,48 @@ def back_pressure(dut: LineDut, rng: np.random.Generator) -> None:
 def receive_limits(dut: LineDut, rng: np.random.Generator) -> None:
     """Whole beats, not more than asked for, not more than the payload, up to a packet's end."""
     config, talk = dut.config, Talk(dut)
-    assert talk.receive(4) == (b"", False)
-    # A tile is two beats, which wait to be taken.
-    for sizes in ((4, 4), (5, 7), (7, 4), (8,), (11,), (62,), (63,), (0xFFFF,)):
-        raw_a, raw_b, c = operands(config, rng, 1, 2, 3)
+    beat, rows = config.bytes_c, config.rows
+    most = (config.payload - 2) // beat * beat
+    assert talk.receive(beat) == (b"", False)
+    # Two beats, which wait to be taken; of records there is a part of one.
+    n = max(2, 2 * beat // (4 * rows)) if config.row_c is None else 2
+    sizes = (
+        (beat, beat), (beat + 1, 2 * beat - 1), (2 * beat - 1, beat), (2 * beat,), (3 * beat - 1,),
+        (config.payload - 2,), (config.payload - 1,), (0xFFFF,),
+    )  # fmt: skip
+    for asked in sizes:
+        raw_a, raw_b, c = operands(config, rng, rows, n, 3)
         wanted = in_tiles(config, c)
-        talk.write("m", 1, 2, 3, 0, BITS["control", "start"])
+        assert len(wanted) == 2 * beat or config.row_c is not None
+        talk.write("m", rows, n, 3, 0, BITS["control", "start"])
         talk.packet(0, raw_a)
         talk.packet(1, raw_b)
-        for size in sizes:
+        for size in asked:
+            if not wanted:
+                break
             data, last = talk.receive(size)
-            assert data == wanted[: size // 4 * 4], size
+            assert data == wanted[: size // beat * beat], size
             wanted = wanted[len(data) :]
             assert last == (not wanted)
         assert not wanted
         assert talk.receive(0xFFFF) == (b"", False)
     # Of more than a payload holds, a payload is given; the next packet waits for its turn.
-    raw_a, raw_b, c = operands(config, rng, 1, 60, 3)
-    wanted, got, last = in_tiles(config, c), b"", False
-    talk.write("m", 1, 60, 3, 0, BITS["control", "start"])
-    talk.packet(0, raw_a)
-    longest = 0
-    while not last:
-        if raw_b:
-            part = raw_b[:60]
-            raw_b = raw_b[talk.send(1, part, len(part) == len(raw_b)) :]
-        data, last = talk.receive(0xFFFF)
-        longest = max(longest, len(data))
-        got += data
-        assert len(got) < len(wanted) or last, "C has no end"
-    assert got == wanted
-    assert 8 < longest <= (config.payload - 2) // 4 * 4
+    m = 1 if config.row_c is None else 16 * rows
+    raw_a, raw_b, c = operands(config, rng, m, 60, 3)
+    wanted = in_tiles(config, c)
+    talk.write("m", m, 60, 3, 0, BITS["control", "start"])
+    got = streamed(talk, raw_a, [raw_b] * -(-m // rows), 0xFFFF)
+    assert b"".join(got) == wanted
+    assert all(len(data) % beat == 0 for data in got[:-1])
+    assert 8 < max(map(len, got)) <= most
 
 
 def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
     """TLAST and TKEEP are right: jobs of every length modulo a beat, and errors are named."""
     config, talk = dut.config, Talk(dut)
-    for k in (1, 2, 3, 4, 16, 17):
+    full = config.bytes_a // 2
+    lengths = {1, 2, 3, 4, 16, 17, full - 1, full, full + 1}
+    for k in sorted(k for k in lengths if 1 <= k <= config.largest_k):
         raw_a, raw_b, c = operands(config, rng, 1, 1, k)
         talk.write("m", 1, 1, k, 0, BITS["control", "start"])
         talk.packet(1, raw_b)
@@ -168,7 +166,8 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
         talk.write("m", 1, 1, 5, 0, BITS["control", "start"])
         talk.packet(1, raw_b)
         talk.packet(0, sent)
-        assert talk.receive(64) == (bytes(4), True)
+        failed = bytes(4 if config.row_c is None else 1)
+        assert talk.receive(64) == (failed, True)
         assert talk.read("error") == BITS["error", name], name
         assert dut.lamps & ERROR
         talk.good(RESET)

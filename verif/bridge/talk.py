@@ -14,6 +14,7 @@ from amxfp4.verif.bridge.model_engine import OFFSETS
 
 __all__ = [
     "HELLO", "READ", "RECEIVE", "RESET", "SEND", "TINY", "WRITE", "Talk", "in_tiles", "operands",
+    "streamed",
 ]  # fmt: skip
 
 TINY = EngineUartConfig(
@@ -65,9 +66,18 @@ class Talk:
         """Send bytes once; return how many were taken."""
         return int.from_bytes(self.good(SEND, bytes([stream, last]) + data), "little")
 
+    def beat(self, stream: int) -> int:
+        """Bytes of a beat of A (0) or B (1)."""
+        return self.dut.config.bytes_b if stream else self.dut.config.bytes_a
+
+    def part(self, stream: int) -> int:
+        """Bytes of some beats that a request can hold, and that take little time on the line."""
+        size = self.beat(stream)
+        return min(max(60, size), self.dut.config.payload - 2) // size * size
+
     def packet(self, stream: int, data: bytes) -> None:
         """Send a packet to its end."""
-        most = (self.dut.config.payload - 2) // 4 * 4
+        most = self.part(stream)
         while data:
             part, rest = data[:most], data[most:]
             taken = self.send(stream, part, not rest)
@@ -79,6 +89,27 @@ class Talk:
         answer = self.good(RECEIVE, struct.pack("<H", most))
         assert answer[0] <= 1
         return answer[1:], bool(answer[0])
+
+
+def streamed(talk: Talk, raw_a: bytes, passes: list[bytes], most: int) -> list[bytes]:
+    """Send A and passes of B as they are taken, and receive at most `most` bytes a time: C."""
+    left, got = [raw_a, *passes], []
+    a, b = left[:1], left[1:]
+    for _ in range(2_000):
+        for stream, packets in enumerate((a, b)):
+            while packets:
+                part = packets[0][: talk.part(stream)]
+                taken = talk.send(stream, part, len(part) == len(packets[0]))
+                packets[0] = packets[0][taken:]
+                if not packets[0]:
+                    del packets[0]
+                if taken < len(part):
+                    break
+        data, last = talk.receive(most)
+        got.append(data)
+        if last:
+            return got
+    raise AssertionError("C does not end")
 
 
 def operands(config: EngineUartConfig, rng: np.random.Generator, m: int, n: int, k: int):
@@ -94,6 +125,11 @@ def operands(config: EngineUartConfig, rng: np.random.Generator, m: int, n: int,
 
 def in_tiles(config: EngineUartConfig, c: np.ndarray) -> bytes:
     """Bytes of C's packet."""
+    if config.row_c is not None:
+        q = golden.quantize(c, config.requantize, axis=1, ties=config.ties, block=config.block)
+        records = golden.pack(q)
+        tiles = (records[i : i + config.rows] for i in range(0, len(c), config.rows))
+        return b"".join(np.swapaxes(tile, 0, 1).tobytes() for tile in tiles)
     bits = golden.formats.words(c, config.output)
     return b"".join(
         np.ascontiguousarray(bits[i : i + config.rows, j : j + config.cols]).tobytes()

@@ -160,9 +160,11 @@ OTHERS = [
 
 @pytest.mark.parametrize("config", OTHERS, ids=lambda c: f"payload={c.payload}")
 def test_other_widths(rng: np.random.Generator, blocks: int, config: EngineUartConfig) -> None:
-    """The checks that do not count beats of four bytes, on other streams, payloads and rates."""
+    """The checks that know beats of every width, on other streams, payloads and rates."""
     if blocks < NIGHTLY:
         pytest.skip("takes a minute: make nightly")
     dut = LineDut(config)
-    for name in ("hello", "wrong_frames", "escapes"):
+    for name in (
+        "hello", "wrong_frames", "escapes", "packets_end", "back_pressure", "receive_limits",
+    ):  # fmt: skip
         CHECKS[name](dut, rng)

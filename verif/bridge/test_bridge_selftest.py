@@ -22,6 +22,7 @@ from amxfp4 import cli, golden, host
 from amxfp4.gen import verilog
 from amxfp4.gen.engine_uart_config import EngineUartConfig
 from amxfp4.host import Engine, selftest
+from amxfp4.host.packets import expected
 from amxfp4.host.ports import PortWire
 from amxfp4.host.serial_line import SerialLine
 from amxfp4.host.simulated import READY
@@ -318,12 +319,7 @@ def job_on_gates(config: EngineUartConfig, m: int, n: int, k: int) -> Engine:
     found = engine.matmul(x, y)
     a = golden.quantize(x, config.format_a, axis=1, ties=config.ties, block=config.block)
     b = golden.quantize(y, config.format_b, axis=0, block=config.block)
-    if config.acc == "fixed":
-        wanted, _ = golden.matmul(
-            a, b, "fixed", config.output, frac_bits=config.frac_bits, int_bits=config.int_bits
-        )
-    else:
-        wanted = golden.matmul(a, b, config.acc, config.output)
+    wanted, _ = expected(config, a, b)
     np.testing.assert_array_equal(found, wanted)
     assert engine.transport.statistics()["retries"] == 0
     return engine
