@@ -76,6 +76,9 @@ class Row:
     bytes_a: int | None = None
     bytes_b: int | None = None
     bytes_c: int | None = None
+    clock: int | None = None
+    baud: int | None = None
+    payload: int | None = None
     target: str
     dsp: bool = False
     hierarchy: bool = False

@@ -181,7 +181,7 @@ def test_targets_without_models_are_refused() -> None:
     """Cells that nothing is known of are no netlist that can be run."""
     with pytest.raises(ValueError, match="target must be one of generic, liberty, ecp5"):
         postsynthesis.netlist(job_of(DEQUANTIZER, "ice40"))
-    with pytest.raises(ValueError, match=r"cells for ecp5 must be of .*, not DP16KD"):
-        complete("module m();\n  DP16KD #(\n  ) ram (\n  );\nendmodule\n", "ecp5")
+    with pytest.raises(ValueError, match=r"cells for ecp5 must be of .*, not PDPW16KD"):
+        complete("module m();\n  PDPW16KD #(\n  ) ram (\n  );\nendmodule\n", "ecp5")
     with pytest.raises(ValueError, match="component must be left out"):
         postsynthesis.netlist(job_of(ASYMMETRIC, "generic", "class_sums"))
