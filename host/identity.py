@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.gen.engine_registers import (
@@ -86,7 +87,7 @@ def identify(transport: Transport) -> Identity:
     for register, value in zip(CONSTANTS, raw, strict=True):
         for name, number in fields_of(register.name, value).items():
             read[register.name if name == "value" else name] = number
-    fields: dict[str, int | str] = {name: read[name] for name in _NUMBERS}
+    fields: dict[str, Any] = {name: read[name] for name in _NUMBERS}
     for name in _NAMES:
         codes = {code: text for text, code in (enumeration(name) or {}).items()}
         if read[name] not in codes:
@@ -98,7 +99,7 @@ def identify(transport: Transport) -> Identity:
     if read["acc"] == CODES["acc"]["fixed"]:
         fields |= {"frac_bits": read["frac_bits"], "int_bits": read["int_bits"]}
     try:
-        config = EngineConfig(**fields)  # type: ignore[arg-type]
+        config = EngineConfig(**fields)
     except (TypeError, ValueError) as error:
         raise EngineError(
             f"the engine's registers must describe a configuration: {error}; the bus does not "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -36,10 +37,10 @@ def checks(engine: Engine) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "refused addresses", lambda: _refused(engine)
     yield "counters", lambda: _counters(engine)
     for name in ("bad_dimension", "no_kept_b"):
-        yield f"error {name}", lambda name=name: _refused_start(engine, name)  # type: ignore[misc]
+        yield f"error {name}", partial(_refused_start, engine, name)
     yield "error overrun and abort", lambda: _overrun_and_abort(engine)
     for name in ("a_early", "a_late", "b_early", "b_late"):
-        yield f"error {name}", lambda name=name: _wrong_length(engine, name)  # type: ignore[misc]
+        yield f"error {name}", partial(_wrong_length, engine, name)
 
 
 def _constants(engine: Engine) -> None:
