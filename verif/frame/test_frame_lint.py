@@ -12,12 +12,16 @@ from amxfp4 import checks, cli
 pytest.importorskip("ruff", reason="ruff comes with the dev extra: make lint")
 
 ROOT = Path(checks.__file__).parent.parent
+SHARED = ("formats.py", "config.py")
+"""Of gen/, what everyone reads; the second reads the first."""
 
 # Folder or file, the import planted there, and ruff's code for it.
 PLANTED = [
     ("gen/config.py", "import numpy", "TID251"),
     ("gen/config.py", "import amaranth", "TID253"),
     ("gen/config.py", "from amxfp4 import rtl", "TID253"),
+    ("gen/formats.py", "import numpy", "TID251"),
+    ("gen/formats.py", "from amxfp4 import rtl", "TID253"),
     ("gen/planted.py", "from amxfp4 import golden", "TID251"),
     ("gen/planted.py", "import amxfp4.verif.batch", "TID251"),
     ("rtl/planted.py", "import numpy as np", "TID251"),
@@ -47,10 +51,13 @@ PLANTED = [
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """Copy what the rules are made of, and config.py, but no other source: only plants can fail."""
+    """Copy what the rules are made of, and the shared parameters, but no other source.
+
+    Only plants can fail.
+    """
     copied = tmp_path_factory.mktemp("lint") / "copy"
     copied.mkdir()
-    files = [ROOT / "pyproject.toml", ROOT / "gen" / "config.py"]
+    files = [ROOT / "pyproject.toml", *(ROOT / "gen" / name for name in SHARED)]
     files += ROOT.glob("*/ruff.toml")
     files += ROOT.glob("verif/*/ruff.toml")
     for path in files:
@@ -81,15 +88,17 @@ def test_planted_import_is_refused(copy, capfd, place, planted, code):
     assert code in capfd.readouterr().out
 
 
-def test_config_needs_the_standard_library_only():
+@pytest.mark.parametrize("name", SHARED)
+def test_parameters_need_the_standard_library_only(name):
     """Also inside functions, which ruff's module-level rule does not see."""
-    tree = ast.parse((ROOT / "gen" / "config.py").read_text())
+    tree = ast.parse((ROOT / "gen" / name).read_text())
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            assert (name, node.level, node.module) == ("config.py", 1, "formats")
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
             names.add((node.module or "").partition(".")[0])
     assert names
     assert names <= sys.stdlib_module_names
