@@ -23,7 +23,10 @@ from amxfp4.gen.config import (
     Ties,
 )
 
-__all__ = ["OPTIONS", "Block", "Format", "TieRule", "among", "configured", "integer_option"]
+__all__ = ["ALL", "OPTIONS", "Block", "Format", "TieRule", "among", "configured", "integer_option"]
+
+ALL = "all"
+"""What stands for every unit, or every target."""
 
 
 def among(names: Any) -> str:

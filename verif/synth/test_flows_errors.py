@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from amxfp4 import cli, synthesis
+from amxfp4 import cli, synth_cli, synthesis
 from amxfp4.gen.config import UNITS
 from amxfp4.synth import programs, results, targets
 from amxfp4.synth.job import Job
@@ -238,9 +238,9 @@ def test_command_reads_liberty_from_the_environment(tmp_path, capfd, monkeypatch
 
 def test_command_takes_every_option_of_every_unit():
     names = {field.name for config in UNITS.values() for field in dataclasses.fields(config)}
-    assert names <= set(inspect.signature(cli.synth).parameters)
+    assert names <= set(inspect.signature(synth_cli.synth).parameters)
 
 
 def test_command_knows_all_targets():
     """The command line lists them without importing what they need."""
-    assert tuple(TARGETS) == cli.SYNTH_TARGETS
+    assert tuple(TARGETS) == synth_cli.TARGETS
