@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .engine import Engine
-from .errors import EngineError, HostError, JobError, LineError, RefusedError
+from .errors import EngineError, HostError, JobError, LineError, RefusedError, TooLongError
 from .ports import open_port
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "JobError",
     "LineError",
     "RefusedError",
+    "TooLongError",
     "open_engine",
     "open_port",
 ]

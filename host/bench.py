@@ -57,6 +57,8 @@ def measure(engine: Engine, m: int, n: int, k: int, *, repeat: int = 3) -> Measu
 
     Raises
     ------
+    TooLongError
+        The transport cannot carry such a product, in however many parts.
     WrongProductError
         The product is wrong.
     """

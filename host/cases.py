@@ -13,7 +13,7 @@ from amxfp4 import golden
 from amxfp4.gen.engine_config import RECORDS, EngineConfig
 from amxfp4.golden import Blocks, stimulus
 from amxfp4.golden.formats import words
-from amxfp4.host.errors import HostError
+from amxfp4.host.errors import TooLongError
 from amxfp4.host.identity import Identity
 from amxfp4.host.packets import operand_a, pieces
 from amxfp4.host.transport import Limits
@@ -62,7 +62,7 @@ def parts(identity: Identity, limits: Limits, case: Case) -> int:
     column = golden.pack(case.b).size // n
     try:
         return len(list(pieces(identity, limits, m, n, row, column)))
-    except HostError:
+    except TooLongError:
         return 0
 
 

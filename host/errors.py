@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ERRORS", "EngineError", "HostError", "JobError", "LineError", "RefusedError"]
+__all__ = [
+    "ERRORS",
+    "EngineError",
+    "HostError",
+    "JobError",
+    "LineError",
+    "RefusedError",
+    "TooLongError",
+]
 
 
 class HostError(OSError):
@@ -18,6 +26,10 @@ class LineError(HostError):
 
 class RefusedError(HostError):
     """The engine answered SLVERR: the address is no register, or cannot be written."""
+
+
+class TooLongError(HostError):
+    """Not even a row, a column or an element fits a packet that the transport can carry."""
 
 
 class EngineError(HostError):

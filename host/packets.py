@@ -13,7 +13,7 @@ from amxfp4 import golden
 from amxfp4.gen.engine_config import NONE, RECORDS, EngineConfig
 from amxfp4.golden import Blocks
 from amxfp4.golden.formats import values, words
-from amxfp4.host.errors import HostError
+from amxfp4.host.errors import TooLongError
 from amxfp4.host.identity import Identity
 from amxfp4.host.transport import Limits
 
@@ -177,7 +177,7 @@ def pieces(
 
     Raises
     ------
-    HostError
+    TooLongError
         Not even a row and a column fit.
     """
     config = identity.config
@@ -210,5 +210,5 @@ def _fitting(what: str, count: int, most: int, size: int, limit: int | None, of:
     """How many of `count` fit at once, `most` at most, each of `size` bytes."""
     fits = min(count, most) if limit is None else min(count, most, limit // size)
     if fits < 1:
-        raise HostError(f"{what} must be at most {limit} bytes here, not {size}: {of.advice}")
+        raise TooLongError(f"{what} must be at most {limit} bytes here, not {size}: {of.advice}")
     return fits

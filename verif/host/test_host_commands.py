@@ -12,6 +12,7 @@ from amxfp4.gen.engine_config import EngineConfig
 from amxfp4.golden import files
 from amxfp4.host.packets import expected, operand_a, operand_b
 from amxfp4.host.serial_line import SerialLine
+from amxfp4.host.transport import Limits
 from amxfp4.verif.bridge import model_engine
 from amxfp4.verif.bridge.model_bridge import ModelBridge, ModelWire
 from amxfp4.verif.host.configs import CONFIGS
@@ -235,6 +236,26 @@ def test_bench_of_a_wrong_engine(board, capfd, monkeypatch):
     assert captured.out == ""
     assert captured.err.startswith("bench FAILED: product of M = 2, N = 2, K = 16: ")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("limit", [40, 20])
+def test_bench_leaves_out_what_cannot_be_carried(board, capfd, monkeypatch, limit):
+    """Sizes that fit are measured and the first that does not is named; none at all is an error."""
+    board()
+    advice = "the line is short"
+    monkeypatch.setattr(SerialLine, "limits", Limits(a=limit, advice=advice))
+    code = run("bench", "--repeat", "1", "--largest", "128")
+    captured = capfd.readouterr()
+    reason = f"a row of A must be at most {limit} bytes here, not"
+    if limit < 2 * 16:
+        assert (code, captured.out) == (2, "")
+        assert f"M = 2, N = 2, K = 16: {reason} 32: {advice}" in captured.err
+        return
+    assert code == 0
+    _, *rows, end, left_out = captured.out.splitlines()
+    assert [row.split()[:3] for row in rows] == [["2", "2", "16"]]
+    assert "every product equals golden" in end
+    assert left_out == f"left out M = 2, N = 2, K = 64: {reason} 128: {advice}"
 
 
 def test_silent_board_is_one_line(board, capfd):
