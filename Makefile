@@ -56,7 +56,7 @@ type: $(READY_DEV) ## check types
 bench: $(READY) ## measure the speed of golden and of verification
 	@$(BIN)/amxfp4 bench $(ARGS)
 
-nightly: $(READY) ## run every test with a million random blocks per format
+nightly: $(READY_DEV) ## run every test with a million random blocks per format
 	@$(PYTEST) --blocks=1000000 $(ARGS)
 
 clean: ## remove what builds and tests leave; .venv stays
