@@ -16,7 +16,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.gen.config import BF16, FP32, DotConfig, FloatFormat
-from amxfp4.rtl.arith import assign_low, shift_left, times_small
+from amxfp4.rtl.arith import assign_low, count_ones, shift_left, times_small
 from amxfp4.rtl.dot_sums import ClassSums, balanced_sum
 from amxfp4.rtl.dot_widths import DotWidths
 from amxfp4.rtl.rounding import RoundToFloat
@@ -112,6 +112,30 @@ class TotalAndThree(ClassSums):
         # No sum of some lanes is more than that of all.
         m.d.comb += assign_low(rest, total - others)
         return [*classes, [rest[:-1]]]
+
+
+class CarrySave(ClassSums):
+    """Groups of four lanes, whose sums meet in full adders, column by column, and one addition."""
+
+    def _sum(self, m: Module, addends: list[Value], name: str) -> Value:
+        width = self._shape.width
+        columns: list[list[Value]] = [[] for _ in range(width)]
+        for word in addends:
+            for place, bit in enumerate(word):
+                columns[place].append(bit)
+        for place, column in enumerate(columns):
+            while len(column) > 2:
+                # The oldest three first: the adders of a column form a tree.
+                three, column[:3] = column[:3], []
+                counted = Signal(2, name=f"{name}_{place}_{len(column)}")
+                m.d.comb += counted.eq(count_ones(three))
+                column.append(counted[0])
+                if place + 1 < width:  # above it no sum has a bit
+                    columns[place + 1].append(counted[1])
+        first, second = (
+            Cat(column[n] if n < len(column) else C(0, 1) for column in columns) for n in range(2)
+        )
+        return first + second
 
 
 # A class sum times two significands.
@@ -286,6 +310,7 @@ IDEAS: dict[str, Callable[[DotConfig], Idea | ClassSums]] = {
     "sums_in_threes": _sums(GroupsOfThree),
     "sums_in_eights": _sums(GroupsOfEight),
     "sums_by_total": _sums(TotalAndThree),
+    "sums_by_carry_save": _sums(CarrySave),
     "term_by_joint_significand": _scaled(_joint),
     "term_bit_by_bit": _scaled(_bit_by_bit),
     "term_by_digits": _scaled(_digits),

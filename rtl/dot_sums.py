@@ -146,8 +146,12 @@ class ClassSums(wiring.Component):
         form = {"masked": self._masked, "merged": self._merged, "grouped": self._grouped}
         for c, addends in enumerate(form[config.class_sums](m, products)):
             # The largest sum is less than its addends' widths allow.
-            m.d.comb += assign_low(self.sums[c], balanced_sum(m, addends, f"sum_{c}"))
+            m.d.comb += assign_low(self.sums[c], self._sum(m, addends, f"sum_{c}"))
         return m
+
+    def _sum(self, m: Module, addends: list[Value], name: str) -> Value:
+        """Sum of what a class has gathered."""
+        return balanced_sum(m, addends, name)
 
     def _negative(self, n: int) -> Value:
         """Whether the product of lane `n` is negative (or zero)."""
