@@ -79,9 +79,13 @@ def test_lint_products(config: UnitConfig) -> None:
 
 @pytest.mark.parametrize(
     "config",
-    [*rotation.quantizers(), *rotation.options(), *rotation.dequantizers(), *SMALL],
+    [
+        *rotation.quantizers(), *rotation.options(), *rotation.dequantizers(),
+        # The rotation has every format, too.
+        *(pytest.param(config, marks=pytest.mark.nightly) for config in SMALL),
+    ],
     ids=rotation.label,
-)
+)  # fmt: skip
 def test_lint(config: UnitConfig) -> None:
     """No warning beyond those that waivers.vlt names."""
     lint(source(config).text, config.unit)

@@ -93,8 +93,15 @@ def test_scale_pairs(rng: np.random.Generator, format_a: str, format_b: str, acc
             assert np.array_equal(half[:, :128], half[:, 128:])
 
 
-@pytest.mark.parametrize("output", ["fp32", "bf16"])
-@pytest.mark.parametrize(("block", "lanes"), [(16, 16), (128, 8)])
+# By day each shape rounds to one of the words.
+@pytest.mark.parametrize(
+    ("block", "lanes", "output"),
+    [
+        (16, 16, "fp32"), (128, 8, "bf16"),
+        pytest.param(16, 16, "bf16", marks=pytest.mark.nightly),
+        pytest.param(128, 8, "fp32", marks=pytest.mark.nightly),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("acc", ["exact", "fixed"])
 @pytest.mark.parametrize("format", ["amxfp4", "nvfp4"])
 def test_longest_sums_of_largest_blocks(

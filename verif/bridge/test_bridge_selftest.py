@@ -325,6 +325,7 @@ def job_on_gates(config: EngineUartConfig, m: int, n: int, k: int) -> Engine:
     return engine
 
 
+@pytest.mark.nightly
 def test_job_on_the_gates_of_a_bitstream() -> None:
     """Hello and a product, on gates without a word on what is read while it is written."""
     job_on_gates(LEAST, 2, 2, 20)

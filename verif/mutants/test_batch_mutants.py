@@ -132,12 +132,19 @@ SCALE_STEPS = [slice(1, 2), slice(2, 3), *(slice(4 + n, None, 4) for n in range(
 ELEMENT_STEPS = [slice(n, n + 1) for n in range(7)]
 
 
-@pytest.mark.parametrize("direction", [1, -1])
+DECISIONS = [
+    *(("scale_thresholds", steps) for steps in SCALE_STEPS),
+    *(("element_thresholds", steps) for steps in ELEMENT_STEPS),
+]
+
+
+# By day every decision moves, one up and the next one down; at night each moves both ways.
 @pytest.mark.parametrize(
-    ("which", "moved"),
+    ("which", "moved", "direction"),
     [
-        *(("scale_thresholds", steps) for steps in SCALE_STEPS),
-        *(("element_thresholds", steps) for steps in ELEMENT_STEPS),
+        pytest.param(*decision, way, marks=() if way == (-1) ** n else pytest.mark.nightly)
+        for n, decision in enumerate(DECISIONS)
+        for way in (1, -1)
     ],
     ids=str,
 )

@@ -308,7 +308,7 @@ def test_product_bubble_is_caught(rng: np.random.Generator, unit: str) -> None:
     ["payload changes under stall", "valid depends on ready", "output survives reset",
      "beat dropped", "beat taken twice"],
 )  # fmt: skip
-@pytest.mark.parametrize("unit", ["exact", "array"])
+@pytest.mark.parametrize("unit", ["exact", pytest.param("array", marks=pytest.mark.nightly)])
 def test_product_contract_fault_is_caught(
     rng: np.random.Generator, seed: int, unit: str, fault: str
 ) -> None:
