@@ -14,7 +14,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,18 @@ def _port_header(manifest: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _once(target: Path, make: Callable[[Path], None]) -> Path:
+    """Have `make` make `target`, if no process has: elsewhere, so that it appears whole."""
+    if not target.exists():
+        with locked(target.with_suffix(".lock")):
+            if not target.exists():
+                with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                    fresh = Path(scratch) / target.name
+                    make(fresh)
+                    fresh.replace(target)
+    return target
+
+
 def _of_tools(tools: toolchain.Toolchain, options: list[str]) -> str:
     """Digest of the tools and of how the compiler is called."""
     return digest(tools.version, str(tools.root), str(tools.cxx), *options, *_DEFINES)
@@ -83,25 +95,20 @@ def _of_tools(tools: toolchain.Toolchain, options: list[str]) -> str:
 def _runtime(tools: toolchain.Toolchain, cache: Path) -> Path:
     key = _of_tools(tools, _COMPILE)
     library = (cache / "runtime" / f"libverilated-{key}.so").resolve()
-    if library.exists():
-        return library
-    with locked(library.with_suffix(".lock")):
-        if library.exists():
-            return library
-        include = tools.root / "include"
-        env = tools.environment(cache.parent / "ccache")
-        with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-            objects = []
-            for source in _RUNTIME_SOURCES:
-                objects.append(str(Path(scratch) / f"{source}.o"))
-                command = [*tools.compiler, *_COMPILE, *_DEFINES, f"-I{include}", "-c"]
-                toolchain.run([*command, str(include / source), "-o", objects[-1]], env=env)
-            fresh = Path(scratch) / library.name
-            # The name it will be found under, or the loader would look into the scratch folder.
-            link = [str(tools.cxx), "-shared", "-pthread", f"-Wl,-soname,{library}"]
-            toolchain.run([*link, *objects, "-o", str(fresh)], env=env)
-            fresh.replace(library)
-    return library
+    include = tools.root / "include"
+    env = tools.environment(cache.parent / "ccache")
+
+    def make(fresh: Path) -> None:
+        objects = []
+        for source in _RUNTIME_SOURCES:
+            objects.append(str(fresh.parent / f"{source}.o"))
+            command = [*tools.compiler, *_COMPILE, *_DEFINES, f"-I{include}", "-c"]
+            toolchain.run([*command, str(include / source), "-o", objects[-1]], env=env)
+        # The name it will be found under, or the loader would look into the scratch folder.
+        link = [str(tools.cxx), "-shared", "-pthread", f"-Wl,-soname,{library}"]
+        toolchain.run([*link, *objects, "-o", str(fresh)], env=env)
+
+    return _once(library, make)
 
 
 def _headers(tools: toolchain.Toolchain, cache: Path, options: list[str]) -> Path:
@@ -112,21 +119,17 @@ def _headers(tools: toolchain.Toolchain, cache: Path, options: list[str]) -> Pat
     """
     key = digest(_of_tools(tools, options), _HEADERS)
     folder = (cache / "runtime" / f"headers-{key}").resolve()
-    if (folder / "all.h").exists():
-        return folder / "all.h"
-    with locked(folder.with_suffix(".lock")):
-        if not (folder / "all.h").exists():
-            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-                fresh = Path(scratch) / folder.name
-                fresh.mkdir()
-                (fresh / "all.h").write_text(_HEADERS)
-                command = [str(tools.cxx), *options, *_DEFINES, f"-I{tools.root / 'include'}"]
-                toolchain.run(
-                    [*command, "-x", "c++-header", "all.h", "-o", "all.h.gch"],
-                    env=tools.environment(cache.parent / "ccache"), cwd=fresh,
-                )  # fmt: skip
-                fresh.replace(folder)
-    return folder / "all.h"
+
+    def make(fresh: Path) -> None:
+        fresh.mkdir()
+        (fresh / "all.h").write_text(_HEADERS)
+        command = [str(tools.cxx), *options, *_DEFINES, f"-I{tools.root / 'include'}"]
+        toolchain.run(
+            [*command, "-x", "c++-header", "all.h", "-o", "all.h.gch"],
+            env=tools.environment(cache.parent / "ccache"), cwd=fresh,
+        )  # fmt: skip
+
+    return _once(folder, make) / "all.h"
 
 
 def _compile(

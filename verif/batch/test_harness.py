@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,44 @@ from amxfp4.verif.batch.sources import source
 made = source(DequantizerConfig(format="nvfp4", lanes=1))
 print(build.build(made.text, made.manifest, Path(sys.argv[1]))[1] > 0)
 """
+
+
+def test_what_units_share_is_made_once(tmp_path: Path) -> None:
+    """Builds of different units that need the runtime at the same time wait for one to make it."""
+    made = []
+
+    def make(fresh: Path) -> None:
+        made.append(fresh)
+        time.sleep(0.2)
+        fresh.mkdir()
+        (fresh / "whole").touch()
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: build._once(tmp_path / "shared", make), range(3)))
+    assert found == [tmp_path / "shared"] * 3
+    assert len(made) == 1
+    assert (tmp_path / "shared" / "whole").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shared", "shared.lock"]
+
+
+def test_compiled_headers_are_used(tmp_path: Path, empty: Path) -> None:
+    """They are made once, and the compiler takes them instead of reading what they include."""
+    tools = toolchain.find()
+    headers = build._headers(tools, empty, build._COMPILE)
+    made = (headers.parent / "all.h.gch").stat()
+    assert build._headers(tools, empty, build._COMPILE) == headers
+    assert (headers.parent / "all.h.gch").stat() == made
+    version = subprocess.run([tools.cxx, "--version"], capture_output=True, text=True, check=True)
+    if "Free Software Foundation" not in version.stdout:
+        pytest.skip("the compiler is not GCC, which says what it reads in its own way")
+    (tmp_path / "unit.cpp").write_text("")
+    command = [str(tools.cxx), *build._COMPILE, *build._DEFINES, f"-I{tools.root / 'include'}"]
+    said = subprocess.run(
+        [*command, "-H", "-include", str(headers), "-fsyntax-only", str(tmp_path / "unit.cpp")],
+        capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    assert said.startswith(f"! {headers}.gch\n")
+    assert "verilated.h" not in said
 
 
 def test_build_is_shared(empty: Path) -> None:
