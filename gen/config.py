@@ -30,7 +30,9 @@ from .formats import (
     ScaleRule,
     Ties,
     block_format,
+    check_among,
     check_int,
+    check_range,
     choose,
 )
 
@@ -64,6 +66,8 @@ __all__ = [
     "Ties",
     "UnitConfig",
     "block_format",
+    "check_among",
+    "check_range",
     "choose",
 ]
 
@@ -261,12 +265,6 @@ PIPELINE = ("input", "sums", "terms", "aligned", "normalised", "rounded")
 """Where a dot product may hold a pipeline register, in the order of the data path."""
 
 
-def _check_range(parameter: str, value: object, least: int, most: int) -> int:
-    if not least <= check_int(parameter, value) <= most:
-        raise ValueError(f"{parameter} must be from {least} to {most}, not {value!r}")
-    return int(value)  # type: ignore[call-overload, no-any-return]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DotConfig(UnitConfig):
     """Configuration of `dot`.
@@ -326,7 +324,7 @@ class DotConfig(UnitConfig):
         ):
             value = getattr(self, parameter)
             if acc == mode:
-                value = default if value is None else _check_range(parameter, value, least, most)
+                value = default if value is None else check_range(parameter, value, least, most)
                 set_field(parameter, value)
             elif value is not None:
                 raise ValueError(
@@ -388,8 +386,8 @@ class ArrayConfig(DotConfig):
 
     def __post_init__(self) -> None:
         DotConfig.__post_init__(self)
-        _check_range("rows", self.rows, 1, 64)
-        _check_range("cols", self.cols, 1, 64)
+        check_range("rows", self.rows, 1, 64)
+        check_range("cols", self.cols, 1, 64)
 
     @property
     def element(self) -> DotConfig:

@@ -17,6 +17,7 @@ from amxfp4.gen.config import (
     QuantizerConfig,
     Ties,
     block_format,
+    check_among,
     choose,
 )
 
@@ -32,14 +33,6 @@ RECORDS = "records"
 """`input` of an engine that takes A as block records, quantized already."""
 NONE = "none"
 """`requantize` of an engine that returns words."""
-
-
-def _among(parameter: str, value: object, allowed: tuple[int, ...]) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{parameter} must be an integer, not {value!r}")
-    if value not in allowed:
-        names = ", ".join(map(str, allowed))
-        raise ValueError(f"{parameter} must be one of {names}, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +67,10 @@ class EngineConfig(ArrayConfig):
                 raise ValueError(
                     f"cols must divide the block size {self.block} to requantize, not {self.cols!r}"
                 )
-        _among("depth_a", self.depth_a, DEPTHS)
-        _among("depth_b", self.depth_b, DEPTHS)
+        check_among("depth_a", self.depth_a, DEPTHS)
+        check_among("depth_b", self.depth_b, DEPTHS)
         for name in ("bytes_a", "bytes_b", "bytes_c"):
-            _among(name, getattr(self, name), STREAM_BYTES)
+            check_among(name, getattr(self, name), STREAM_BYTES)
 
     @property
     def array(self) -> ArrayConfig:

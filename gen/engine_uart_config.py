@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from amxfp4.gen.config import check_among, check_range
 from amxfp4.gen.engine_config import EngineConfig
 
 __all__ = ["BAUDS", "CLOCKS", "LARGEST_ERROR", "LEAST_DIVISOR", "PAYLOADS", "EngineUartConfig"]
@@ -22,13 +23,6 @@ LEAST_DIVISOR = 4
 """Cycles of a bit, so that its middle can be told."""
 LARGEST_ERROR = 50
 """The bit rate differs from the one asked for by at most one part in this."""
-
-
-def _between(parameter: str, value: object, bounds: tuple[int, int]) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{parameter} must be an integer, not {value!r}")
-    if not bounds[0] <= value <= bounds[1]:
-        raise ValueError(f"{parameter} must be from {bounds[0]} to {bounds[1]}, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,13 +41,9 @@ class EngineUartConfig(EngineConfig):
 
     def __post_init__(self) -> None:
         EngineConfig.__post_init__(self)
-        _between("clock", self.clock, CLOCKS)
-        _between("baud", self.baud, BAUDS)
-        if not isinstance(self.payload, int) or isinstance(self.payload, bool):
-            raise TypeError(f"payload must be an integer, not {self.payload!r}")
-        if self.payload not in PAYLOADS:
-            sizes = ", ".join(map(str, PAYLOADS))
-            raise ValueError(f"payload must be one of {sizes}, not {self.payload!r}")
+        check_range("clock", self.clock, *CLOCKS)
+        check_range("baud", self.baud, *BAUDS)
+        check_among("payload", self.payload, PAYLOADS)
         # Two bytes of a payload are not the stream's.
         widest = max(self.bytes_a, self.bytes_b, self.bytes_c)
         if self.payload < widest + 2:

@@ -29,7 +29,9 @@ __all__ = [
     "ScaleRule",
     "Ties",
     "block_format",
+    "check_among",
     "check_int",
+    "check_range",
     "choose",
 ]
 
@@ -229,6 +231,37 @@ def check_int(parameter: str, value: object) -> int:
     return value
 
 
+def check_among(parameter: str, value: object, allowed: tuple[int, ...]) -> int:
+    """Return `value`, one of `allowed`, or say which they are.
+
+    Raises
+    ------
+    TypeError
+        `value` is not an integer.
+    ValueError
+        It is another one.
+    """
+    if (number := check_int(parameter, value)) not in allowed:
+        names = ", ".join(map(str, allowed))
+        raise ValueError(f"{parameter} must be one of {names}, not {value!r}")
+    return number
+
+
+def check_range(parameter: str, value: object, least: int, most: int) -> int:
+    """Return `value`, from `least` to `most`, or say what the range is.
+
+    Raises
+    ------
+    TypeError
+        `value` is not an integer.
+    ValueError
+        It is outside.
+    """
+    if not least <= (number := check_int(parameter, value)) <= most:
+        raise ValueError(f"{parameter} must be from {least} to {most}, not {value!r}")
+    return number
+
+
 def block_format(
     name: str | BlockFormat, block: int | None = None, *, parameter: str = "format"
 ) -> BlockFormat:
@@ -260,7 +293,4 @@ def block_format(
         row = choose(parameter, aliased, FORMATS)
     if block is None:
         return row
-    if check_int("block", block) not in BLOCK_SIZES:
-        sizes = ", ".join(map(str, BLOCK_SIZES))
-        raise ValueError(f"block must be one of {sizes}, not {block!r}")
-    return dataclasses.replace(row, block=block)
+    return dataclasses.replace(row, block=check_among("block", block, BLOCK_SIZES))
