@@ -40,7 +40,8 @@ Scheduler = Annotated[
 ]
 Again = Annotated[bool, typer.Option("--again", help="Synthesize anew what is done already.")]
 
-
+Unit = Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))]
+Dsp = Annotated[bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")]
 Liberty = Annotated[
     list[Path] | None,
     typer.Option(metavar="FILE", help="Liberty file; repeat for more. Else $LIBERTY."),
@@ -54,16 +55,14 @@ Script = Annotated[
 @app.command()
 @configured()
 def synth(
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
+    unit: Unit,
     component: Annotated[
         str | None, typer.Option(help="A part of the unit alone (docs/synthesis.md).")
     ] = None,
     target: Annotated[
         str, typer.Option(help=f"What to synthesize for: {among(TARGETS)}, or {ALL}.")
     ] = "generic",
-    dsp: Annotated[
-        bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")
-    ] = False,
+    dsp: Dsp = False,
     liberty: Liberty = None,
     script: Script = None,
     delay: Annotated[
@@ -115,9 +114,7 @@ def measure(
     target: Annotated[
         str, typer.Option(help=f"What to synthesize for: {among(TARGETS)}.")
     ] = "generic",
-    dsp: Annotated[
-        bool, typer.Option("--dsp", help="Allow DSP blocks, where the target has them.")
-    ] = False,
+    dsp: Dsp = False,
     liberty: Liberty = None,
     script: Script = None,
     build: BuildFolder = Path("build"),
@@ -139,7 +136,7 @@ def measure(
 @app.command()
 @configured("clock")  # that of a serial line, which no unit with streams has
 def energy(
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
+    unit: Unit,
     liberty: Liberty = None,
     components: Annotated[
         bool, typer.Option("--components", help="Keep components apart, and tell them apart.")
@@ -175,7 +172,7 @@ def energy(
 @app.command()
 @configured()
 def postsynth(
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help=among(UNITS))],
+    unit: Unit,
     target: Annotated[
         str, typer.Option(help="What to synthesize for: generic, liberty or ecp5.")
     ] = "generic",
