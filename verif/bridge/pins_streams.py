@@ -172,6 +172,7 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
         assert dut.lamps & ERROR
         talk.good(RESET)
         assert talk.read("error") == 0
+        assert not dut.lamps & ERROR, "the lamp is on after a reset"
 
 
 def resets(dut: LineDut, rng: np.random.Generator) -> None:

@@ -20,6 +20,7 @@ from amxfp4.gen.config import UnitConfig
 from amxfp4.gen.packaging import WAIVERS
 from amxfp4.verif.batch import build, sources, toolchain
 from amxfp4.verif.batch.dut import Generated
+from amxfp4.verif.cocotb import benches
 from amxfp4.verif.cocotb.environment import MANIFEST, REPORT
 
 __all__ = ["Summary", "TestbenchError", "run_testbench"]
@@ -132,7 +133,6 @@ def run_testbench(
     seed: int,
     out: Path = build.CACHE,
     tests: str | Sequence[str] | None = None,
-    module: str | None = None,
     plusargs: Sequence[str] = (),
 ) -> Summary:
     """Run the testbench of a unit, from configuration to verdict.
@@ -147,8 +147,6 @@ def run_testbench(
         Folder of builds and of the run's files.
     tests
         Names of tests to run; ``None`` for all of them.
-    module
-        Name of the module that holds them, here; by default ``tb_`` and the unit's name.
     plusargs
         What the Verilog may ask for with ``$value$plusargs``.
 
@@ -172,7 +170,7 @@ def run_testbench(
     # The stock runner's verdict depends on who called it; results.xml decides below.
     with contextlib.suppress(SystemExit, RuntimeError):
         runner.test(
-            test_module=f"amxfp4.verif.cocotb.{module or f'tb_{unit}'}", hdl_toplevel=unit,
+            test_module=benches.module(unit), hdl_toplevel=unit,
             hdl_toplevel_lang="verilog", build_dir=folder,
             test_dir=place, results_xml=str(results), seed=seed, testcase=tests, log_file=log,
             plusargs=plusargs,
