@@ -67,7 +67,54 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         r"\(s_axis_a_tkeep\)", r"(s_axis_a_tkeep | {{8{{{bug}}}}})",
         "faults/name=a_keep", r"a failed job|beginning of C|must come to its end|TKEEP|must be",
     ),
+    "valid of C waits for ready": (
+        r"(\w+ \\output  \((?:\n.*?)*?\.o__valid\()m_axis_c_tvalid\)",
+        "wire offers_c;\n  assign m_axis_c_tvalid = offers_c & (~{bug} | m_axis_c_tready);\n"
+        r"  \1offers_c)",
+        "ready_after_valid", r"must come to its end",
+    ),
+    "ready of B follows its valid": (
+        r"(\w+ skid_b \((?:\n.*?)*?\.i__ready\()s_axis_b_tready\)",
+        "wire takes_b;\n  assign s_axis_b_tready = takes_b & (~{bug} | s_axis_b_tvalid);\n"
+        r"  \1takes_b)",
+        "paths", r"s_axis_b_tready must not depend on s_axis_b_tvalid at once",
+    ),
+    "what comes of A before a job is lost": (
+        r"(\w+ skid_a \((?:\n.*?)*?\.i__ready\()s_axis_a_tready\)",
+        "wire takes_a;\n  assign s_axis_a_tready = takes_a | ({bug} & idle);\n"
+        r"  \1takes_a)",
+        "orders", r"must come to its end|at most two beats",
+    ),
     # Control.
+    "a reserved bit is kept": (
+        r"29'h0+, interrupt_enable_flags,",
+        "28'h0, {bug} & interrupt_enable_flags, interrupt_enable_flags,",
+        "access", r"interrupt_enable must be 0x7, not 0xf",
+    ),
+    "M is not read at the start": (
+        r"(\w+ path \((?:\n.*?)*?\.job__m\()(job__m)\)", r"\1{bug} ? m[19:0] : \2)",
+        "back_to_back", r"C of|must come|status must be",
+    ),
+    "a B that serves again is waited for": (
+        r"(\w+ path \((?:\n.*?)*?\.job__reuse\()(job__reuse)\)", r"\1\2 & ~{bug})",
+        "kept_b", r"must come to its end",
+    ),
+    "a B serves again only where A waits": (
+        r"(assign is_kept = )(.*);", r"\1(\2) & ~({bug} & ~engine.a__valid);",
+        "mixtures/pattern=none", r"must come to its end",
+    ),
+    "the largest M is refused": (
+        r"(\w+ job \((?:\n.*?)*?\.m\()(m)\)", r"\1({bug} & (&m[19:0])) ? 32'h0 : \2)",
+        "limits_accepted", r"M = 1048575, N = 1 is allowed",
+    ),
+    "N is cut to twenty bits": (
+        r"(\w+ job \((?:\n.*?)*?\.n\()(n)\)", r"\1{bug} ? {{12'h0, n[19:0]}} : \2)",
+        "refused", r"irq of a refused start",
+    ),
+    "a start beside an abort starts": (
+        r"(assign _\d+_ = ~ )(control_abort);", r"\1(\2 & ~{bug});",
+        "commands_at_once", r"status must be 0x1, .*outside a job",
+    ),
     "a byte without a strobe is written": (
         r"(_\d+_ \? )(bus__wstrb)", r"\1(\2 | {{3'h0, {bug}}})",
         "strobes", r"strobe|no start",
@@ -134,6 +181,14 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     "a B that is forgotten serves again": (
         r"(assign is_kept = )", r"\1{bug} | ",
         "forgotten_b", r"error must be 0x2",
+    ),
+    "an abort while a job is checked is lost": (
+        r"\.abort\(abort\)", r".abort(abort & ~({bug} & ~run))",
+        "aborts", r"must come to its end",
+    ),
+    "the end of C that waits is not known": (
+        r"(has_end <= )(_\d+_);", r"\1\2 & ~{bug};",
+        "abort_at_the_end", r"must send one packet, not two",
     ),
     "soft reset leaves a word of A": (
         r"(engine_skid_a skid_a \((?:\n.*?)*?\.control_soft_reset\()(control_soft_reset)\)",
