@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.gen.config import BlockFormat, DotConfig
-from amxfp4.golden import Blocks, exact, formats
+from amxfp4.golden import Blocks, formats, reference
 from amxfp4.verif.batch.products import packed_results
 from amxfp4.verif.batch.products_random import tensor
 
@@ -184,15 +184,15 @@ def fractions_of(
         pairs = []
         for step in range(int(ends[n] - lengths[n]), int(ends[n])):
             blocks = [
-                exact.ExactBlock(
+                reference.ExactBlock(
                     tuple(int(c) for c in side.codes[0, step]),
                     int(side.scale_pos[0, step]),
                     None if side.scale_neg is None else int(side.scale_neg[0, step]),
                 )
                 for side in (a, b)
             ]
-            pairs.append(exact.dot_terms(blocks[0], blocks[1], *config.rows_ab))
-        word, *raised = exact.accumulate(
+            pairs.append(reference.dot_terms(blocks[0], blocks[1], *config.rows_ab))
+        word, *raised = reference.accumulate(
             pairs, config.word, str(config.acc), **(bits if config.acc == "fixed" else {})
         )
         words.append(word)
