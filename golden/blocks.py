@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import BlockFormat, block_format
+from amxfp4.params.formats import BlockFormat, block_format
 
 from .checks import check_array, check_axis, check_codes, check_shape
 

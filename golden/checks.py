@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import BlockFormat
+from amxfp4.params.formats import BlockFormat
 
 __all__ = [
     "check_array",

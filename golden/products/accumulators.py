@@ -13,11 +13,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FIXED_BITS, BlockFormat, ScaleRule, choose
 from amxfp4.golden.checks import check_integer
 from amxfp4.golden.products.limbs import exact_terms
 from amxfp4.golden.products.operands import Contraction, Operand, block_terms
 from amxfp4.golden.rounding import integer_terms, round_to_fp32, round_to_odd
+from amxfp4.params.checks import choose
+from amxfp4.params.dot import FIXED_BITS
+from amxfp4.params.formats import BlockFormat, ScaleRule
 
 __all__ = ["ACCUMULATORS", "Accumulator", "Exact", "Fixed", "Fp32", "Sum", "accumulator"]
 

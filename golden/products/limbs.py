@@ -14,10 +14,10 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import BlockFormat
 from amxfp4.golden.formats import magnitude_value
 from amxfp4.golden.products.operands import Contraction, Operand
 from amxfp4.golden.rounding import FP64, integer_terms
+from amxfp4.params.formats import BlockFormat
 
 __all__ = ["LONGEST", "exact_terms"]
 

@@ -10,13 +10,14 @@ from typing import Any, Literal, Protocol, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import OUTPUTS, choose
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.checks import check_integer, check_kind
 from amxfp4.golden.products.accumulators import accumulator
 from amxfp4.golden.products.limbs import LONGEST
 from amxfp4.golden.products.operands import Contraction, Operand, paired, rows_by_rows
 from amxfp4.golden.rounding import round_sum
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import OUTPUTS
 
 __all__ = ["dot", "matmul"]
 
@@ -157,7 +158,7 @@ def matmul(
         ``fp32`` or ``bf16``; every rounding is to nearest, ties to even. In ``fp32`` mode a
         BF16 result is the rounded FP32 sum.
     frac_bits, int_bits
-        F and I; by default those of `amxfp4.gen.config.FIXED_BITS`.
+        F and I; by default those of `amxfp4.params.dot.FIXED_BITS`.
     max_blocks
         Refuse reductions of more blocks, as the hardware's accumulator would have to.
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import BlockFormat
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.formats import decode
+from amxfp4.params.formats import BlockFormat
 
 __all__ = ["Contraction", "Operand", "block_terms", "paired", "rows_by_rows"]
 
