@@ -72,13 +72,13 @@ def check_array(
     return array
 
 
-def check_floats(parameter: str, x: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return `x` as an array of float32, float16 or bfloat16."""
+def check_floats(parameter: str, x: npt.ArrayLike, *others: str) -> npt.NDArray[Any]:
+    """Return `x` as an array of float32, float16 or bfloat16, or of one of the `others`."""
     array = np.asarray(x)
-    if array.dtype.name not in ("float32", "float16", "bfloat16"):
-        raise TypeError(
-            f"{parameter} must be an array of dtype float32, float16 or bfloat16, not {array.dtype}"
-        )
+    names = (*others, "float32", "float16", "bfloat16")
+    if array.dtype.name not in names:
+        allowed = f"{', '.join(names[:-1])} or {names[-1]}"
+        raise TypeError(f"{parameter} must be an array of dtype {allowed}, not {array.dtype}")
     return array
 
 
