@@ -24,6 +24,7 @@ from rich.table import Table
 
 from amxfp4 import golden
 from amxfp4.golden import formats, packing
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
@@ -73,7 +74,7 @@ class Row:
     mismatches: int
     """Blocks that differ from golden, in the quantizer's records or the dequantizer's words."""
     sqnr_db: float | None
-    """Signal over quantization noise, 10 log10(sum x^2 / sum (x - x')^2), x' from the RTL."""
+    """Signal over quantization noise of what came back from the RTL."""
     cycles_per_block: float | None
     """Of the quantizer, filling and draining included."""
     blocks_per_second: float | None
@@ -135,12 +136,11 @@ def _measure(
         )
         return failed, f"{name} in {row.name}: {error}"
     seconds = time.perf_counter() - start
-    signal = formats.values(words, "fp16").astype(np.float64)
-    noise = np.square(signal - values).sum()
+    signal = formats.values(words, "fp16")
     return Row(
         **known,
         mismatches=0,
-        sqnr_db=float(10 * np.log10(np.square(signal).sum() / noise)) if noise else float("inf"),
+        sqnr_db=sqnr(signal, values),
         cycles_per_block=quantized.cycles / len(words),
         blocks_per_second=len(words) / seconds,
     ), ""
@@ -187,11 +187,10 @@ def _multiply(
         )
         return failed, f"{name} in {config.format_a}: {error}"
     reference = x.astype(np.float64) @ y.astype(np.float64).T
-    noise = np.square(reference - formats.values(done.words, config.output)).sum()
     return ProductRow(
         **known,
         mismatches=0,
-        sqnr_db=float(10 * np.log10(np.square(reference).sum() / noise)),
+        sqnr_db=sqnr(reference, formats.values(done.words, config.output)),
         utilization=done.utilization,
         macs_per_second=done.macs_per_second,
     ), ""
