@@ -12,15 +12,9 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import (
-    ACCUMULATIONS,
-    FIXED_BITS,
-    OUTPUTS,
-    BlockFormat,
-    FloatFormat,
-    ScaleRule,
-    choose,
-)
+from amxfp4.params.checks import choose
+from amxfp4.params.dot import ACCUMULATIONS, FIXED_BITS
+from amxfp4.params.formats import OUTPUTS, BlockFormat, FloatFormat, ScaleRule
 
 from .formats import magnitude_value
 from .rounding import round_sum, round_to_fp32, round_to_odd, to_values

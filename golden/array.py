@@ -86,7 +86,7 @@ def matmul(
         ``fp32`` or ``bf16``; every rounding is to nearest, ties to even. In ``fp32`` mode a
         BF16 result is the rounded FP32 sum.
     frac_bits, int_bits
-        F and I; by default those of `amxfp4.gen.config.FIXED_BITS`.
+        F and I; by default those of `amxfp4.params.dot.FIXED_BITS`.
     max_blocks
         Refuse reductions of more blocks, as the hardware's accumulator would have to.
 

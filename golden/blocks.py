@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import BlockFormat, block_format
+from amxfp4.params.formats import BlockFormat, block_format
 
 __all__ = ["Blocks", "normal_axis"]
 

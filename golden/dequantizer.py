@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format, choose
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format
 
 from .blocks import Blocks
 from .formats import decode

@@ -1,7 +1,7 @@
 """Slow oracle in fractions: the definitions as they are written, one block at a time.
 
 It shares no code with the rest of the golden model, only the parameters in
-`amxfp4.gen.config`. Every nearest value is found by measuring the distance to every candidate,
+`amxfp4.params.formats`. Every nearest value is found by measuring the distance to every candidate,
 every sum is a sum of fractions. Finite values are `fractions.Fraction`; infinities and NaN are
 Python floats.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
-from amxfp4.gen.config import FP32, BlockFormat, FloatFormat, ScaleRule
+from amxfp4.params.formats import FP32, BlockFormat, FloatFormat, ScaleRule
 
 __all__ = [
     "ExactBlock",
@@ -50,7 +50,7 @@ def word_value(word: int, fmt: FloatFormat) -> Number:
 
     Examples
     --------
-    >>> from amxfp4.gen.config import BF16, E8M0
+    >>> from amxfp4.params.formats import BF16, E8M0
     >>> word_value(0xBFC0, BF16), word_value(0x7F80, BF16), word_value(126, E8M0)
     (Fraction(-3, 2), inf, Fraction(1, 2))
     """
@@ -119,7 +119,7 @@ def quantize_block(x: Sequence[Number], row: BlockFormat, ties: str = "RNA") -> 
 
     Examples
     --------
-    >>> from amxfp4.gen.config import block_format
+    >>> from amxfp4.params.formats import block_format
     >>> b = quantize_block([Fraction(6), Fraction(-1, 4)], block_format("amxfp4", 16))
     >>> b.codes[:3], hex(b.scale_pos), hex(b.scale_neg)
     ((7, 15, 0), '0x3c', '0x29')
@@ -194,7 +194,7 @@ def round_to_word(x: Number, fmt: FloatFormat) -> int:
 
     Examples
     --------
-    >>> from amxfp4.gen.config import BF16
+    >>> from amxfp4.params.formats import BF16
     >>> hex(round_to_word(1 + Fraction(1, 256), BF16)), hex(round_to_word(Fraction(-1, 3), BF16))
     ('0x3f80', '0xbeab')
     """

@@ -3,7 +3,7 @@
 Bit patterns of non-negative floats order like the integers they are. Rounding to the nearest
 member of an increasing set of codes therefore is counting: how many thresholds does the bit
 pattern reach? All inputs become FP32 bit patterns, which hold BF16, FP16 and FP32 exactly, and
-every threshold is derived from the parameters in `amxfp4.gen.config` with exact fractions. No
+every threshold is derived from the parameters in `amxfp4.params.formats` with exact fractions. No
 floating-point comparison takes part, so flush-to-zero modes of the processor change nothing.
 """
 
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, INPUTS, BlockFormat, FloatFormat, ScaleRule, Ties, choose
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import FP32, INPUTS, BlockFormat, FloatFormat, ScaleRule, Ties
 
 from .rounding import convert
 
@@ -42,7 +43,7 @@ def magnitude_value(fmt: FloatFormat, magnitude: int) -> Fraction:
 
     Examples
     --------
-    >>> from amxfp4.gen.config import E2M1
+    >>> from amxfp4.params.formats import E2M1
     >>> [str(magnitude_value(E2M1, m)) for m in range(8)]
     ['0', '1/2', '1', '3/2', '2', '3', '4', '6']
     """
@@ -88,7 +89,7 @@ def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.flo
 
     Examples
     --------
-    >>> from amxfp4.gen.config import E2M1, E5M2
+    >>> from amxfp4.params.formats import E2M1, E5M2
     >>> decode(np.arange(6, 11, dtype=np.uint8), E2M1)
     array([ 4. ,  6. ,  0. , -0.5, -1. ])
     >>> decode(np.array([0x3C, 0x7B, 0x7C], np.uint8), E5M2)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import block_format
+from amxfp4.params.formats import block_format
 
 from .blocks import Blocks, blocks_shape, normal_axis, normal_shape
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, BlockFormat, ScaleRule, Ties, block_format, choose
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties, block_format
 
 from .blocks import Blocks, blocks_shape, normal_axis
 from .formats import element_thresholds, one_code, scale_thresholds

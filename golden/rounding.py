@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, FloatFormat
+from amxfp4.params.formats import FP32, FloatFormat
 
 __all__ = [
     "FP32_SIGN",
@@ -217,7 +217,7 @@ def round_sum(
 
     Examples
     --------
-    >>> from amxfp4.gen.config import BF16, FP32
+    >>> from amxfp4.params.formats import BF16, FP32
     >>> terms = [np.array([2.0**80]), np.array([-(2.0**80)]), np.array([1.0]), np.array([2.0**-8])]
     >>> round_sum(terms, FP32), round_sum(terms, BF16)
     (array([1.0039062], dtype=float32), array([1.], dtype=float32))

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FORMATS, INPUTS, BlockFormat, FloatFormat, choose
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import FORMATS, INPUTS, BlockFormat, FloatFormat
 
 from .formats import magnitude_value, one_code, words
 from .ties import exact_ties

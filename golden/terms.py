@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import BlockFormat
+from amxfp4.params.formats import BlockFormat
 
 from .blocks import Blocks
 from .formats import decode

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FORMATS, INPUTS, BlockFormat, ScaleRule
+from amxfp4.params.formats import FORMATS, INPUTS, BlockFormat, ScaleRule
 
 from .formats import magnitude_value, values, words
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .engine import Engine
 from .errors import EngineError, HostError, JobError, LineError, RefusedError, TooLongError
-from .ports import open_port
+from .link.ports import open_port
 
 __all__ = [
     "Engine",

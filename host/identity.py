@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amxfp4.gen.engine_config import EngineConfig
-from amxfp4.gen.engine_registers import (
+from amxfp4.host.errors import EngineError
+from amxfp4.host.link.transport import Transport
+from amxfp4.params.engine import EngineConfig
+from amxfp4.params.registers import (
     CODES,
     ENGINE_ID,
     MAP_VERSION,
@@ -14,8 +16,6 @@ from amxfp4.gen.engine_registers import (
     Access,
     enumeration,
 )
-from amxfp4.host.errors import EngineError
-from amxfp4.host.transport import Transport
 
 __all__ = ["CONSTANTS", "FIELDS", "OFFSETS", "Identity", "fields_of", "identify", "mask"]
 

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.gen.engine_config import NONE, RECORDS, EngineConfig
 from amxfp4.golden import Blocks
 from amxfp4.golden.formats import values, words
 from amxfp4.host.errors import TooLongError
 from amxfp4.host.identity import Identity
-from amxfp4.host.transport import Limits
+from amxfp4.host.link.transport import Limits
+from amxfp4.params.engine import NONE, RECORDS, EngineConfig
 
 __all__ = [
     "Matrix", "Piece", "assemble", "bytes_of_c", "expected", "operand_a", "operand_b", "pieces",

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from amxfp4.errors import writing
-from amxfp4.gen.config import choose
-from amxfp4.gen.engine_uart_config import EngineUartConfig
+from amxfp4.params.checks import choose
+from amxfp4.params.serial import EngineUartConfig
 from amxfp4.synth.boards.board import Board, Family
-from amxfp4.synth.programs import SynthesisError, execute
-from amxfp4.synth.targets import BOARD_OPTIONS
+from amxfp4.synth.flow.programs import SynthesisError, execute
+from amxfp4.synth.flow.targets import BOARD_OPTIONS
+from amxfp4.util.errors import writing
 
 __all__ = ["RESULT", "Result", "TimingError", "Use", "build", "read_report", "require"]
 

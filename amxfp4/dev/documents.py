@@ -1,0 +1,263 @@
+"""Tables and timing diagrams of the documents, made from the project itself.
+
+A document marks where a table goes::
+
+    <!-- generated: formats -->
+    <!-- end -->
+
+`update` writes what belongs between the marks; `stale` says where it no longer fits.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["SECTIONS", "documents", "stale", "update"]
+
+_SECTION = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    header = list(header)
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def _formats() -> str:
+    """Write the format table."""
+    from amxfp4.params.formats import FORMATS
+
+    rule = {"nearest": "nearest to m/6", "floor": "floor", "round-up": "round up"}
+    rows = [
+        (
+            f"`{row.name}`", row.block, row.element.name.upper(),
+            "2: positive, negative" if row.asymmetric else 1,
+            row.scale.name.upper(), rule[row.scale_rule], f"{row.bits_per_element:g}",
+        )
+        for row in FORMATS.values()
+    ]  # fmt: skip
+    header = ("format", "K", "element", "scales", "scale code", "scale rule", "bits per element")
+    return _table(header, rows)
+
+
+def _units() -> str:
+    """Describe every unit in its default configuration, from its manifest."""
+    from amxfp4.gen import verilog
+    from amxfp4.params.units import UNITS
+
+    def bits(ports: list[dict[str, Any]], direction: str) -> str:
+        data = ("i__payload", "o__payload", "rx", "tx")
+        widths = [
+            port["width"] for port in ports
+            if port["direction"] == direction and (port["name"] in data or "tdata" in port["name"])
+        ]  # fmt: skip
+        return " and ".join(map(str, widths))
+
+    rows, pages = [], {"engine_uart": "bridge"}
+    for unit, configuration in UNITS.items():
+        manifest = verilog.generate(configuration()).manifest
+        ports = manifest["ports"]
+        names = (name.replace("_", "-") for name in manifest["config"] if name != "unit")
+        options = ", ".join(f"`--{name}`" for name in names)
+        rows.append(
+            (
+                f"[`{unit}`](docs/{pages.get(unit, unit)}.md)",
+                bits(ports, "in"), bits(ports, "out"),
+                manifest["latency"], manifest["cycles_per_block"], options,
+            )
+        )  # fmt: skip
+    header = ("unit", "bits in", "bits out", "latency", "cycles per block", "options")
+    return _table(header, rows)
+
+
+def _sqnr() -> str:
+    """Quantize the shipped tensors and state signal over quantization noise in dB."""
+    import numpy as np
+
+    from amxfp4 import golden
+    from amxfp4.verif.sim.tensors import real_tensors
+
+    names = ("amxfp4", "amxfp4-e4m3", "amxfp4-pot", "nvfp4", "mxfp4")
+    rows = []
+    for tensor, x in real_tensors().items():
+        signal = x.astype(np.float64)
+        figures = []
+        for name in names:
+            noise = signal - golden.dequantize(golden.quantize(x, name))
+            figures.append(10 * np.log10(np.square(signal).sum() / np.square(noise).sum()))
+        best = max(figures)
+        rows.append(
+            [f"`{tensor}`", *(f"**{f:.1f}**" if f == best else f"{f:.1f}" for f in figures)]
+        )
+    return _table(("tensor", *(f"`{name}`" for name in names)), rows)
+
+
+def _widths() -> str:
+    """List the widths of the dot product's steps for some pairs of formats."""
+    from amxfp4.params.dot import DotConfig
+    from amxfp4.rtl.dot.widths import DotWidths
+
+    configs = [
+        DotConfig(),
+        DotConfig(format_a="amxfp4-e4m3", format_b="amxfp4-e4m3"),
+        DotConfig(format_a="nvfp4", format_b="nvfp4", block=32),
+        DotConfig(acc="fixed"),
+        DotConfig(format_a="amxfp4-pot", format_b="amxfp4-pot"),
+        DotConfig(format_a="mxfp4", format_b="mxfp4"),
+    ]
+    tables = [DotWidths(config).table() for config in configs]
+    steps = list(tables[0])
+    rows = [
+        (f"`{c.format_a}` x `{c.format_b}`", f"`{c.acc}`", *(t.get(s, "-") for s in steps))
+        for c, t in zip(configs, tables, strict=True)
+    ]
+    return _table(("operands", "acc", *steps), rows)
+
+
+def _flags() -> str:
+    """Count flagged results of fixed accumulation on the shipped tensors, F and I varied."""
+    from amxfp4 import golden
+    from amxfp4.params.dot import DotConfig
+    from amxfp4.verif.sim.tensors import real_tensors
+
+    config = DotConfig(acc="fixed")
+    frac_bits, int_bits = config.frac_bits or 0, config.int_bits or 0
+    fractions = [frac_bits - n for n in (16, 12, 8, 4, 0)]
+    integers = [int_bits - n for n in (12, 8, 4, 0)]
+    rows = []
+    for name, x in real_tensors().items():
+        # Every row of the tensor with every other, and with itself.
+        q = golden.quantize(x.reshape(-1, x.shape[-1]))
+        shares = []
+        for f, i in [(f, int_bits) for f in fractions] + [(frac_bits, i) for i in integers[:-1]]:
+            _, flags = golden.matmul(q, q, acc="fixed", frac_bits=f, int_bits=i)
+            inexact, overflow = flags.mean(axis=(0, 1))
+            share = inexact if i == int_bits else overflow
+            shares.append(f"{share:.2%}" if share else "0")
+        rows.append((f"`{name}`", *shares))
+    header = ("tensor", *(f"F={f}" for f in fractions), *(f"I={i}" for i in integers[:-1]))
+    return _table(header, rows)
+
+
+def _engine_registers() -> str:
+    """List the fields of the engine's registers."""
+    from amxfp4.params.registers import REGISTERS
+
+    rows = []
+    for register in REGISTERS:
+        for n, f in enumerate(register.fields):
+            bits = str(f.bit) if f.width == 1 else f"{f.bit + f.width - 1}:{f.bit}"
+            place = (f"0x{register.offset:02X}", f"`{register.name}`") if n == 0 else ("", "")
+            name = "" if f.name == "value" else f"`{f.name}`"
+            rows.append((*place, bits, name, f.access, f.text))
+    return _table(("offset", "register", "bits", "field", "access", "meaning"), rows)
+
+
+def _engine_codes() -> str:
+    """List the codes of the engine's fields that stand for a name."""
+    from amxfp4.params.registers import CODES
+
+    rows = [
+        (kind, ", ".join(f"{code} `{name}`" for name, code in codes.items()))
+        for kind, codes in CODES.items()
+    ]
+    return _table(("field", "codes"), rows)
+
+
+def _costs(root: Path) -> dict[str, Callable[[], str]]:
+    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 cost --record` wrote them."""
+
+    def table(record: dict[str, Any]) -> Callable[[], str]:
+        return lambda: _table(record["header"], record["rows"])
+
+    return {
+        f"cost/{path.stem}/{anchor}": table(record)
+        for path in sorted((root / FIGURES).glob("*.json"))
+        for anchor, record in json.loads(path.read_text())["tables"].items()
+    }
+
+
+FIGURES = Path("docs", "figures")
+"""Where records of costs are, below the project's folder; measuring takes long."""
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "formats": _formats,
+    "units": _units,
+    "sqnr": _sqnr,
+    "widths": _widths,
+    "flags": _flags,
+    "engine-registers": _engine_registers,
+    "engine-codes": _engine_codes,
+}
+"""What can stand between marks, by name."""
+
+
+def documents(root: Path) -> list[Path]:
+    """Documents of the project that may hold generated tables."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def _renewed(text: str, made: dict[str, str], sections: dict[str, Callable[[], str]]) -> str:
+    def section(match: re.Match[str]) -> str:
+        name = match[2]
+        if name not in sections:
+            raise ValueError(
+                f"generated section must be one of {', '.join(sections)}, not {name!r}"
+            )
+        if name not in made:
+            made[name] = sections[name]()
+        return match[1] + made[name] + match[4]
+
+    return _SECTION.sub(section, text)
+
+
+def _drawings(root: Path) -> dict[Path, str]:
+    """Draw the timing diagrams that the documents of `root` show."""
+    from amxfp4.dev import diagrams as waves
+
+    shown = "".join(d.read_text() for d in documents(root))
+    names = [name for name in waves.WAVES if f"waves/{name}.svg" in shown]
+    return {root / "docs" / "waves" / f"{name}.svg": waves.draw(name) for name in names}
+
+
+def _current(root: Path) -> dict[Path, str]:
+    """Make what the files of `root` with generated parts should hold, by path."""
+    made: dict[str, str] = {}
+    sections = SECTIONS | _costs(root)
+    texts = {d: _renewed(d.read_text(), made, sections) for d in documents(root)}
+    return texts | _drawings(root)
+
+
+def _differing(current: dict[Path, str]) -> list[Path]:
+    return [p for p, text in current.items() if not p.exists() or p.read_text() != text]
+
+
+def stale(root: Path) -> list[Path]:
+    """Documents and timing diagrams that are not what the project makes now.
+
+    Raises
+    ------
+    ValueError
+        A document asks for a table that does not exist.
+    """
+    return _differing(_current(root))
+
+
+def update(root: Path) -> list[Path]:
+    """Rewrite the generated tables and diagrams below `root`; return what changed.
+
+    Raises
+    ------
+    ValueError
+        A document asks for a table that does not exist; nothing is written then.
+    """
+    current = _current(root)
+    changed = _differing(current)
+    for path in changed:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(current[path])
+    return changed

@@ -1,0 +1,130 @@
+"""What the driver asks of whatever leads to an engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from amxfp4.params.protocol import Stream
+
+__all__ = ["Limits", "Transport"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Bytes of the longest packets that a transport can carry; ``None`` where there is no limit.
+
+    `advice` says which part sets the limit and how to raise it.
+    """
+
+    a: int | None = None
+    b: int | None = None
+    c: int | None = None
+    advice: str = ""
+
+
+class Transport(ABC):
+    """A way to an engine's registers and streams.
+
+    Members
+    -------
+    name : what the user calls it
+    clock : frequency of the engine's clock in Hz; ``None`` if the transport cannot know
+    limits : longest packets
+    reports_refusals : whether an SLVERR comes back as `RefusedError`; else nothing may provoke one
+    patience : seconds in which a working engine moves at least one byte
+    """
+
+    name: str = ""
+    clock: float | None = None
+    limits: Limits = Limits()
+    reports_refusals: bool = True
+    patience: float = 10.0
+
+    @abstractmethod
+    def read_registers(self, address: int, count: int) -> list[int]:
+        """Read `count` registers from ascending addresses.
+
+        Raises
+        ------
+        LineError
+            No answer came.
+        RefusedError
+            An address is not a register.
+        """
+
+    @abstractmethod
+    def write_registers(self, address: int, values: Sequence[int]) -> None:
+        """Write registers at ascending addresses, in that order.
+
+        Raises
+        ------
+        LineError
+            No answer came.
+        RefusedError
+            An address is not a register that can be written.
+        """
+
+    @abstractmethod
+    def send(self, stream: Stream, data: bytes, *, last: bool) -> int:
+        """Pass bytes to a stream of the engine, as many as it takes now.
+
+        Parameters
+        ----------
+        stream
+            A or B.
+        data
+            At least one byte. Unless all of them are taken, whole beats are taken.
+        last
+            Whether a packet ends with `data`.
+
+        Returns
+        -------
+        Number of bytes taken, 0 to ``len(data)``. The packet ended if `last` and all were.
+        """
+
+    @abstractmethod
+    def receive(self, most: int) -> tuple[bytes, bool]:
+        """Take bytes of C, at most `most`, as far as they are there.
+
+        Returns
+        -------
+        The bytes, and whether a packet ends with them.
+        """
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Make the engine, and all between it and here, as after power-up.
+
+        Where there is no wire for that, what is in flight is dropped, and soft reset must follow.
+        """
+
+    def widths(self, a: int, b: int, c: int) -> None:  # noqa: B027 (most do not care)
+        """Hear how many bytes a beat of each stream has.
+
+        Raises
+        ------
+        HostError
+            The transport does not fit such streams.
+        """
+
+    def statistics(self) -> dict[str, int]:
+        """Count what happened so far, by name: ``retries`` and whatever else there is."""
+        return {}
+
+    def close(self) -> None:  # noqa: B027 (not all hold something)
+        """Give back what is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

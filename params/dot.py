@@ -1,0 +1,145 @@
+"""Configuration of `dot`."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import ClassVar
+
+from amxfp4.params.checks import check_range, choose
+from amxfp4.params.config import UnitConfig, check_lanes, cuts_of, normal_pipeline
+from amxfp4.params.formats import OUTPUTS, BlockFormat, FloatFormat, ScaleRule, block_format
+
+__all__ = ["ACCUMULATIONS", "CLASS_SUMS", "FIXED_BITS", "PIPELINE", "SCALING", "DotConfig"]
+
+ACCUMULATIONS = ("exact", "fixed", "fp32")
+"""How a sum over blocks is kept (docs/numerics.md)."""
+
+FIXED_BITS: dict[str, tuple[int, int]] = {"e5m2": (12, 8), "e4m3": (10, 8)}
+"""What an operand's scale format adds to `frac_bits` and to `int_bits` by default.
+
+On the real tensors this project ships with (a layer of SmolLM2-135M) every product of two E5M2 or
+two E4M3 operands is exact with 20 fraction bits, and sums stay below 2^13 (below 2^7 but for one
+tensor with an outlier of 79, multiplied with itself). E5M2 gets 4 bits more than that; for E4M3,
+20 bits reach the unit of the smallest product, and nothing can be inexact. Both get 3 more
+integer bits.
+"""
+
+CLASS_SUMS = ("masked", "merged", "grouped")
+"""How products find their sign class: in one tree each, in pairs, or in groups of four."""
+
+SCALING = ("parallel", "serial")
+"""How the terms of a block are scaled: all at once, or one after another in the same hardware."""
+
+PIPELINE = ("input", "sums", "terms", "aligned", "normalised", "rounded")
+"""Where a dot product may hold a pipeline register, in the order of the data path."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DotConfig(UnitConfig):
+    """Configuration of `dot`.
+
+    `format_a`, `format_b`, `block`, `acc`, `output`, `max_blocks`, `frac_bits` and `int_bits` say
+    what is computed. `lanes` (element pairs per cycle, a power of two from 1 to `block`),
+    `class_sums`, `scaling` and `pipeline` (names out of `PIPELINE`, separated by commas) say how,
+    and never change a bit of the result.
+
+    `acc` is ``exact`` by default, ``fp32`` where a scale is a power of two. `max_blocks` (exact
+    only) is the longest sum that cannot overflow; `frac_bits` and `int_bits` (fixed only) are the
+    accumulator's. `scaling` is ``serial`` by default where it costs no cycle: where a block has as
+    many beats as terms, more than one, and `acc` is not ``fp32``. `pipeline` is by default every
+    register that shortens a path: all of them unless `acc` is ``fp32``.
+    """
+
+    unit: ClassVar[str] = "dot"
+
+    format_a: str = "amxfp4"
+    format_b: str = "amxfp4"
+    block: int = None  # type: ignore[assignment]  # filled in below
+    lanes: int = None  # type: ignore[assignment]
+    acc: str = None  # type: ignore[assignment]
+    output: str = "fp32"
+    max_blocks: int | None = None
+    frac_bits: int | None = None
+    int_bits: int | None = None
+    class_sums: str = "grouped"
+    scaling: str = None  # type: ignore[assignment]
+    pipeline: str = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        rows = [
+            block_format(name, self.block, parameter=parameter)
+            for parameter, name in (("format_a", self.format_a), ("format_b", self.format_b))
+        ]
+        if rows[0].block != rows[1].block:
+            sizes = " and ".join(f"{r.block} ({r.name})" for r in rows)
+            raise ValueError(f"block must be given when the formats' own differ, {sizes}, not None")
+        lanes = check_lanes(self.lanes, rows[0].block)
+        choose("output", self.output, OUTPUTS)
+        choose("class_sums", self.class_sums, dict.fromkeys(CLASS_SUMS))
+        bounded = all(row.scale_rule is ScaleRule.NEAREST for row in rows)
+        acc = ("exact" if bounded else "fp32") if self.acc is None else self.acc
+        choose("acc", acc, dict.fromkeys(ACCUMULATIONS))
+        if acc != "fp32" and not bounded:
+            power_of_two = next(r.name for r in rows if r.scale_rule is not ScaleRule.NEAREST)
+            raise ValueError(f"acc must be fp32 for the scales of {power_of_two}, not {acc!r}")
+        set_field = functools.partial(object.__setattr__, self)
+        frac_bits, int_bits = (
+            sum(FIXED_BITS.get(row.scale.name, (0, 0))[n] for row in rows) for n in range(2)
+        )
+        for parameter, mode, least, most, default in (
+            ("max_blocks", "exact", 4096, 1 << 24, 4096),
+            ("frac_bits", "fixed", 0, 128, frac_bits),
+            ("int_bits", "fixed", 0, 128, int_bits),
+        ):
+            value = getattr(self, parameter)
+            if acc == mode:
+                value = default if value is None else check_range(parameter, value, least, most)
+                set_field(parameter, value)
+            elif value is not None:
+                raise ValueError(
+                    f"{parameter} must be left out unless acc is {mode}, not {value!r}"
+                )
+        set_field("format_a", rows[0].name)
+        set_field("format_b", rows[1].name)
+        set_field("block", rows[0].block)
+        set_field("lanes", lanes)
+        set_field("acc", acc)
+        set_field("pipeline", self._normal_pipeline())
+        terms = rows[0].scales * rows[1].scales
+        can_be_serial = acc != "fp32" and 1 < terms <= self.beats
+        scaling = SCALING[can_be_serial] if self.scaling is None else self.scaling
+        choose("scaling", scaling, dict.fromkeys(SCALING))
+        if scaling == "serial" and not can_be_serial:
+            raise ValueError(
+                "scaling must be parallel in fp32 mode, with a single term, or with fewer beats "
+                f"in a block ({self.beats}) than terms ({terms}), not {scaling!r}"
+            )
+        set_field("scaling", scaling)
+
+    def _normal_pipeline(self) -> str:
+        if self.pipeline is None:
+            # An FP32 sum is normalised as it is.
+            idle = "normalised" if self.acc == "fp32" else ""
+            return ",".join(name for name in PIPELINE if name != idle)
+        return normal_pipeline(self.pipeline, PIPELINE)
+
+    @property
+    def rows_ab(self) -> tuple[BlockFormat, BlockFormat]:
+        """Rows of the format table of A and B."""
+        return block_format(self.format_a, self.block), block_format(self.format_b, self.block)
+
+    @property
+    def word(self) -> FloatFormat:
+        """The format of a result."""
+        return OUTPUTS[self.output]
+
+    @property
+    def beats(self) -> int:
+        """Cycles per block, K / lanes."""
+        return self.block // self.lanes
+
+    @property
+    def cuts(self) -> frozenset[str]:
+        """Names of the pipeline registers."""
+        return cuts_of(self.pipeline)

@@ -1,0 +1,58 @@
+"""Tables in the documents are what the project makes now, and could be shown not to be."""
+
+from pathlib import Path
+
+import pytest
+
+import amxfp4
+from amxfp4 import cli
+from amxfp4.dev import documents as report
+
+ROOT = Path(amxfp4.__file__).parent.parent
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Make a checkout with two documents."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    readme, page = tmp_path / "README.md", tmp_path / "docs" / "page.md"
+    readme.write_text("# Title\n<!-- generated: formats -->\n<!-- end -->\nafter\n")
+    page.write_text("nothing generated\n")
+    return tmp_path
+
+
+def test_tables_of_this_checkout_are_current():
+    """`amxfp4 report` would change nothing."""
+    marked = [d for d in report.documents(ROOT) if "<!-- generated: " in d.read_text()]
+    assert marked
+    assert report.stale(ROOT) == []
+
+
+def test_report_fills_in_and_notices_changes(checkout, capsys):
+    """A table is written, found current, and found out of date once edited."""
+    readme = checkout / "README.md"
+    assert cli.run(["report", str(checkout), "--check"]) == 1
+    assert cli.run(["report", str(checkout)]) == 0
+    text = readme.read_text()
+    assert "| `amxfp4` | 32 |" in text
+    assert text.startswith("# Title\n")
+    assert text.endswith("<!-- end -->\nafter\n")
+    assert cli.run(["report", str(checkout), "--check"]) == 0
+    readme.write_text(text.replace("4.25", "4.24"))
+    assert cli.run(["report", str(checkout), "--check"]) == 1
+    assert "README.md: out of date" in capsys.readouterr().out
+
+
+def test_report_wrong_section(checkout, capsys):
+    """An unknown table is an error that names the known ones, and nothing is written."""
+    readme, page = checkout / "README.md", checkout / "docs" / "page.md"
+    before = readme.read_text()
+    page.write_text("<!-- generated: areas -->\n<!-- end -->\n")
+    assert cli.run(["report", str(checkout)]) == 2
+    error = capsys.readouterr().err
+    assert (
+        "generated section must be one of formats, units, sqnr, widths, flags, "
+        "engine-registers, engine-codes, not 'areas'" in error
+    )
+    assert readme.read_text() == before
