@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.sim import real_products, real_tensors
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.verif.sim.tensors import real_products, real_tensors
 
 __all__ = ["decibels", "of_configs"]
 

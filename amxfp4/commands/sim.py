@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,13 @@ from amxfp4.params.units import UNITS
 from amxfp4.verif.sim.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
+from amxfp4.verif.sim.tensors import real_products, real_tensors
 from amxfp4.verif.sim.tiles import through_rtl
 
 __all__ = [
     "FORMATS_COMPARED",
     "ProductRow",
     "Row",
-    "real_products",
-    "real_tensors",
     "run",
 ]
 
@@ -98,13 +96,6 @@ class ProductRow:
     """MACs over what the array's lanes could have done."""
     macs_per_second: float | None
     """Verified: golden, simulation and comparison together."""
-
-
-def real_tensors() -> dict[str, npt.NDArray[np.float16]]:
-    """Tensors of SmolLM2-135M's layer 9, float16, reduction axis last (see NOTICE)."""
-    path = resources.files("amxfp4.verif") / "data" / "tensors" / "smollm2_layer9.npz"
-    with path.open("rb") as file, np.load(file) as archive:
-        return {name.removeprefix("L9."): archive[name] for name in archive.files}
 
 
 def _blocks(x: npt.NDArray[np.float16], block: int) -> npt.NDArray[np.uint16]:
@@ -174,18 +165,6 @@ def _table(rows: list[Row]) -> Table:
         )
         table.add_row(r.tensor, r.format, str(r.blocks), str(r.mismatches), *figures)
     return table
-
-
-def real_products() -> dict[str, tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]]:
-    """Matrix products of the layer: a linear layer, and the attention scores of every head.
-
-    Operands are [M, K] and [N, K]; the heads of q share one k, and stand below each other.
-    """
-    t = real_tensors()
-    return {
-        "attn_in x w_attn_v": (t["attn_in"], t["w_attn_v"]),
-        "q x k": (t["q"].reshape(-1, t["q"].shape[-1]), t["k"][0]),
-    }
 
 
 def _multiply(

@@ -79,7 +79,7 @@ def _sqnr() -> str:
     import numpy as np
 
     from amxfp4 import golden
-    from amxfp4.commands.sim import real_tensors
+    from amxfp4.verif.sim.tensors import real_tensors
 
     names = ("amxfp4", "amxfp4-e4m3", "amxfp4-pot", "nvfp4", "mxfp4")
     rows = []
@@ -121,8 +121,8 @@ def _widths() -> str:
 def _flags() -> str:
     """Count flagged results of fixed accumulation on the shipped tensors, F and I varied."""
     from amxfp4 import golden
-    from amxfp4.commands.sim import real_tensors
     from amxfp4.params.dot import DotConfig
+    from amxfp4.verif.sim.tensors import real_tensors
 
     config = DotConfig(acc="fixed")
     frac_bits, int_bits = config.frac_bits or 0, config.int_bits or 0

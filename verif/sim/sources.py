@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tempfile
 from dataclasses import dataclass
@@ -27,15 +28,14 @@ class Source:
 @cache
 def _generator_key() -> str:
     """Digest of everything that decides what the generator writes."""
-    from amxfp4 import gen, params, rtl
     from amxfp4.gen.manifest import TOOLS
 
-    files = [
-        path
-        for package in (params, gen, rtl)
-        for folder in package.__path__
-        for path in sorted(Path(folder).rglob("*.py"))
-    ]
+    files = []
+    for package in ("util", "params", "rtl", "gen"):
+        spec = importlib.util.find_spec(f"amxfp4.{package}")
+        assert spec is not None
+        for folder in spec.submodule_search_locations or ():
+            files += sorted(Path(folder).rglob("*.py"))
     versions = [f"{name} {metadata.version(name)}" for name in TOOLS]
     return build.digest(*versions, *(part for f in files for part in (f.name, f.read_bytes())))
 
