@@ -18,7 +18,7 @@ from cocotb_tools.check_results import get_results
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
-from amxfp4.verif.sim import build, sources, toolchain
+from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
 from amxfp4.verif.sim.cocotb.environment import MANIFEST, REPORT
 
@@ -141,7 +141,6 @@ def run_testbench(
     seed: int,
     out: Path = build.CACHE,
     tests: str | Sequence[str] | None = None,
-    module: str | None = None,
     plusargs: Sequence[str] = (),
 ) -> Summary:
     """Run the testbench of a unit, from configuration to verdict.
@@ -156,8 +155,6 @@ def run_testbench(
         Folder of builds and of the run's files.
     tests
         Names of tests to run; ``None`` for all of them.
-    module
-        Name of the module that holds them, here; by default ``tb_`` and the unit's name.
     plusargs
         What the Verilog may ask for with ``$value$plusargs``.
 
@@ -181,7 +178,7 @@ def run_testbench(
     stopped = ""
     try:
         runner.test(
-            test_module=f"amxfp4.verif.sim.cocotb.{module or f'tb_{unit}'}", hdl_toplevel=unit,
+            test_module=benches.module(unit), hdl_toplevel=unit,
             hdl_toplevel_lang="verilog", build_dir=folder,
             test_dir=place, results_xml=str(results), seed=seed, testcase=tests, log_file=log,
             plusargs=plusargs,
