@@ -13,7 +13,6 @@ from rich.progress import Progress
 
 from amxfp4 import golden
 from amxfp4.commands import units
-from amxfp4.commands.sim import real_products, real_tensors
 from amxfp4.gen import verilog
 from amxfp4.golden import Blocks, formats
 from amxfp4.params.config import UnitConfig
@@ -27,6 +26,7 @@ from amxfp4.util import console
 from amxfp4.util.errors import writing
 from amxfp4.verif.sim.batch import beats
 from amxfp4.verif.sim.products.products import expected_results, regroup, step_beats, tile_of
+from amxfp4.verif.sim.tensors import real_products, real_tensors
 
 __all__ = ["run", "workloads"]
 

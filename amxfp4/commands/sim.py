@@ -12,7 +12,6 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from rich.table import Table
 
 from amxfp4 import golden
 from amxfp4.golden import formats, packing
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
@@ -33,14 +33,13 @@ from amxfp4.verif.sim import benches
 from amxfp4.verif.sim.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
+from amxfp4.verif.sim.tensors import real_products, real_tensors
 from amxfp4.verif.sim.tiles import through_rtl
 
 __all__ = [
     "FORMATS_COMPARED",
     "ProductRow",
     "Row",
-    "real_products",
-    "real_tensors",
     "run",
 ]
 
@@ -64,7 +63,7 @@ class Row:
     mismatches: int
     """Blocks that differ from golden, in the quantizer's records or the dequantizer's words."""
     sqnr_db: float | None
-    """Signal over quantization noise, 10 log10(sum x^2 / sum (x - x')^2), x' from the RTL."""
+    """Signal over quantization noise of what came back from the RTL."""
     cycles_per_block: float | None
     """Of the quantizer, filling and draining included."""
     blocks_per_second: float | None
@@ -87,13 +86,6 @@ class ProductRow:
     """MACs over what the array's lanes could have done."""
     macs_per_second: float | None
     """Verified: golden, simulation and comparison together."""
-
-
-def real_tensors() -> dict[str, npt.NDArray[np.float16]]:
-    """Tensors of SmolLM2-135M's layer 9, float16, reduction axis last (see NOTICE)."""
-    path = resources.files("amxfp4.verif") / "data" / "tensors" / "smollm2_layer9.npz"
-    with path.open("rb") as file, np.load(file) as archive:
-        return {name.removeprefix("L9."): archive[name] for name in archive.files}
 
 
 def _blocks(x: npt.NDArray[np.float16], block: int) -> npt.NDArray[np.uint16]:
@@ -133,12 +125,11 @@ def _measure(
         )
         return failed, f"{name} in {row.name}: {error}"
     seconds = time.perf_counter() - start
-    signal = formats.values(words, "fp16").astype(np.float64)
-    noise = np.square(signal - values).sum()
+    signal = formats.values(words, "fp16")
     return Row(
         **known,
         mismatches=0,
-        sqnr_db=float(10 * np.log10(np.square(signal).sum() / noise)) if noise else float("inf"),
+        sqnr_db=sqnr(signal, values),
         cycles_per_block=quantized.cycles / len(words),
         blocks_per_second=len(words) / seconds,
     ), ""
@@ -165,18 +156,6 @@ def _table(rows: list[Row]) -> Table:
     return table
 
 
-def real_products() -> dict[str, tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]]:
-    """Matrix products of the layer: a linear layer, and the attention scores of every head.
-
-    Operands are [M, K] and [N, K]; the heads of q share one k, and stand below each other.
-    """
-    t = real_tensors()
-    return {
-        "attn_in x w_attn_v": (t["attn_in"], t["w_attn_v"]),
-        "q x k": (t["q"].reshape(-1, t["q"].shape[-1]), t["k"][0]),
-    }
-
-
 def _multiply(
     name: str, x: npt.NDArray[np.float16], y: npt.NDArray[np.float16], array: BatchDut
 ) -> tuple[ProductRow, str]:
@@ -197,11 +176,10 @@ def _multiply(
         )
         return failed, f"{name} in {config.format_a}: {error}"
     reference = x.astype(np.float64) @ y.astype(np.float64).T
-    noise = np.square(reference - formats.values(done.words, config.output)).sum()
     return ProductRow(
         **known,
         mismatches=0,
-        sqnr_db=float(10 * np.log10(np.square(reference).sum() / noise)),
+        sqnr_db=sqnr(reference, formats.values(done.words, config.output)),
         utilization=done.utilization,
         macs_per_second=done.macs_per_second,
     ), ""

@@ -1,4 +1,4 @@
-"""Style, import rules and types of a checkout: ``amxfp4 lint`` and ``amxfp4 type``."""
+"""Style, layers and types of a checkout: ``amxfp4 lint`` and ``amxfp4 type``."""
 
 from __future__ import annotations
 
@@ -11,25 +11,42 @@ from pathlib import Path
 
 __all__ = ["checkout", "lint", "types"]
 
-# The folders that are packages, in the order in which people read them.
+# The folders that are packages, from the bottom layer to the top.
 FOLDERS = ("params", "golden", "rtl", "gen", "synth", "host", "verif")
+TREE = Path("build", "package")
+"""Where a checkout is laid out as the package it is once installed, for tools that read files."""
+LAYERS = """
+import sys
+from importlinter.cli import lint_imports
+sys.exit(lint_imports(config_filename=sys.argv[1], cache_dir=sys.argv[2], no_logo=True))
+"""
+"""The module import-linter cannot be run with ``-m``."""
 
 
 def lint(folder: Path | None = None) -> int:
-    """Run ruff's checks, the import rules among them, and its formatter without writing."""
+    """Run ruff's checks, its formatter without writing, and the import contracts."""
     root = checkout(folder)
-    failed = [_run("ruff", arguments, root) for arguments in (["check"], ["format", "--check"])]
+    failed = [
+        _run("ruff", ["-m", "ruff", *arguments], root)
+        for arguments in (["check"], ["format", "--check"])
+    ]
+    failed.append(_layers(root))
     return int(any(failed))
+
+
+def _layers(root: Path) -> int:
+    """Hold every import against the contracts in `pyproject.toml`."""
+    tree = _link(root)
+    arguments = ["-c", LAYERS, str(root / "pyproject.toml"), str(tree / "layers")]
+    return _run("importlinter", arguments, root, cwd=tree)
 
 
 def types(folder: Path | None = None) -> int:
     """Run mypy, strict except where `pyproject.toml` says why not."""
     root = checkout(folder)
-    tree = root / "build" / "typing"
-    _link(root, tree / "amxfp4")
-    arguments = ["--config-file", "pyproject.toml", "--cache-dir", str(tree / "cache")]
-    environment = {"MYPYPATH": str(tree)}
-    return _run("mypy", [*arguments, "-p", "amxfp4"], root, environment, "build/typing/amxfp4/")
+    tree = _link(root)
+    arguments = ["-m", "mypy", "--config-file", "pyproject.toml", "--cache-dir", f"{tree}/types"]
+    return _run("mypy", [*arguments, "-p", "amxfp4"], root, path=tree)
 
 
 def checkout(folder: Path | None) -> Path:
@@ -48,38 +65,49 @@ def checkout(folder: Path | None) -> Path:
     return root
 
 
-def _link(root: Path, package: Path) -> None:
-    """Lay the folders out as the package they are once installed.
+def _link(root: Path) -> Path:
+    """Lay the folders out as the package they are once installed; return the folder it is in.
 
-    mypy follows files, not the import hook of an editable install.
+    mypy and import-linter follow files, not the import hook of an editable install.
     """
+    tree = root / TREE
+    package = tree / "amxfp4"
     shutil.rmtree(package, ignore_errors=True)
     package.mkdir(parents=True)
-    for path in [*sorted((root / "amxfp4").iterdir()), *(root / name for name in FOLDERS)]:
+    inside = [path for path in (root / "amxfp4").iterdir() if path.name != "__pycache__"]
+    for path in [*sorted(inside), *(root / name for name in FOLDERS)]:
         (package / path.name).symlink_to(path)
+    return tree
 
 
 def _run(
     tool: str,
     arguments: list[str],
     root: Path,
-    environment: dict[str, str] | None = None,
-    prefix: str = "",
+    *,
+    cwd: Path | None = None,
+    path: Path | None = None,
 ) -> int:
-    """Run `tool` in `root`, its paths shown without `prefix`; return its exit code."""
+    """Run Python with `arguments`, for `tool`; show paths as in the checkout; return the exit code.
+
+    Raises
+    ------
+    ValueError
+        `tool` is not installed.
+    """
     if importlib.util.find_spec(tool) is None:
-        raise ValueError(
-            f"{tool} must be installed: run `make {'lint' if tool == 'ruff' else 'type'}`"
-        )
+        target = "type" if tool == "mypy" else "lint"
+        raise ValueError(f"{tool} must be installed: run `make {target}`")
     done = subprocess.run(
-        [sys.executable, "-m", tool, *arguments],
-        cwd=root,
-        env={**os.environ, **(environment or {})},
+        [sys.executable, *arguments],
+        cwd=cwd or root,
+        env={**os.environ, **({"MYPYPATH": str(path)} if path else {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
+    prefix = f"{TREE.as_posix()}/amxfp4/"
     for line in done.stdout.splitlines():
         shown = line.removeprefix(prefix)
         # The files of amxfp4/ lie at the top of the tree.

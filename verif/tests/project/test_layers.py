@@ -1,108 +1,121 @@
-"""Import rules: each one, planted in a copy of the project, is refused."""
+"""The layers hold: an import planted against each contract is refused by ``amxfp4 lint``."""
 
 import ast
+import re
 import shutil
 import sys
-from pathlib import Path
+import tomllib
 
 import pytest
 
 from amxfp4 import cli
 from amxfp4.dev import checks
 
+pytest.importorskip("importlinter", reason="import-linter comes with the dev extra: make lint")
 pytest.importorskip("ruff", reason="ruff comes with the dev extra: make lint")
 
-ROOT = Path(checks.__file__).parents[2]
-SHARED = ("formats.py", "config.py")
-"""Of gen/, what everyone reads; the second reads the first."""
-
-# Folder or file, the import planted there, and ruff's code for it.
+ROOT = checks.checkout(None)
+CONTRACTS = {
+    contract["name"]: contract["id"]
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
+}
+"""Contracts by the name that the report shows."""
+# Contract, the folder or file where it is broken, the import there, and what the report says of it.
 PLANTED = [
-    ("gen/config.py", "import numpy", "TID251"),
-    ("gen/config.py", "import amaranth", "TID253"),
-    ("gen/config.py", "from amxfp4 import rtl", "TID253"),
-    ("params/formats.py", "import numpy", "TID251"),
-    ("params/formats.py", "from amxfp4 import rtl", "TID253"),
-    ("gen/planted.py", "from amxfp4 import golden", "TID251"),
-    ("gen/planted.py", "import amxfp4.verif.sim.batch", "TID251"),
-    ("rtl/planted.py", "import numpy as np", "TID251"),
-    ("rtl/planted.py", "from amxfp4.golden.formats import decode", "TID251"),
-    ("rtl/planted.py", "from amxfp4.verif import batch", "TID251"),
-    ("rtl/planted.py", "from amxfp4 import synth", "TID251"),
-    ("rtl/planted.py", "from ..golden import formats", "TID252"),
-    ("golden/planted.py", "import amaranth", "TID251"),
-    ("golden/planted.py", "from amaranth.lib import data", "TID251"),
-    ("golden/planted.py", "from amxfp4 import rtl", "TID251"),
-    ("golden/planted.py", "import amxfp4.verif", "TID251"),
-    ("golden/planted.py", "import amxfp4.synth", "TID251"),
-    ("golden/planted.py", "import ml_dtypes", "TID251"),
-    ("host/planted.py", "from amxfp4 import rtl", "TID251"),
-    ("host/planted.py", "import amxfp4.verif.sim.line", "TID251"),
-    ("host/planted.py", "from amxfp4.synth import job", "TID251"),
-    ("host/planted.py", "from amxfp4.gen import verilog", "TID251"),
-    ("host/planted.py", "import amaranth", "TID251"),
-    ("synth/planted.py", "from amxfp4 import rtl", "TID251"),
-    ("synth/planted.py", "from amxfp4 import golden", "TID251"),
-    ("verif/cocotb/planted.py", "from amxfp4.rtl import quantizer", "TID251"),
-    ("verif/cocotb/planted.py", "from amaranth import Module", "TID251"),
-    ("verif/golden/test_planted.py", "import amxfp4.rtl", "TID251"),
-    ("verif/unit/test_planted.py", "import cocotb", "TID251"),
+    ("layers", "util", "from amxfp4.params import formats", "util.planted_0 -> amxfp4.params"),
+    ("layers", "params", "from amxfp4 import golden", "params.planted_1 -> amxfp4.golden"),
+    ("layers", "golden", "from amxfp4.gen import components", "golden.planted_2 -> amxfp4.gen"),
+    ("layers", "golden", "from amxfp4.rtl.lib import arith", "golden.planted_3 -> amxfp4.rtl"),
+    ("layers", "rtl", "from amxfp4.golden.formats import decode", "rtl.planted_4 -> amxfp4.golden"),
+    ("layers", "rtl", "from amxfp4.gen import components", "rtl.planted_5 -> amxfp4.gen"),
+    ("layers", "rtl", "from amxfp4.dev import documents", "rtl.planted_6 -> amxfp4.dev"),
+    ("layers", "gen", "import amxfp4.verif.sim.build", "gen.planted_7 -> amxfp4.verif"),
+    ("layers", "synth", "from amxfp4 import host", "synth.planted_8 -> amxfp4.host"),
+    ("layers", "host", "from amxfp4.verif.sim import build", "host.planted_9 -> amxfp4.verif"),
+    ("layers", "verif/sim", "from amxfp4.verif.check import prove", "planted_10 -> amxfp4.verif"),
+    ("layers", "verif/sim", "from amxfp4.commands import sim", "planted_11 -> amxfp4.commands"),
+    ("layers", "commands", "from amxfp4.dev import bench", "commands.planted_12 -> amxfp4.dev"),
+    ("layers", "dev", "from amxfp4.commands import cost", "dev.planted_13 -> amxfp4.commands"),
+    ("layers", "commands", "from amxfp4 import cli", "commands.planted_14 -> amxfp4.cli"),
+    ("layers", "cli", "from amxfp4.verif.tests import simulate", "cli.planted_15 -> amxfp4.verif"),
+    ("generation", "gen", "from amxfp4.golden import dot", "gen.planted_16 -> amxfp4.golden"),
+    ("host", "host", "from amxfp4.gen import netlist", "host.planted_17 -> amxfp4.gen.netlist"),
+    ("synthesis", "synth", "from amxfp4.rtl import dot", "synth.planted_18 -> amxfp4.rtl"),
+    ("synthesis", "synth", "from amxfp4 import golden", "synth.planted_19 -> amxfp4.golden"),
+    ("simulation", "verif/sim", "from amxfp4.rtl import dot", "planted_20 -> amxfp4.rtl"),
+    ("models", "verif/sim/line", "from amxfp4.host import packets", "planted_21 -> amxfp4.host"),
+    ("parameters", "params", "import numpy", "params.planted_22 -> numpy"),
+    ("golden-libraries", "golden", "import amaranth", "golden.planted_23 -> amaranth"),
+    ("golden-libraries", "golden", "import ml_dtypes", "golden.planted_24 -> ml_dtypes"),
+    ("rtl-libraries", "rtl", "import numpy", "rtl.planted_25 -> numpy"),
+    ("reference", "golden/reference.py", "from amxfp4.golden import rounding", "-> amxfp4.golden"),
 ]
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """Copy what the rules are made of, and the shared parameters, but no other source.
-
-    Only plants can fail.
-    """
-    copied = tmp_path_factory.mktemp("lint") / "copy"
-    copied.mkdir()
-    files = [ROOT / "pyproject.toml", *(ROOT / "gen" / name for name in SHARED)]
-    files += ROOT.glob("*/ruff.toml")
-    files += ROOT.glob("verif/*/ruff.toml")
-    for path in files:
-        target = copied / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+    """Copy all sources; only plants can fail."""
+    copied = tmp_path_factory.mktemp("layers") / "copy"
+    for name in ("amxfp4", *checks.FOLDERS):
+        ignored = shutil.ignore_patterns("__pycache__", "*.npz")
+        shutil.copytree(ROOT / name, copied / name, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", copied)
     return copied
 
 
-def test_clean_copy_passes(copy, capfd):
-    """Without a plant there is nothing to refuse, so that the plants are what fails below."""
-    assert cli.run(["lint", str(copy)]) == 0, capfd.readouterr().out
+@pytest.fixture(scope="module")
+def reports(copy):
+    """Return what lint says of every contract once all plants are there."""
+    for number, (_, folder, planted, _) in enumerate(PLANTED):
+        room = copy / folder
+        if not room.exists():
+            room = copy / "amxfp4" / folder
+        path = room if room.suffix else room / f"planted_{number}.py"
+        with path.open("a") as file:
+            file.write(f'"""Planted."""\n\n{planted}\n')
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr("builtins.print", lambda *words: printed.append(" ".join(words)))
+        assert checks._layers(copy) == 1
+    text = "\n".join(printed)
+    _, _, broken = text.partition("Broken contracts")
+    names = "|".join(map(re.escape, CONTRACTS))
+    parts = re.split(rf"^({names})\n-+$", broken, flags=re.M)[1:]
+    return {CONTRACTS[name]: part for name, part in zip(parts[::2], parts[1::2], strict=True)}
 
 
-@pytest.mark.parametrize(("place", "planted", "code"), PLANTED, ids=lambda v: v.replace("/", "."))
-def test_planted_import_is_refused(copy, capfd, place, planted, code):
-    path = copy / place
-    before = path.read_text() if path.exists() else None
-    path.parent.mkdir(exist_ok=True)
-    try:
-        path.write_text(f"{before or ''}\n{planted}\n")
-        assert cli.run(["lint", str(copy)]) == 1
-    finally:
-        if before is None:
-            path.unlink()
-        else:
-            path.write_text(before)
-    assert code in capfd.readouterr().out
+def test_every_contract_has_a_plant():
+    assert {contract for contract, *_ in PLANTED} == set(CONTRACTS.values())
 
 
-@pytest.mark.parametrize("name", SHARED)
-def test_parameters_need_the_standard_library_only(name):
-    """Also inside functions, which ruff's module-level rule does not see."""
-    tree = ast.parse((ROOT / "gen" / name).read_text())
+@pytest.mark.parametrize(
+    ("contract", "said"),
+    [(contract, said) for contract, _, _, said in PLANTED],
+    ids=[f"{folder}:{planted}" for _, folder, planted, _ in PLANTED],
+)
+def test_planted_import_is_refused(reports, contract, said):
+    assert said in " ".join(reports[contract].split())
+
+
+def test_clean_checkout_passes(capfd):
+    """Without a plant there is nothing to refuse, so that the plants are what fails above."""
+    assert cli.run(["lint"]) == 0, capfd.readouterr().out
+
+
+def test_parameters_need_the_standard_library_only():
+    """Also beyond the libraries that the contract names."""
     names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            assert (name, node.level, node.module) == ("config.py", 1, "formats")
-        elif isinstance(node, ast.ImportFrom):
-            names.add((node.module or "").partition(".")[0])
-    assert names
-    assert names <= sys.stdlib_module_names
+    for path in (ROOT / "params").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                names.add((node.module or "").partition(".")[0])
+    assert names - {"amxfp4"}
+    assert names - {"amxfp4"} <= sys.stdlib_module_names
 
 
 def test_folder_that_is_no_checkout(tmp_path, capfd):
