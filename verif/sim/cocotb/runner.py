@@ -18,6 +18,7 @@ from cocotb_tools.check_results import get_results
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
+from amxfp4.util import process
 from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
 from amxfp4.verif.sim.cocotb.environment import MANIFEST, REPORT
@@ -81,7 +82,8 @@ class _Runner(cocotb_tools.runner.Verilator):
         self, cmds: Sequence[list[str]], cwd: Any, stdout: TextIO | None = None
     ) -> None:
         for command in cmds:
-            toolchain.run(command, env=self.env, cwd=cwd, log=stdout)
+            log = None if stdout is None else Path(stdout.name)
+            process.run(command, env=self.env, cwd=cwd, log=log, timeout=toolchain.LIMIT)
 
 
 def _control_file(manifest: Any) -> str:
@@ -110,15 +112,11 @@ def _build(generated: Generated, cache: Path) -> tuple[Path, float]:
             sources[0].write_text(text)
             sources[1].write_text(control)
             runner = _Runner(tools.environment(cache / "ccache"))
-            try:
-                runner.build(
-                    sources=[WAIVERS, sources[1], sources[0]], hdl_toplevel=unit,
-                    build_dir=scratch, timescale=("1ns", "1ns"), log_file=scratch / "build.log",
-                    build_args=["-Wall"],
-                )  # fmt: skip
-            except RuntimeError as error:
-                log = (scratch / "build.log").read_text()
-                raise toolchain.ToolError(f"building {unit} failed: {error}{log}") from error
+            runner.build(
+                sources=[WAIVERS, sources[1], sources[0]], hdl_toplevel=unit,
+                build_dir=scratch, timescale=("1ns", "1ns"), log_file=scratch / "build.log",
+                build_args=["-Wall"],
+            )  # fmt: skip
             shutil.rmtree(folder, ignore_errors=True)
             scratch.replace(folder)
         finally:
