@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import re
@@ -20,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4.gen.export.fusesoc import WAIVERS
+from amxfp4.util import process
 from amxfp4.verif.sim import toolchain
 
 __all__ = ["CACHE", "body", "build", "digest", "locked", "port_width", "verilate"]
 
 CACHE = Path("build")
+_run = functools.partial(process.run, timeout=toolchain.LIMIT)
 """Where builds are kept, below the working directory; removing it is always safe."""
 
 _HARNESS = Path(__file__).parent / "batch" / "harness.cpp"
@@ -111,10 +114,10 @@ def _runtime(tools: toolchain.Toolchain, cache: Path) -> Path:
         for source in _RUNTIME_SOURCES:
             objects.append(str(fresh.parent / f"{source}.o"))
             command = [*tools.compiler, *_COMPILE, *_DEFINES, f"-I{include}", "-c"]
-            toolchain.run([*command, str(include / source), "-o", objects[-1]], env=env)
+            _run([*command, str(include / source), "-o", objects[-1]], env=env)
         # The name it will be found under, or the loader would look into the scratch folder.
         link = [*tools.cxx, "-shared", "-pthread", f"-Wl,-soname,{library}"]
-        toolchain.run([*link, *objects, "-o", str(fresh)], env=env)
+        _run([*link, *objects, "-o", str(fresh)], env=env)
 
     return _once(library, make)
 
@@ -132,7 +135,7 @@ def _headers(tools: toolchain.Toolchain, cache: Path, options: list[str]) -> Pat
         fresh.mkdir()
         (fresh / "all.h").write_text(_HEADERS)
         command = [*tools.cxx, *options, *_DEFINES, f"-I{tools.root / 'include'}"]
-        toolchain.run(
+        _run(
             [*command, "-x", "c++-header", "all.h", "-o", "all.h.gch"],
             env=tools.environment(cache.parent / "ccache"), cwd=fresh,
         )  # fmt: skip
@@ -167,7 +170,7 @@ def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE) -> Path:
     verilog, model = folder / f"{top}.v", folder / "model"
     verilog.write_text(text)
     command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
-    toolchain.run(
+    _run(
         [*command, "-Mdir", str(model), str(WAIVERS), str(verilog)],
         env=tools.environment(cache / "ccache"),
     )
@@ -197,14 +200,14 @@ def _compile(
     includes = [f"-I{p}" for p in folders]
     headers = ["-include", str(_headers(tools, cache, options))]
     # Not behind the compiler cache: what it could know is known by the name of the folder.
-    toolchain.run(
+    _run(
         [
             *tools.cxx, *options, *_DEFINES, *headers, *includes,
             "-c", "unity.cpp", "-o", "unity.o",
         ],
         env=env, cwd=scratch,
     )  # fmt: skip
-    toolchain.run(
+    _run(
         [*tools.cxx, "-shared", "-pthread", "unity.o", str(runtime), "-o", "dut.so"],
         env=env, cwd=scratch,
     )  # fmt: skip

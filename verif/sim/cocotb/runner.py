@@ -27,6 +27,8 @@ from find_libpython import find_libpython
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
+from amxfp4.util import process
+from amxfp4.util.errors import ToolError
 from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
 from amxfp4.verif.sim.cocotb.environment import JOBS, MANIFEST, REPORT
@@ -118,8 +120,8 @@ def _build(generated: Generated, cache: Path, waves: bool) -> tuple[Path, float]
             verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
             verilate += ["-Mdir", str(scratch), "-LDFLAGS", flags, str(interface)]
             env = _environment(cache)
-            toolchain.run([*verilate, str(WAIVERS), str(ports), str(verilog)], env=env)
-            toolchain.run(make, env=env, cwd=scratch)
+            for command in ([*verilate, str(WAIVERS), str(ports), str(verilog)], make):
+                process.run(command, env=env, cwd=scratch, timeout=toolchain.LIMIT)
             shutil.rmtree(folder, ignore_errors=True)
             scratch.replace(folder)
         finally:
@@ -224,13 +226,12 @@ def run_testbench(
     start = time.monotonic()
     stopped = ""
     try:
-        with log.open("w") as output:
-            toolchain.run(
-                [str(folder / unit), *(["--trace"] if waves else []), *plusargs],
-                env=env, cwd=place, log=output,
-                limit=limit or toolchain.LIMIT * max(1, jobs / JOBS_OF_A_TEST),
-            )  # fmt: skip
-    except toolchain.ToolError as error:
+        process.run(
+            [str(folder / unit), *(["--trace"] if waves else []), *plusargs],
+            env=env, cwd=place, log=log,
+            timeout=limit or toolchain.LIMIT * max(1, jobs / JOBS_OF_A_TEST),
+        )  # fmt: skip
+    except ToolError as error:
         stopped = str(error).splitlines()[0]
     seconds = time.monotonic() - start
     dump = _kept(place / "dump.vcd", out, unit, chosen)

@@ -271,7 +271,7 @@ def test_engine_with_another_manifest_is_caught(test: str) -> None:
 
 def test_hung_simulation_names_itself() -> None:
     """A simulation that never ends is ended, and its test is named."""
-    hung = r"(?s)must end, not stop in test shapes at.*engine must end within 15 seconds.*--test sh"
+    hung = r"(?s)must end, not stop in test shapes at.*engine did not end within 15 s.*--test sh"
     with pytest.raises(TestbenchError, match=hung):
         run_testbench(_made(), seed=1, tests="shapes", plusargs=["+bug=-1"], limit=15)
 
