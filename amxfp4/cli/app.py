@@ -176,19 +176,32 @@ def formats() -> None:
 
 @app.command()
 def sim(
+    unit: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[UNIT]",
+            help=f"One of {among(UNITS)}, or a folder that `verilog` wrote; all by default.",
+        ),
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One test of the unit's testbench.")
+    ] = None,
     seed: Annotated[int | None, integer_option("Seed of the testbenches' random stimulus.")] = None,
+    waves: Annotated[bool, typer.Option("--waves", help="Leave a VCD of every signal.")] = False,
+    jobs: Annotated[int | None, integer_option("Random jobs of an engine's test; 12.")] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of builds and of reports/.")
     ] = Path("build"),
 ) -> int:
-    """Simulate the default units against the golden model.
+    """Simulate the units against the golden model, or one of them.
 
-    First cocotb testbenches, then real tensors as a whole; every output bit counts.
+    First cocotb testbenches, then real tensors as a whole; every output bit counts. With a UNIT,
+    its testbench alone.
     """
     extras.require("sim")
     from amxfp4.commands import sim
 
-    return sim.run(seed=seed, out=out)
+    return sim.run(unit=unit, test=test, seed=seed, waves=waves, jobs=jobs, out=out)
 
 
 @app.command()

@@ -27,7 +27,7 @@ from find_libpython import find_libpython
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
-from amxfp4.util import process
+from amxfp4.util import files, process
 from amxfp4.util.errors import ToolError
 from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
@@ -100,33 +100,29 @@ def _build(generated: Generated, cache: Path, waves: bool) -> tuple[Path, float]
     options = [*_VERILATE, *(["--trace"] if waves else [])]
     flags = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
     cxx = shlex.join(tools.cxx)
-    make = ["make", f"-j{os.cpu_count()}", "-f", "Vtop.mk", f"VM_TRACE={int(waves)}", *_MAKE]
-    make += [f"CXX={cxx}", f"LINK={cxx}"]
+    make = ["-f", "Vtop.mk", f"VM_TRACE={int(waves)}", *_MAKE, f"CXX={cxx}", f"LINK={cxx}"]
     text = build.body(generated.text)
-    key = build.digest(
+    key = files.digest(
         text, control, WAIVERS.read_bytes(), tools.version, cocotb.__version__,
         str(interface), flags, *options, *make,
     )  # fmt: skip
+
+    def compile_in(folder: Path) -> None:
+        folder.mkdir()
+        verilog, ports = folder / f"{unit}.v", folder / "ports.vlt"
+        verilog.write_text(text)
+        ports.write_text(control)
+        verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
+        verilate += ["-Mdir", str(folder), "-LDFLAGS", flags, str(interface), str(WAIVERS)]
+        for command in (
+            [*verilate, str(ports), str(verilog)], ["make", f"-j{os.cpu_count()}", *make],
+        ):  # fmt: skip
+            process.run(command, env=_environment(cache), cwd=folder, timeout=toolchain.LIMIT)
+
+    start = time.monotonic()
     folder = (cache / "cocotb" / f"{unit}-{key}").resolve()
-    with build.locked(folder.with_suffix(".lock")):
-        if (folder / unit).exists():
-            return folder, 0.0
-        start = time.monotonic()
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
-        try:
-            verilog, ports = scratch / f"{unit}.v", scratch / "ports.vlt"
-            verilog.write_text(text)
-            ports.write_text(control)
-            verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
-            verilate += ["-Mdir", str(scratch), "-LDFLAGS", flags, str(interface)]
-            env = _environment(cache)
-            for command in ([*verilate, str(WAIVERS), str(ports), str(verilog)], make):
-                process.run(command, env=env, cwd=scratch, timeout=toolchain.LIMIT)
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.replace(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return folder, time.monotonic() - start
+    built = files.once(folder, compile_in)
+    return folder, time.monotonic() - start if built else 0.0
 
 
 def _failures(results: Path) -> dict[str, str]:
