@@ -26,8 +26,9 @@ from cocotbext.axi import (
 )
 
 from amxfp4 import golden
+from amxfp4.golden.engine import expected, operand_a, operand_b, pack_c
 from amxfp4.golden.formats import values, words
-from amxfp4.params.engine import NONE, RECORDS, EngineConfig
+from amxfp4.params.engine import RECORDS, EngineConfig
 from amxfp4.params.registers import REGISTERS
 from amxfp4.verif.sim.cocotb.environment import MANIFEST, REPORT
 
@@ -153,40 +154,11 @@ class Bench:
     def streams(self, a: np.ndarray, b: np.ndarray) -> tuple[bytes, bytes, bytes]:
         """Bytes of A, of a pass of B, and of C as it must be."""
         config = self.config
-        qa = golden.quantize(a, config.format_a, axis=-1, ties=config.ties, block=config.block)
-        qb = golden.quantize(b, config.format_b, axis=0, block=config.block)
-        if config.input == RECORDS:
-            raw_a = golden.pack(qa).tobytes()
-        else:
-            raw_a = np.ascontiguousarray(words(a, config.input)).tobytes()
-        options = (
-            {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
-            if config.acc == "fixed" else {}
-        )  # fmt: skip
-        product = golden.matmul(qa, qb, acc=config.acc, out=config.output, **options)
-        c, flags = product if isinstance(product, tuple) else (product, np.zeros((1, 1, 2), bool))
-        raised_any = [bool(flags[..., n].any()) for n in range(2)]
-        names = [n for n, raised in zip(FLAGS, raised_any, strict=True) if raised]
+        qa, raw_a = operand_a(config, a)
+        qb = operand_b(config, b)
+        c, names = expected(config, qa, qb)
         self.flags = mask("error", *names)
-        return raw_a, golden.pack(qb).tobytes(), self._tiles(c)
-
-    def _tiles(self, c: np.ndarray) -> bytes:
-        config = self.config
-        rows, cols = config.rows, config.cols
-        if config.requantize != NONE:
-            quantized = golden.quantize(
-                c, config.requantize, axis=-1, ties=config.ties, block=config.block
-            )
-            records = golden.pack(quantized)
-            return b"".join(
-                np.ascontiguousarray(records[i : i + rows, j]).tobytes()
-                for i in range(0, len(c), rows) for j in range(records.shape[1])
-            )  # fmt: skip
-        raw = words(c, config.output).reshape(c.shape)
-        return b"".join(
-            np.ascontiguousarray(raw[i : i + rows, j : j + cols]).tobytes()
-            for i in range(0, c.shape[0], rows) for j in range(0, c.shape[1], cols)
-        )  # fmt: skip
+        return raw_a, golden.pack(qb).tobytes(), pack_c(config, c)
 
     def load_a(self, blocks: int) -> float:
         """Cycles that a row tile of A takes to load."""
