@@ -67,7 +67,7 @@ def copy(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reports(copy):
-    """What lint says of every contract once all plants are there: read once, asked often."""
+    """Return what lint says of every contract once all plants are there."""
     for number, (_, folder, planted, _) in enumerate(PLANTED):
         room = copy / folder
         if not room.exists():
