@@ -6,30 +6,25 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
-import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
-__all__ = ["LIMIT", "ToolError", "Toolchain", "find", "run"]
+from amxfp4.util import process
+from amxfp4.util.errors import ToolError
+
+__all__ = ["LIMIT", "ToolError", "Toolchain", "find"]
 
 LIMIT = 900.0
 """Seconds that a tool may run: several times what the largest unit takes on a slow machine."""
-_SHOWN = 30
-"""Lines of a failing tool's output: the first ones name the cause."""
 # What the user's shell may hold for other builds, and must not change ours.
 _FOREIGN = (
     "CCACHE_", "CFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "MAKE",
     "MFLAGS", "OPT_", "VERILATOR_", "VM_",
 )  # fmt: skip
-
-
-class ToolError(RuntimeError):
-    """A tool is missing, too old, or stopped with an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +60,10 @@ class Toolchain:
             env["CCACHE_SLOPPINESS"] = "time_macros"
         return env
 
+    def how(self, cache: Path) -> dict[str, Any]:
+        """How `amxfp4.util.process.run` runs a tool of a build: environment and time limit."""
+        return {"env": self.environment(cache), "timeout": LIMIT}
+
     @property
     def compiler(self) -> list[str]:
         """The C++ compiler as the head of a command, behind the compiler cache if there is one."""
@@ -94,13 +93,13 @@ def _verilator() -> tuple[Path, Path, str]:
 
 def _compiler() -> tuple[str, ...]:
     """Find the compiler that CXX names, with its options; a compiler cache before it is ours."""
-    chosen = shlex.split(os.environ.get("CXX", ""))
-    if chosen and Path(chosen[0]).stem == "ccache":
-        chosen = chosen[1:]
-    for name in [chosen[0]] if chosen else ["g++", "clang++"]:
+    command = process.chosen("CXX", "")
+    if command[0] and Path(command[0]).stem == "ccache":
+        command = command[1:]
+    for name in command[:1] if any(command) else ["g++", "clang++"]:
         if found := shutil.which(name):
-            return (found, *chosen[1:])
-    if chosen:
+            return (found, *command[1:])
+    if any(command):
         raise ToolError(f"CXX must name a C++ compiler, not {os.environ['CXX']!r}")
     raise ToolError("no C++ compiler found: install g++ (apt install g++) or set CXX")
 
@@ -128,50 +127,3 @@ def find() -> Toolchain:
         cxx=cxx,
         ccache=None if ccache is None else Path(ccache),
     )
-
-
-def run(
-    command: list[str],
-    *,
-    env: dict[str, str],
-    cwd: Path | None = None,
-    limit: float = LIMIT,
-    log: TextIO | None = None,
-) -> str:
-    """Run a tool to its end and return what it printed.
-
-    Parameters
-    ----------
-    command, env, cwd
-        As those of `subprocess.run`.
-    limit
-        Seconds after which the tool, and all that it started, is ended.
-    log
-        File that takes what the tool prints; nothing is returned then.
-
-    Raises
-    ------
-    ToolError
-        It stopped with an error or did not end; the text holds the command and its output.
-    """
-    with subprocess.Popen(
-        command, env=env, cwd=cwd, text=True, stdin=subprocess.DEVNULL,
-        stdout=log or subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    ) as tool:  # fmt: skip
-        try:
-            said, _ = tool.communicate(timeout=limit)
-            problem = "failed"
-        except subprocess.TimeoutExpired:
-            os.killpg(tool.pid, signal.SIGKILL)
-            said, _ = tool.communicate()
-            problem = f"must end within {limit:g} seconds, and did not"
-        except BaseException:
-            os.killpg(tool.pid, signal.SIGKILL)
-            raise
-    if tool.returncode != 0:
-        lines = (said or "").splitlines()
-        shown = "\n".join(lines[:_SHOWN])
-        if len(lines) > _SHOWN:
-            shown += f"\n... {len(lines) - _SHOWN} lines more"
-        raise ToolError(f"{Path(command[0]).name} {problem}: {' '.join(command)}\n{shown}")
-    return said or ""

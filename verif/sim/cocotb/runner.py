@@ -18,6 +18,9 @@ from cocotb_tools.check_results import get_results
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
+from amxfp4.util import process
+from amxfp4.util.errors import ToolError
+from amxfp4.util.files import digest, once
 from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
 from amxfp4.verif.sim.cocotb.environment import MANIFEST, REPORT
@@ -81,7 +84,10 @@ class _Runner(cocotb_tools.runner.Verilator):
         self, cmds: Sequence[list[str]], cwd: Any, stdout: TextIO | None = None
     ) -> None:
         for command in cmds:
-            toolchain.run(command, env=self.env, cwd=cwd, log=stdout)
+            process.run(
+                command, env=self.env, cwd=Path(cwd), timeout=toolchain.LIMIT,
+                log=Path(stdout.name) if stdout else None,
+            )  # fmt: skip
 
 
 def _control_file(manifest: Any) -> str:
@@ -98,32 +104,23 @@ def _build(generated: Generated, cache: Path) -> tuple[Path, float]:
     control = _control_file(generated.manifest)
     versions = f"{tools.version} {cocotb_tools.runner.__file__} {cocotb_tools.__file__}"
     text = build.body(generated.text)
-    key = build.digest(text, control, WAIVERS.read_bytes(), versions, Path(__file__).read_bytes())
+    key = digest(text, control, WAIVERS.read_bytes(), versions, Path(__file__).read_bytes())
     folder = (cache / "cocotb" / f"{unit}-{key}").resolve()
-    with build.locked(folder.with_suffix(".lock")):
-        if (folder / unit).exists():
-            return folder, 0.0
-        start = time.monotonic()
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
-        try:
-            sources = [scratch / f"{unit}.v", scratch / "ports.vlt"]
-            sources[0].write_text(text)
-            sources[1].write_text(control)
-            runner = _Runner(tools.environment(cache / "ccache"))
-            try:
-                runner.build(
-                    sources=[WAIVERS, sources[1], sources[0]], hdl_toplevel=unit,
-                    build_dir=scratch, timescale=("1ns", "1ns"), log_file=scratch / "build.log",
-                    build_args=["-Wall"],
-                )  # fmt: skip
-            except RuntimeError as error:
-                log = (scratch / "build.log").read_text()
-                raise toolchain.ToolError(f"building {unit} failed: {error}{log}") from error
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.replace(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return folder, time.monotonic() - start
+    start = time.monotonic()
+
+    def make(fresh: Path) -> None:
+        fresh.mkdir()
+        sources = [fresh / f"{unit}.v", fresh / "ports.vlt"]
+        sources[0].write_text(text)
+        sources[1].write_text(control)
+        runner = _Runner(tools.environment(cache / "ccache"))
+        runner.build(
+            sources=[WAIVERS, sources[1], sources[0]], hdl_toplevel=unit, build_dir=fresh,
+            timescale=("1ns", "1ns"), log_file=fresh / "build.log", build_args=["-Wall"],
+        )  # fmt: skip
+
+    made = once(folder, make)
+    return folder, time.monotonic() - start if made else 0.0
 
 
 def _failures(results: Path) -> str:
@@ -185,7 +182,7 @@ def run_testbench(
             extra_env={MANIFEST: str(manifest), REPORT: str(report)},
         )  # fmt: skip
     # The stock runner's verdict depends on who called it; results.xml decides below.
-    except (SystemExit, RuntimeError) as error:
+    except (SystemExit, RuntimeError, ToolError) as error:
         stopped = str(error)
     seconds = time.monotonic() - start
     if not results.is_file():
