@@ -110,7 +110,9 @@ def _dump(node: Any) -> str:
 def _is_hardware(node: ast.AST) -> bool:
     """Tell whether an expression can be a value; it is hardware if its parts are."""
     if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
         return name not in _STATEMENTS
     return isinstance(node, ast.expr) and not isinstance(node, ast.Slice | ast.Starred)
 

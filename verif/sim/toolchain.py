@@ -16,7 +16,7 @@ from typing import Any
 from amxfp4.util import process
 from amxfp4.util.errors import ToolError
 
-__all__ = ["LIMIT", "ToolError", "Toolchain", "find"]
+__all__ = ["LIMIT", "Toolchain", "find"]
 
 LIMIT = 900.0
 """Seconds that a tool may run: several times what the largest unit takes on a slow machine."""

@@ -15,10 +15,10 @@ import pytest
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.serial import EngineUartConfig
+from amxfp4.util.errors import ToolError
 from amxfp4.verif.sim import build
 from amxfp4.verif.sim.cocotb import runner
 from amxfp4.verif.sim.sources import Source, source
-from amxfp4.verif.sim.toolchain import ToolError
 
 ENGINES: list[UnitConfig] = [
     EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),

@@ -15,6 +15,7 @@ from amxfp4.golden import stimulus
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.util.errors import ToolError
 from amxfp4.verif.sim import build, sources, toolchain
 from amxfp4.verif.sim.batch import beats, rotation
 from amxfp4.verif.sim.batch.check import check_dequantizer, check_quantizer
@@ -145,7 +146,7 @@ def test_generator_imports_nothing_unknown() -> None:
 def test_build_wrong_verilog(empty: Path) -> None:
     """Verilog that does not compile is refused in Verilator's words, and leaves nothing."""
     made = source(UNIT)
-    with pytest.raises(toolchain.ToolError, match="syntax error"):
+    with pytest.raises(ToolError, match="syntax error"):
         build.build(made.text + "\nmodule", made.manifest, empty)
     assert not list(empty.glob("batch/*/dut.so"))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from amxfp4.util.errors import ToolError
 from amxfp4.verif.sim import toolchain
 
 
@@ -26,7 +27,7 @@ def test_missing_tool(fresh: pytest.MonkeyPatch, tmp_path: Path, tool: str) -> N
     for name in ({"g++", "make", "perl"} - {tool}) | {"ccache"}:
         (tmp_path / name).symlink_to("/bin/true")
     fresh.setenv("PATH", str(tmp_path))
-    with pytest.raises(toolchain.ToolError, match=tool.replace("+", r"\+")) as caught:
+    with pytest.raises(ToolError, match=tool.replace("+", r"\+")) as caught:
         toolchain.find()
     assert "\n" not in str(caught.value)
 
@@ -50,7 +51,7 @@ def test_chosen_compiler(fresh: pytest.MonkeyPatch, chosen: str, command: list[s
 def test_chosen_compiler_is_missing(fresh: pytest.MonkeyPatch) -> None:
     """Another compiler than the one that was asked for is no answer."""
     fresh.setenv("CXX", "no-such-compiler -O9")
-    with pytest.raises(toolchain.ToolError, match="CXX must name a C\\+\\+ compiler, not 'no-such"):
+    with pytest.raises(ToolError, match="CXX must name a C\\+\\+ compiler, not 'no-such"):
         toolchain.find()
 
 
