@@ -29,6 +29,7 @@ from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
 from amxfp4.util import process
 from amxfp4.util.errors import ToolError
+from amxfp4.util.files import digest, once
 from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
 from amxfp4.verif.sim.cocotb.environment import JOBS, MANIFEST, REPORT
@@ -103,30 +104,26 @@ def _build(generated: Generated, cache: Path, waves: bool) -> tuple[Path, float]
     make = ["make", f"-j{os.cpu_count()}", "-f", "Vtop.mk", f"VM_TRACE={int(waves)}", *_MAKE]
     make += [f"CXX={cxx}", f"LINK={cxx}"]
     text = build.body(generated.text)
-    key = build.digest(
+    key = digest(
         text, control, WAIVERS.read_bytes(), tools.version, cocotb.__version__,
         str(interface), flags, *options, *make,
     )  # fmt: skip
     folder = (cache / "cocotb" / f"{unit}-{key}").resolve()
-    with build.locked(folder.with_suffix(".lock")):
-        if (folder / unit).exists():
-            return folder, 0.0
-        start = time.monotonic()
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
-        try:
-            verilog, ports = scratch / f"{unit}.v", scratch / "ports.vlt"
-            verilog.write_text(text)
-            ports.write_text(control)
-            verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
-            verilate += ["-Mdir", str(scratch), "-LDFLAGS", flags, str(interface)]
-            env = _environment(cache)
-            for command in ([*verilate, str(WAIVERS), str(ports), str(verilog)], make):
-                process.run(command, env=env, cwd=scratch, timeout=toolchain.LIMIT)
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.replace(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return folder, time.monotonic() - start
+    start = time.monotonic()
+
+    def compiled(fresh: Path) -> None:
+        fresh.mkdir()
+        verilog, ports = fresh / f"{unit}.v", fresh / "ports.vlt"
+        verilog.write_text(text)
+        ports.write_text(control)
+        verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
+        verilate += ["-Mdir", str(fresh), "-LDFLAGS", flags, str(interface)]
+        env = _environment(cache)
+        for command in ([*verilate, str(WAIVERS), str(ports), str(verilog)], make):
+            process.run(command, env=env, cwd=fresh, timeout=toolchain.LIMIT)
+
+    made = once(folder, compiled)
+    return folder, time.monotonic() - start if made else 0.0
 
 
 def _failures(results: Path) -> dict[str, str]:
