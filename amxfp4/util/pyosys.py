@@ -16,11 +16,13 @@ from amxfp4.util.errors import ToolError
 
 __all__ = ["command", "complaint", "run"]
 
-_YOSYS = """
+_DONE = "all commands done"
+_YOSYS = f"""
 from pyosys import libyosys
 design = libyosys.Design()
 for command in sys.argv[1:]:
     libyosys.Pass.call(design, command)
+print("{_DONE}")
 """
 
 
@@ -49,9 +51,12 @@ def run(commands: Iterable[str], folder: Path, **how: Any) -> str:
         A command failed; the text is Yosys' own line about it.
     """
     try:
-        return process.run(command(*commands), cwd=folder, **how)
+        text = process.run(command(*commands), cwd=folder, **how)
     except ToolError as error:
         raise ToolError(f"Yosys stopped: {complaint(error)}", error.log) from None
+    if not text.endswith(f"{_DONE}\n"):
+        raise ToolError("Yosys stopped before the last command", text)
+    return text.removesuffix(f"{_DONE}\n")
 
 
 def complaint(error: ToolError) -> str:

@@ -96,6 +96,13 @@ def test_yosys_runs_commands_on_one_design(tmp_path):
     assert "module top" in (folder / "out put.v").read_text()
 
 
+def test_an_early_end_of_yosys_is_an_error(tmp_path, monkeypatch):
+    """Even with exit code 0, as if one of its commands had ended the process."""
+    monkeypatch.setattr(pyosys, "_YOSYS", pyosys._YOSYS.replace("print(", "sys.exit(0) # "))
+    with pytest.raises(ToolError, match=r"^Yosys stopped before the last command$"):
+        pyosys.run(["log -stdout something"], tmp_path)
+
+
 def test_errors_of_yosys_are_its_own_line(tmp_path):
     with pytest.raises(ToolError, match=r"^Yosys stopped: ERROR: File `no\.v' not found"):
         pyosys.run(["read_verilog no.v", "write_verilog out.v"], tmp_path)
