@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amxfp4.params.checks import check_range
 from amxfp4.params.dot import DotConfig
+from amxfp4.params.fields import Range, field
 
 __all__ = ["ArrayConfig"]
 
@@ -18,13 +18,8 @@ class ArrayConfig(DotConfig):
 
     unit: ClassVar[str] = "array"
 
-    rows: int = 4
-    cols: int = 4
-
-    def __post_init__(self) -> None:
-        DotConfig.__post_init__(self)
-        check_range("rows", self.rows, 1, 64)
-        check_range("cols", self.cols, 1, 64)
+    rows: int = field("Rows of the array", Range(1, 64), 4)
+    cols: int = field("Columns of the array", Range(1, 64), 4)
 
     @property
     def element(self) -> DotConfig:

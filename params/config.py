@@ -11,10 +11,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from amxfp4.params.checks import check_int, choose
-from amxfp4.params.formats import BlockFormat, block_format
+from amxfp4.params.fields import Lanes, OneOf, field, parameters
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS, BlockFormat, block_format
 
-__all__ = ["BlockStreamConfig", "UnitConfig", "check_lanes", "cuts_of", "normal_pipeline"]
+__all__ = ["BLOCK", "LANES", "BlockStreamConfig", "UnitConfig", "cuts_of"]
+
+BLOCK = OneOf(BLOCK_SIZES)
+LANES = Lanes()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +29,13 @@ class UnitConfig:
     """
 
     unit: ClassVar[str]
+
+    def _check_fields(self) -> None:
+        """Hold every field against what it may be, and write it in its normal form."""
+        for name, parameter in parameters(type(self)).items():
+            value = getattr(self, name)
+            if value is not None or not parameter.optional:
+                object.__setattr__(self, name, parameter.allowed.check(name, value))
 
     @property
     def beats(self) -> int:
@@ -63,30 +73,21 @@ class UnitConfig:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check_lanes(value: object, block: int) -> int:
-    """Return `value` if it is a power of two from 1 to `block`; `block` where it is ``None``."""
-    lanes = block if value is None else check_int("lanes", value)
-    if not 1 <= lanes <= block or lanes & (lanes - 1):
-        raise ValueError(
-            f"lanes must be a power of two from 1 to {block} (the block size), not {lanes!r}"
-        )
-    return lanes
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockStreamConfig(UnitConfig):
     """What quantizer and dequantizer share: a row of the format table, and lanes."""
 
-    format: str = "amxfp4"
-    block: int = None  # type: ignore[assignment]  # filled in below
-    lanes: int = None  # type: ignore[assignment]
+    format: str = field("Block format", OneOf(tuple(FORMATS)), "amxfp4")
+    block: int = field("Elements per block", BLOCK, unset="the format's")
+    lanes: int = field("Elements per cycle", LANES, unset="the block size")
 
     def __post_init__(self) -> None:
         row = block_format(self.format, self.block)
-        lanes = check_lanes(self.lanes, row.block)
+        lanes = row.block if self.lanes is None else LANES.check("lanes", self.lanes, row.block)
         object.__setattr__(self, "format", row.name)
         object.__setattr__(self, "block", row.block)
         object.__setattr__(self, "lanes", lanes)
+        self._check_fields()
 
     @property
     def row(self) -> BlockFormat:
@@ -97,16 +98,6 @@ class BlockStreamConfig(UnitConfig):
     def beats(self) -> int:
         """Beats of `lanes` words per block, K / lanes."""
         return self.row.block // self.lanes
-
-
-def normal_pipeline(value: object, allowed: tuple[str, ...]) -> str:
-    """Write the names in `value`, separated by commas, once each and in the order of `allowed`."""
-    if not isinstance(value, str):
-        raise TypeError(f"pipeline must be a string, not {value!r}")
-    names = [name for name in value.split(",") if name]
-    for name in names:
-        choose("pipeline", name, dict.fromkeys(allowed))
-    return ",".join(name for name in allowed if name in names)
 
 
 def cuts_of(pipeline: str) -> frozenset[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amxfp4.params.checks import choose
 from amxfp4.params.config import BlockStreamConfig
+from amxfp4.params.fields import OneOf, field
 from amxfp4.params.formats import OUTPUTS, FloatFormat
 
 __all__ = ["DequantizerConfig"]
@@ -22,11 +22,7 @@ class DequantizerConfig(BlockStreamConfig):
 
     unit: ClassVar[str] = "dequantizer"
 
-    output: str = "bf16"
-
-    def __post_init__(self) -> None:
-        BlockStreamConfig.__post_init__(self)
-        choose("output", self.output, OUTPUTS)
+    output: str = field("Format of an output word", OneOf(tuple(OUTPUTS)), "bf16")
 
     @property
     def word(self) -> FloatFormat:

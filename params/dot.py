@@ -6,9 +6,16 @@ import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amxfp4.params.checks import check_range, choose
-from amxfp4.params.config import UnitConfig, check_lanes, cuts_of, normal_pipeline
-from amxfp4.params.formats import OUTPUTS, BlockFormat, FloatFormat, ScaleRule, block_format
+from amxfp4.params.config import BLOCK, LANES, UnitConfig, cuts_of
+from amxfp4.params.fields import Names, OneOf, Range, field
+from amxfp4.params.formats import (
+    FORMATS,
+    OUTPUTS,
+    BlockFormat,
+    FloatFormat,
+    ScaleRule,
+    block_format,
+)
 
 __all__ = ["ACCUMULATIONS", "CLASS_SUMS", "FIXED_BITS", "PIPELINE", "SCALING", "DotConfig"]
 
@@ -53,18 +60,32 @@ class DotConfig(UnitConfig):
 
     unit: ClassVar[str] = "dot"
 
-    format_a: str = "amxfp4"
-    format_b: str = "amxfp4"
-    block: int = None  # type: ignore[assignment]  # filled in below
-    lanes: int = None  # type: ignore[assignment]
-    acc: str = None  # type: ignore[assignment]
-    output: str = "fp32"
-    max_blocks: int | None = None
-    frac_bits: int | None = None
-    int_bits: int | None = None
-    class_sums: str = "grouped"
-    scaling: str = None  # type: ignore[assignment]
-    pipeline: str = None  # type: ignore[assignment]
+    format_a: str = field("Block format of A", OneOf(tuple(FORMATS)), "amxfp4")
+    format_b: str = field("Block format of B", OneOf(tuple(FORMATS)), "amxfp4")
+    block: int = field("Elements per block", BLOCK, unset="the formats'")
+    lanes: int = field("Element pairs per cycle", LANES, unset="the block size")
+    acc: str = field(
+        "Accumulation over blocks", OneOf(ACCUMULATIONS),
+        unset="exact; fp32 where a scale is a power of two",
+    )  # fmt: skip
+    output: str = field("Format of a result", OneOf(tuple(OUTPUTS)), "fp32")
+    max_blocks: int | None = field(
+        "With acc=exact: blocks of the longest sum", Range(4096, 1 << 24), unset="4096"
+    )
+    frac_bits: int | None = field(
+        "With acc=fixed: fraction bits of the accumulator", Range(0, 128), unset="by the formats"
+    )
+    int_bits: int | None = field(
+        "With acc=fixed: integer bits of the accumulator", Range(0, 128), unset="by the formats"
+    )
+    class_sums: str = field("Sums of the products by class", OneOf(CLASS_SUMS), "grouped")
+    scaling: str = field(
+        "Scaling of the terms of a block", OneOf(SCALING), unset="serial where it costs no cycle"
+    )
+    pipeline: str = field(
+        "Pipeline registers, separated by commas", Names(PIPELINE),
+        unset="all that shorten a path",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         rows = [
@@ -74,55 +95,47 @@ class DotConfig(UnitConfig):
         if rows[0].block != rows[1].block:
             sizes = " and ".join(f"{r.block} ({r.name})" for r in rows)
             raise ValueError(f"block must be given when the formats' own differ, {sizes}, not None")
-        lanes = check_lanes(self.lanes, rows[0].block)
-        choose("output", self.output, OUTPUTS)
-        choose("class_sums", self.class_sums, dict.fromkeys(CLASS_SUMS))
+        set_field = functools.partial(object.__setattr__, self)
+        block = rows[0].block
+        set_field("format_a", rows[0].name)
+        set_field("format_b", rows[1].name)
+        set_field("block", block)
+        set_field("lanes", block if self.lanes is None else LANES.check("lanes", self.lanes, block))
+        self._check_fields()
         bounded = all(row.scale_rule is ScaleRule.NEAREST for row in rows)
-        acc = ("exact" if bounded else "fp32") if self.acc is None else self.acc
-        choose("acc", acc, dict.fromkeys(ACCUMULATIONS))
+        acc = self.acc or ("exact" if bounded else "fp32")
         if acc != "fp32" and not bounded:
             power_of_two = next(r.name for r in rows if r.scale_rule is not ScaleRule.NEAREST)
             raise ValueError(f"acc must be fp32 for the scales of {power_of_two}, not {acc!r}")
-        set_field = functools.partial(object.__setattr__, self)
+        set_field("acc", acc)
         frac_bits, int_bits = (
             sum(FIXED_BITS.get(row.scale.name, (0, 0))[n] for row in rows) for n in range(2)
         )
-        for parameter, mode, least, most, default in (
-            ("max_blocks", "exact", 4096, 1 << 24, 4096),
-            ("frac_bits", "fixed", 0, 128, frac_bits),
-            ("int_bits", "fixed", 0, 128, int_bits),
+        for parameter, mode, default in (
+            ("max_blocks", "exact", 4096),
+            ("frac_bits", "fixed", frac_bits),
+            ("int_bits", "fixed", int_bits),
         ):
             value = getattr(self, parameter)
             if acc == mode:
-                value = default if value is None else check_range(parameter, value, least, most)
-                set_field(parameter, value)
+                set_field(parameter, default if value is None else value)
             elif value is not None:
                 raise ValueError(
                     f"{parameter} must be left out unless acc is {mode}, not {value!r}"
                 )
-        set_field("format_a", rows[0].name)
-        set_field("format_b", rows[1].name)
-        set_field("block", rows[0].block)
-        set_field("lanes", lanes)
-        set_field("acc", acc)
-        set_field("pipeline", self._normal_pipeline())
+        if self.pipeline is None:
+            # An FP32 sum is normalised as it is.
+            idle = "normalised" if acc == "fp32" else ""
+            set_field("pipeline", ",".join(name for name in PIPELINE if name != idle))
         terms = rows[0].scales * rows[1].scales
         can_be_serial = acc != "fp32" and 1 < terms <= self.beats
         scaling = SCALING[can_be_serial] if self.scaling is None else self.scaling
-        choose("scaling", scaling, dict.fromkeys(SCALING))
         if scaling == "serial" and not can_be_serial:
             raise ValueError(
                 "scaling must be parallel in fp32 mode, with a single term, or with fewer beats "
                 f"in a block ({self.beats}) than terms ({terms}), not {scaling!r}"
             )
         set_field("scaling", scaling)
-
-    def _normal_pipeline(self) -> str:
-        if self.pipeline is None:
-            # An FP32 sum is normalised as it is.
-            idle = "normalised" if self.acc == "fp32" else ""
-            return ",".join(name for name in PIPELINE if name != idle)
-        return normal_pipeline(self.pipeline, PIPELINE)
 
     @property
     def rows_ab(self) -> tuple[BlockFormat, BlockFormat]:

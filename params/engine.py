@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from amxfp4.params.array import ArrayConfig
-from amxfp4.params.checks import check_among, choose
-from amxfp4.params.formats import FORMATS, INPUTS, BlockFormat, Ties, block_format
-from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.fields import OneOf, field
+from amxfp4.params.formats import FORMATS, INPUTS, BlockFormat, block_format
+from amxfp4.params.quantizer import TIES, QuantizerConfig
 
 __all__ = ["DEPTHS", "LARGEST_MN", "NONE", "RECORDS", "STREAM_BYTES", "EngineConfig"]
 
@@ -37,30 +37,24 @@ class EngineConfig(ArrayConfig):
 
     unit: ClassVar[str] = "engine"
 
-    input: str = "bf16"
-    ties: str = "RNA"
-    requantize: str = NONE
-    depth_a: int = 64
-    depth_b: int = 64
-    bytes_a: int = 8
-    bytes_b: int = 8
-    bytes_c: int = 8
+    input: str = field(
+        "Format of a word of A; records, where A is quantized already",
+        OneOf((*INPUTS, RECORDS)), "bf16",
+    )  # fmt: skip
+    ties: str = field("Rounding of halfway values in the quantizers", TIES, "RNA")
+    requantize: str = field("Block format of C; none for words", OneOf((NONE, *FORMATS)), NONE)
+    depth_a: int = field("Blocks of a row of A in half of its memory", OneOf(DEPTHS), 64)
+    depth_b: int = field("Blocks of a column of B in half of its memory", OneOf(DEPTHS), 64)
+    bytes_a: int = field("Width of stream A in bytes", OneOf(STREAM_BYTES), 8)
+    bytes_b: int = field("Width of stream B in bytes", OneOf(STREAM_BYTES), 8)
+    bytes_c: int = field("Width of stream C in bytes", OneOf(STREAM_BYTES), 8)
 
     def __post_init__(self) -> None:
         ArrayConfig.__post_init__(self)
-        choose("input", self.input, dict.fromkeys([*INPUTS, RECORDS]))
-        choose("ties", self.ties, {str(t): t for t in Ties})
-        object.__setattr__(self, "ties", str(self.ties))
-        if self.requantize != NONE:
-            choose("requantize", self.requantize, dict.fromkeys([NONE, *FORMATS]))
-            if self.block % self.cols or self.cols & (self.cols - 1):
-                raise ValueError(
-                    f"cols must divide the block size {self.block} to requantize, not {self.cols!r}"
-                )
-        check_among("depth_a", self.depth_a, DEPTHS)
-        check_among("depth_b", self.depth_b, DEPTHS)
-        for name in ("bytes_a", "bytes_b", "bytes_c"):
-            check_among(name, getattr(self, name), STREAM_BYTES)
+        if self.requantize != NONE and (self.block % self.cols or self.cols & (self.cols - 1)):
+            raise ValueError(
+                f"cols must divide the block size {self.block} to requantize, not {self.cols!r}"
+            )
 
     @property
     def array(self) -> ArrayConfig:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amxfp4.params.checks import choose
-from amxfp4.params.config import BlockStreamConfig, cuts_of, normal_pipeline
+from amxfp4.params.config import BlockStreamConfig, cuts_of
+from amxfp4.params.fields import Names, OneOf, field
 from amxfp4.params.formats import INPUTS, FloatFormat, Ties
 
-__all__ = ["MAXIMA", "QUANTIZER_PIPELINE", "QuantizerConfig"]
+__all__ = ["MAXIMA", "QUANTIZER_PIPELINE", "TIES", "QuantizerConfig"]
+
+TIES = OneOf(tuple(map(str, Ties)))
 
 MAXIMA = ("tree", "scan")
 """How a quantizer finds the maxima of a block: comparing keys in pairs, or bit by bit."""
@@ -33,25 +35,21 @@ class QuantizerConfig(BlockStreamConfig):
 
     unit: ClassVar[str] = "quantizer"
 
-    input: str = "bf16"
-    ties: str = "RNA"
-    maxima: str = "tree"
-    pipeline: str = "maxima,record"
+    input: str = field("Format of an input word", OneOf(tuple(INPUTS)), "bf16")
+    ties: str = field("Rounding of halfway values", TIES, "RNA")
+    maxima: str = field("Circuit that finds the maxima of a block", OneOf(MAXIMA), "tree")
+    pipeline: str = field(
+        "Pipeline registers, separated by commas", Names(QUANTIZER_PIPELINE), "maxima,record"
+    )
 
     def __post_init__(self) -> None:
         BlockStreamConfig.__post_init__(self)
-        choose("input", self.input, INPUTS)
-        choose("ties", self.ties, {str(t): t for t in Ties})
-        choose("maxima", self.maxima, dict.fromkeys(MAXIMA))
-        object.__setattr__(self, "ties", str(self.ties))
-        pipeline = normal_pipeline(self.pipeline, QUANTIZER_PIPELINE)
         whole = ",".join(QUANTIZER_PIPELINE)
-        if self.beats > 1 and pipeline != whole:
+        if self.beats > 1 and self.pipeline != whole:
             raise ValueError(
                 f"pipeline must be {whole} unless lanes is {self.block} (the block size), "
                 f"not {self.pipeline!r}"
             )
-        object.__setattr__(self, "pipeline", pipeline)
 
     @property
     def cuts(self) -> frozenset[str]:

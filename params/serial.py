@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amxfp4.params.checks import check_among, check_range
 from amxfp4.params.engine import EngineConfig
+from amxfp4.params.fields import OneOf, Range, field
 
 __all__ = ["BAUDS", "CLOCKS", "LARGEST_ERROR", "LEAST_DIVISOR", "PAYLOADS", "EngineUartConfig"]
 
@@ -32,15 +32,12 @@ class EngineUartConfig(EngineConfig):
 
     unit: ClassVar[str] = "engine_uart"
 
-    clock: int = 25_000_000
-    baud: int = 1_000_000
-    payload: int = 256
+    clock: int = field("Frequency of clk in Hz", Range(*CLOCKS), 25_000_000)
+    baud: int = field("Bits per second on the line", Range(*BAUDS), 1_000_000)
+    payload: int = field("Most bytes in a frame", OneOf(PAYLOADS), 256)
 
     def __post_init__(self) -> None:
         EngineConfig.__post_init__(self)
-        check_range("clock", self.clock, *CLOCKS)
-        check_range("baud", self.baud, *BAUDS)
-        check_among("payload", self.payload, PAYLOADS)
         # Two bytes of a payload are not the stream's.
         widest = max(self.bytes_a, self.bytes_b, self.bytes_c)
         if self.payload < widest + 2:

@@ -20,6 +20,7 @@ from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.units import UNITS
+from amxfp4.util import extras
 
 __all__ = ["app", "main", "run"]
 
@@ -69,6 +70,7 @@ def verilog(
 
     Writes DIR/UNIT.v, and DIR/UNIT.json that describes it. Equal options give equal bytes.
     """
+    extras.require("rtl")
     from amxfp4.commands import units
 
     choose("UNIT", unit, dict.fromkeys([*UNITS, ALL]))
@@ -134,6 +136,8 @@ def matmul(
 
     With --through rtl every tile runs through the generated array, and every word is checked.
     """
+    if through == "rtl":
+        extras.require("sim")
     from amxfp4.commands import matmul as product
     from amxfp4.commands import units
 
@@ -181,6 +185,7 @@ def sim(
 
     First cocotb testbenches, then real tensors as a whole; every output bit counts.
     """
+    extras.require("sim")
     from amxfp4.commands import sim
 
     return sim.run(seed=seed, out=out)
@@ -253,6 +258,13 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return the exit code: 0, 1 for a failed check, 2 for bad input."""
     try:
         code = app(args=arguments, prog_name="amxfp4", standalone_mode=False)
+    except ModuleNotFoundError as error:
+        # What users run says beforehand what it needs; this is for those who develop.
+        name = (error.name or "").partition(".")[0]
+        if name == "amxfp4" or os.environ.get("AMXFP4_DEBUG"):
+            raise
+        print(f"amxfp4: error: {extras.missing(name, 'dev')}", file=sys.stderr)
+        return BAD_INPUT
     except (OSError, TypeError, ValueError, typer.TyperException) as error:
         if os.environ.get("AMXFP4_DEBUG"):
             raise

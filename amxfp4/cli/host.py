@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from amxfp4.cli.options import configured, integer_option
+from amxfp4.util import extras
 
 __all__ = ["app"]
 
@@ -56,6 +57,9 @@ def _open(
     options: dict[str, Any],
 ) -> Any:
     """Open the engine at a port; `options` are those of a simulated board, and the bit rate."""
+    extras.require("host")
+    if port.partition(":")[0] == "sim":
+        extras.require("sim")
     from amxfp4.host import Engine, open_port
 
     baud = options.pop("baud", None)
@@ -203,6 +207,7 @@ def simulate(
 
     The unit is a small one unless options say otherwise; any program can use the printed port.
     """
+    extras.require("sim")
     from amxfp4.commands import simulated_board
 
     simulated_board.simulate(

@@ -9,6 +9,7 @@ import typer
 
 from amxfp4.cli.options import ALL, among, configured, integer_option
 from amxfp4.params.units import UNITS
+from amxfp4.util import extras
 
 __all__ = ["BOARDS", "TARGETS", "app"]
 
@@ -83,6 +84,7 @@ def synth(
 
     Netlists, scripts and logs stay in a folder below DIR; what is done is not done again.
     """
+    extras.require("synth")
     from amxfp4.commands import synthesis
 
     return synthesis.run(
@@ -124,6 +126,7 @@ def measure(
 
     The files are SystemVerilog of any origin; scripts and targets are those of synth.
     """
+    extras.require("synth")
     from amxfp4.commands import synthesis
 
     return synthesis.measure(
@@ -160,6 +163,8 @@ def energy(
 
     The unit is mapped to a standard-cell library; every result of its gates is checked.
     """
+    extras.require("synth")
+    extras.require("sim")  # the stimulus, and what it must give
     from amxfp4.commands import energy
 
     return energy.run(
@@ -191,6 +196,8 @@ def postsynth(
 
     The netlist runs in Verilator under the tests of the unit. Exits 1 if it is wrong.
     """
+    extras.require("synth")
+    extras.require("sim")
     from amxfp4.commands import postsynth
 
     return postsynth.run(
@@ -221,6 +228,7 @@ def cost(
 
     Prints tables and writes DIR/reports/synth.html. What is done is not done again.
     """
+    extras.require("synth")
     from amxfp4.commands import cost
     from amxfp4.synth.plan.plan import DEFAULT
     from amxfp4.synth.plan.workers import Workers
@@ -254,6 +262,7 @@ def sweep(
 
     As cost, but combinations that are not a configuration are skipped, and all tables are printed.
     """
+    extras.require("synth")
     from amxfp4.commands import cost
     from amxfp4.synth.plan.workers import Workers
 
@@ -295,6 +304,7 @@ def fpga(
     Each board has a configuration that fits; options change it. Exits 1 if the circuit does not
     fit, or is too slow for the board's clock. Needs amxfp4[fpga].
     """
+    extras.require("rtl")
     from amxfp4.commands import fpga
 
     return fpga.run(board, options, device=device, seed=seed, out=out, record=record)
@@ -303,6 +313,7 @@ def fpga(
 @app.command()
 def program(board: BoardName, out: BoardFolder = None) -> int:
     """Load a bitstream that was built into its board."""
+    extras.require("rtl")
     from amxfp4.commands import fpga
 
     return fpga.program(board, out=out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.commands.convert import TENSORS
 from amxfp4.golden import files
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
 from amxfp4.util.errors import reading, writing
@@ -64,9 +66,8 @@ def matmul(
         result = checked
     print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
     reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
-    noise = np.square(reference - result).sum()
-    if noise and np.isfinite(noise):
-        ratio = 10 * np.log10(np.square(reference).sum() / noise)
+    ratio = sqnr(reference, result)
+    if math.isfinite(ratio):
         print(f"  SQNR against the unquantized product: {ratio:.2f} dB")
     if out is not None:
         with writing("--out", out, "a file that can be written"):

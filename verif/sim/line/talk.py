@@ -21,8 +21,8 @@ TINY = EngineUartConfig(
     rows=1, cols=2, lanes=1, block=16, depth_a=2, depth_b=2, bytes_a=4, bytes_b=4, bytes_c=8,
     format_a="mxfp4", format_b="mxfp4", payload=64, clock=1_000_000, baud=250_000,
 )  # fmt: skip
-"""Compiled in seconds; four cycles a bit, a million a second. Beats of C hold two words, so that some
-are partial."""
+"""Compiled in seconds; four cycles a bit, a million a second. Beats of C hold two words, so that
+some are partial."""
 
 HELLO, READ, WRITE, SEND, RECEIVE, RESET = range(6)
 """The operations of docs/bridge.md, copied by hand."""
@@ -41,7 +41,7 @@ class Talk:
         return parse(self.dut.run(data, quiet=6_000))
 
     def ask(self, operation: int, payload: bytes = b"") -> tuple[int, bytes]:
-        """Send a request with the next sequence number; return status and the rest of the answer."""
+        """Send a request with the next sequence number; return status and what follows it."""
         self.sequence = (self.sequence + 1) % 256
         answers = parse(self.dut.ask(frame(self.sequence, operation, payload)))
         assert len(answers) == 1, f"{len(answers)} answers to operation {operation}"

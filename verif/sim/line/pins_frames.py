@@ -10,7 +10,7 @@ import numpy as np
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import frame
 from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
-from amxfp4.verif.tests.serial.talk import (
+from amxfp4.verif.sim.line.talk import (
     HELLO,
     READ,
     RESET,
@@ -34,7 +34,7 @@ ALIVE, LINK, BUSY, ERROR = (1 << n for n in range(4))
 
 
 def hello(dut: LineDut, rng: np.random.Generator) -> None:
-    """It is always carried out, and the next request with its sequence number is a retry."""
+    """Carry out every hello; the next request with its sequence number is a retry."""
     talk = Talk(dut)
     config = dut.config
     wanted = b"\x00\x01" + struct.pack("<HI", config.payload, config.clock)
@@ -77,14 +77,14 @@ def _wrong_frames(payload: int) -> dict[str, bytes]:
 
 
 def wrong_frames(dut: LineDut, rng: np.random.Generator) -> None:
-    """None is answered or carried out, the LED lights up, and the next request is answered."""
+    """Answer none and carry out none, light the LED, and answer the next request."""
     talk = Talk(dut)
     talk.write("m", 5)
     for name, wrong in _wrong_frames(dut.config.payload).items():
         assert talk.raw(wrong) == [], f"{name}: answered"
         assert dut.leds & ERROR, f"{name}: the LED is off"
         assert talk.read("m") == 5, f"{name}: carried out"
-    # ESC and any other byte is wrong even if the checksum is right for what a decoder may make of it.
+    # ESC before any other byte is wrong, even if the checksum fits what a decoder may make of it.
     body = bytes([1, READ, 3, 0, 0xDC, 0, 1])
     for second in (0x11, 0xDE, 0xC1, 0xDB):
         text = body.replace(b"\xdc", bytes([second]))
@@ -111,7 +111,7 @@ def escapes(dut: LineDut, rng: np.random.Generator) -> None:
 
 
 def repeated(dut: LineDut, rng: np.random.Generator) -> None:
-    """A request is carried out once, whatever a second one with its sequence number says."""
+    """Carry out a request once, whatever a second one with its sequence number says."""
     talk = Talk(dut)
     talk.raw(frame(3, WRITE, struct.pack("<HI", OFFSETS["m"], 5)))
     for again in (struct.pack("<HI", OFFSETS["m"], 6), b""):
@@ -139,7 +139,7 @@ def repeated(dut: LineDut, rng: np.random.Generator) -> None:
 
 
 def busy_means_deaf(dut: LineDut, rng: np.random.Generator) -> None:
-    """What arrives while the bridge works or sends is dropped; the next request is answered."""
+    """Drop what arrives while the bridge works or sends, and answer the next request."""
     talk = Talk(dut)
     read = frame(1, READ, struct.pack("<HB", 0, 12))
     write = frame(2, WRITE, struct.pack("<HI", OFFSETS["m"], 66))
@@ -154,7 +154,7 @@ def busy_means_deaf(dut: LineDut, rng: np.random.Generator) -> None:
 
 
 def the_line_itself(dut: LineDut, rng: np.random.Generator) -> None:
-    """Neither a break nor a glitch is a byte."""
+    """Take neither a break nor a glitch for a byte."""
     talk, bit = Talk(dut), dut.config.divisor
     read = frame(2, READ, struct.pack("<HB", 0, 1))
     good = [(2, 0x81, b"\x004XMA")]
@@ -175,7 +175,7 @@ def the_line_itself(dut: LineDut, rng: np.random.Generator) -> None:
 
 
 def leds(dut: LineDut, rng: np.random.Generator) -> None:
-    """They light up when they should, for a quarter second, and not otherwise."""
+    """Light each when it should be on, for a quarter second."""
     talk, second, begun = Talk(dut), dut.config.clock, dut.cycles
 
     def wait(seconds: float) -> int:

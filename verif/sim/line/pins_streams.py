@@ -9,7 +9,7 @@ import numpy as np
 from amxfp4.verif.sim.line.line import LEDS, LineDut
 from amxfp4.verif.sim.line.model_bridge import frame
 from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
-from amxfp4.verif.tests.serial.talk import (
+from amxfp4.verif.sim.line.talk import (
     READ,
     RECEIVE,
     RESET,
@@ -50,7 +50,7 @@ def registers(dut: LineDut, rng: np.random.Generator) -> None:
 
 
 def malformed(dut: LineDut, rng: np.random.Generator) -> None:
-    """A payload that does not fit its operation is answered with the status; nothing is done."""
+    """Answer a payload that does not fit its operation with the status, and do nothing."""
     talk, most = Talk(dut), (dut.config.payload - 1) // 4
     talk.write("m", 5)
     where = struct.pack("<H", OFFSETS["m"])
