@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+from amxfp4.golden.engine import pack_c
 from amxfp4.verif.sim.line.line import LEDS, LineDut
 from amxfp4.verif.sim.line.model_bridge import frame
 from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
@@ -16,7 +17,6 @@ from amxfp4.verif.sim.line.talk import (
     SEND,
     WRITE,
     Talk,
-    in_tiles,
     operands,
     streamed,
 )
@@ -104,7 +104,7 @@ def back_pressure(dut: LineDut, rng: np.random.Generator) -> None:
     assert dut.cycles - before > 4096, "the timeout is 4096 cycles"
     passes = [raw_b] * -(-m // config.rows)
     got = streamed(talk, raw_a[taken:], passes, 5 * config.bytes_c)
-    assert b"".join(got) == in_tiles(config, c)
+    assert b"".join(got) == pack_c(config, c)
     assert talk.read("status") == BITS["status", "idle"] | BITS["status", "done"]
     assert talk.read("error") == 0
 
@@ -123,7 +123,7 @@ def receive_limits(dut: LineDut, rng: np.random.Generator) -> None:
     )  # fmt: skip
     for asked in sizes:
         raw_a, raw_b, c = operands(config, rng, rows, n, 3)
-        wanted = in_tiles(config, c)
+        wanted = pack_c(config, c)
         assert len(wanted) == 2 * beat or config.row_c is not None
         talk.write("m", rows, n, 3, 0, BITS["control", "start"])
         talk.packet(0, raw_a)
@@ -140,7 +140,7 @@ def receive_limits(dut: LineDut, rng: np.random.Generator) -> None:
     # Of more than a payload holds, a payload is given; the next packet waits for its turn.
     m = 1 if config.row_c is None else 16 * rows
     raw_a, raw_b, c = operands(config, rng, m, 60, 3)
-    wanted = in_tiles(config, c)
+    wanted = pack_c(config, c)
     talk.write("m", m, 60, 3, 0, BITS["control", "start"])
     got = streamed(talk, raw_a, [raw_b] * -(-m // rows), 0xFFFF)
     assert b"".join(got) == wanted
@@ -158,7 +158,7 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
         talk.write("m", 1, 1, k, 0, BITS["control", "start"])
         talk.packet(1, raw_b)
         talk.packet(0, raw_a)
-        assert talk.receive(64) == (in_tiles(config, c), True)
+        assert talk.receive(64) == (pack_c(config, c), True)
         assert talk.read("error") == 0, k
     for name, cut in (("a_early", slice(0, -2)), ("a_late", slice(None))):
         raw_a, raw_b, c = operands(config, rng, 1, 1, 5)
@@ -208,4 +208,4 @@ def resets(dut: LineDut, rng: np.random.Generator) -> None:
     talk.packet(0, raw_a)
     talk.packet(1, raw_b)
     talk.packet(1, raw_b)
-    assert talk.receive(64) == (in_tiles(config, c), True)
+    assert talk.receive(64) == (pack_c(config, c), True)

@@ -7,13 +7,14 @@ import struct
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.engine import operand_a, operand_b, product
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import frame, parse
 from amxfp4.verif.sim.line.model_engine import OFFSETS
 
 __all__ = [
-    "HELLO", "READ", "RECEIVE", "RESET", "SEND", "TINY", "WRITE", "Talk", "in_tiles", "operands",
+    "HELLO", "READ", "RECEIVE", "RESET", "SEND", "TINY", "WRITE", "Talk", "operands",
     "streamed",
 ]  # fmt: skip
 
@@ -115,24 +116,6 @@ def streamed(talk: Talk, raw_a: bytes, passes: list[bytes], most: int) -> list[b
 
 def operands(config: EngineUartConfig, rng: np.random.Generator, m: int, n: int, k: int):
     """Make A's packet, B's and C's for a job."""
-    x = rng.integers(-6, 7, (m, k)).astype(np.float32)
-    a = golden.quantize(x, config.format_a, axis=1, ties=config.ties, block=config.block)
-    y = rng.integers(-6, 7, (k, n)).astype(np.float32)
-    b = golden.quantize(y, config.format_b, axis=0, block=config.block)
-    c = golden.matmul(a, b, config.acc, config.output)
-    raw_a = golden.formats.words(x, config.input).tobytes()
-    return raw_a, golden.pack(b).tobytes(), c
-
-
-def in_tiles(config: EngineUartConfig, c: np.ndarray) -> bytes:
-    """Bytes of C's packet."""
-    if config.row_c is not None:
-        q = golden.quantize(c, config.requantize, axis=1, ties=config.ties, block=config.block)
-        records = golden.pack(q)
-        tiles = (records[i : i + config.rows] for i in range(0, len(c), config.rows))
-        return b"".join(np.swapaxes(tile, 0, 1).tobytes() for tile in tiles)
-    bits = golden.formats.words(c, config.output)
-    return b"".join(
-        np.ascontiguousarray(bits[i : i + config.rows, j : j + config.cols]).tobytes()
-        for i in range(0, len(c), config.rows) for j in range(0, c.shape[1], config.cols)
-    )  # fmt: skip
+    a, raw_a = operand_a(config, rng.integers(-6, 7, (m, k)).astype(np.float32))
+    b = operand_b(config, rng.integers(-6, 7, (k, n)).astype(np.float32))
+    return raw_a, golden.pack(b).tobytes(), product(config, a, b)[0]
