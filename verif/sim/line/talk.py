@@ -1,4 +1,4 @@
-"""What checks at the pins have in common: a unit to check, and a way to talk to it."""
+"""What the checks at the pins share: a configuration, and a client of the bridge."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ __all__ = [
 ]  # fmt: skip
 
 TINY = EngineUartConfig(
-    rows=1, cols=2, lanes=1, block=16, depth_a=2, depth_b=2, bytes_a=4, bytes_b=4, bytes_c=4,
+    rows=1, cols=2, lanes=1, block=16, depth_a=2, depth_b=2, bytes_a=4, bytes_b=4, bytes_c=8,
     format_a="mxfp4", format_b="mxfp4", payload=64, clock=1_000_000, baud=250_000,
 )  # fmt: skip
-"""Compiled in seconds; with four cycles a bit and a quarter second of 250,000 cycles."""
+"""Compiled in seconds; four cycles a bit, a million a second. Beats of C hold two words, so that
+some are partial."""
 
 HELLO, READ, WRITE, SEND, RECEIVE, RESET = range(6)
 """The operations of docs/bridge.md, copied by hand."""
 
 
 class Talk:
-    """Requests to a unit, one after another; answers are parsed strictly."""
+    """Sends requests to a unit, one after another, and parses answers strictly."""
 
     def __init__(self, dut: LineDut) -> None:
         self.dut, self.sequence = dut, 0x55
-        # No request of an earlier check is the last one any more, and no register has a value.
+        # Neither the last answer nor the registers of an earlier check may matter.
         dut.reset()
 
     def raw(self, data: bytes) -> list[tuple[int, int, bytes]]:
-        """Send bytes, and parse what comes until all is quiet."""
-        return parse(self.dut.run(data))
+        """Send bytes, and parse what comes until both wires are idle for more than a timeout."""
+        return parse(self.dut.run(data, quiet=6_000))
 
     def ask(self, operation: int, payload: bytes = b"") -> tuple[int, bytes]:
-        """Ask with the next sequence; return status and what follows."""
+        """Send a request with the next sequence number; return status and what follows it."""
         self.sequence = (self.sequence + 1) % 256
         answers = parse(self.dut.ask(frame(self.sequence, operation, payload)))
         assert len(answers) == 1, f"{len(answers)} answers to operation {operation}"
@@ -50,7 +51,7 @@ class Talk:
         return rest[0], rest[1:]
 
     def good(self, operation: int, payload: bytes = b"") -> bytes:
-        """Ask for what must be done."""
+        """Send a request that must succeed."""
         status, rest = self.ask(operation, payload)
         assert status == 0, f"status {status} of operation {operation} with {payload.hex()}"
         return rest
@@ -72,7 +73,7 @@ class Talk:
         return self.dut.config.bytes_b if stream else self.dut.config.bytes_a
 
     def part(self, stream: int) -> int:
-        """Bytes of some beats that a request can hold, and that take little time on the line."""
+        """Bytes of as many whole beats as go into one request; few, to save time on the line."""
         size = self.beat(stream)
         return min(max(60, size), self.dut.config.payload - 2) // size * size
 
@@ -82,7 +83,7 @@ class Talk:
         while data:
             part, rest = data[:most], data[most:]
             taken = self.send(stream, part, not rest)
-            assert taken, "a stream stands still"
+            assert taken, "the stream takes nothing"
             data = data[taken:]
 
     def receive(self, most: int) -> tuple[bytes, bool]:
