@@ -83,7 +83,7 @@ def choose(number: int, new: Any, old: Any) -> Any:
     return chosen if isinstance(old, Value | int) else old.shape()(chosen)
 
 
-def _difference(old: ast.AST, new: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
+def _difference(old: ast.AST, new: ast.AST) -> list[tuple[Any, Any]]:
     """Pairs of nodes that differ, from the outermost one to the innermost one that has it all."""
     path = [(old, new)]
     while type(old) is type(new):
@@ -120,11 +120,11 @@ def _is_hardware(node: ast.AST) -> bool:
 class _Chooser(ast.NodeTransformer):
     """Puts calls of `choose` around expressions, by their identity; inner ones first."""
 
-    def __init__(self, edits: Mapping[int, list[tuple[int, ast.AST]]]) -> None:
+    def __init__(self, edits: Mapping[int, list[tuple[int, Any]]]) -> None:
         self._edits = edits
 
-    def visit(self, node: ast.AST) -> ast.AST:
-        result = self.generic_visit(node)
+    def visit(self, node: ast.AST) -> Any:
+        result: Any = self.generic_visit(node)
         for number, new in self._edits.get(id(node), ()):
             name = ast.Name("choose", ast.Load())
             result = ast.Call(name, [ast.Constant(number), new, result], [])
@@ -137,7 +137,7 @@ def _with_choices(module: str, text: str, edits: Mapping[int, tuple[str, str]]) 
     lines = [0]
     for line in text.encode().splitlines(keepends=True):
         lines.append(lines[-1] + len(line))
-    chosen: dict[int, list[tuple[int, ast.AST]]] = {}
+    chosen: dict[int, list[tuple[int, Any]]] = {}
     for number, (old, new) in edits.items():
         path = _difference(tree, ast.parse(_edited(module, text, old, new)))
         begin = len(text[: text.index(old)].encode())
@@ -152,7 +152,8 @@ def _with_choices(module: str, text: str, edits: Mapping[int, tuple[str, str]]) 
         if not inside:
             raise ValueError(f"{module}: {old!r} must change one expression")
         chosen.setdefault(id(inside[0][0]), []).append((number, inside[0][1]))
-    return ast.fix_missing_locations(_Chooser(chosen).visit(tree))
+    program: ast.Module = ast.fix_missing_locations(_Chooser(chosen).visit(tree))
+    return program
 
 
 def generate(config: UnitConfig, edits: Mapping[int, Edit]) -> Source:

@@ -19,6 +19,7 @@ from typing import Any
 from amaranth.hdl import Instance, Module, Signal
 
 from amxfp4.params.config import UnitConfig
+from amxfp4.util.files import digest
 from amxfp4.verif.sim import build, sources
 from amxfp4.verif.sim.sources import Source
 
@@ -108,7 +109,7 @@ def plant(config: UnitConfig, bugs: Bugs, cache: Path = build.CACHE) -> Source:
         An edit does not find what it replaces.
     """
     texts = _texts(bugs)
-    key = build.digest(sources._generator_key(), Path(__file__).read_text(), *texts.values())
+    key = digest(sources._generator_key(), Path(__file__).read_text(), *texts.values())
     file = cache / "verilog-cache" / f"{config.unit}-{config.digest}-{key}-bugs.json"
     if not file.is_file():
         with _edited(texts) as verilog:

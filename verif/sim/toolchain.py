@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amxfp4.util import process
 from amxfp4.util.errors import ToolError
 
 __all__ = ["LIMIT", "Toolchain", "find"]
@@ -93,13 +93,17 @@ def _verilator() -> tuple[Path, Path, str]:
 
 def _compiler() -> tuple[str, ...]:
     """Find the compiler that CXX names, with its options; a compiler cache before it is ours."""
-    command = process.chosen("CXX", "")
-    if command[0] and Path(command[0]).stem == "ccache":
+    text = os.environ.get("CXX", "")
+    try:
+        command = shlex.split(text)
+    except ValueError as error:
+        raise ToolError(f"CXX must be a command, not {text!r} ({error})") from None
+    if command and Path(command[0]).stem == "ccache":
         command = command[1:]
-    for name in command[:1] if any(command) else ["g++", "clang++"]:
+    for name in command[:1] or ["g++", "clang++"]:
         if found := shutil.which(name):
             return (found, *command[1:])
-    if any(command):
+    if command:
         raise ToolError(f"CXX must name a C++ compiler, not {os.environ['CXX']!r}")
     raise ToolError("no C++ compiler found: install g++ (apt install g++) or set CXX")
 
