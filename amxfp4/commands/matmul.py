@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.commands.convert import TENSORS
 from amxfp4.golden import files
+from amxfp4.golden.engine import product
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
@@ -58,7 +59,9 @@ def matmul(
     qa = golden.quantize(left, config.format_a, axis=1, block=config.block)
     qb = golden.quantize(right, config.format_b, axis=axis, block=config.block)
     if through == "golden":
-        result = _golden(qa, qb, config)
+        result, flags = product(config, qa, qb)
+        if flags is not None:
+            _report_flags(flags)
     else:
         checked = _rtl(qa, qb, config, build)
         if checked is None:
@@ -93,18 +96,6 @@ def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     if values.ndim != 2:
         raise ValueError(f"{parameter} must be a matrix, not of shape {list(values.shape)}")
     return values
-
-
-def _golden(a: golden.Blocks, b: golden.Blocks, config: ArrayConfig) -> npt.NDArray[np.float32]:
-    if config.acc == "fixed":
-        result, flags = golden.matmul(
-            a, b, acc="fixed", out=config.output,
-            frac_bits=config.frac_bits, int_bits=config.int_bits,
-        )  # fmt: skip
-        _report_flags(flags)
-        return result
-    acc: Literal["exact", "fp32"] = "exact" if config.acc == "exact" else "fp32"
-    return golden.matmul(a, b, acc=acc, out=config.output)
 
 
 def _report_flags(flags: npt.NDArray[np.bool_]) -> None:

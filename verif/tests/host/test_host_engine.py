@@ -5,11 +5,11 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks
+from amxfp4.golden.engine import expected, operand_a, operand_b, unpack_c
 from amxfp4.host import EngineError, JobError, LineError
 from amxfp4.host.comparison import difference
 from amxfp4.host.driver import FLAGS, Packets
 from amxfp4.host.errors import ERRORS
-from amxfp4.host.packets import assemble, expected, operand_a, operand_b
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.registers import REGISTERS
 from amxfp4.verif.sim.line import model_engine
@@ -74,7 +74,7 @@ def test_every_bit_of_a_nan_is_compared(output, got, right):
     """From C's packet on."""
     config = EngineConfig(**CONFIGS["small"], output=output)
     size = 2 if output == "bf16" else 4
-    have, want = (assemble(config, bits.to_bytes(size, "little"), 1, 1) for bits in (got, right))
+    have, want = (unpack_c(config, bits.to_bytes(size, "little"), 1, 1) for bits in (got, right))
     assert difference(config, want, want) is None
     found = difference(config, have, want)
     assert found is not None

@@ -78,7 +78,8 @@ def test_make_alone_is_help():
 
 def test_make_without_python_says_so(tmp_path):
     """A copy without .venv, since a stamp that is there already would hide the question."""
-    for name in ("Makefile", "pyproject.toml", "setup.py", "constraints.txt", "amxfp4/bootstrap.py"):
+    inputs = ("pyproject.toml", "setup.py", "constraints.txt", "amxfp4/bootstrap.py")
+    for name in ("Makefile", *inputs):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     done = make("-C", str(tmp_path), "PYTHON=no-such-python", "sim")
