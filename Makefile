@@ -55,7 +55,7 @@ type: $(READY_DEV) ## check types
 	@$(BIN)/amxfp4 type $(ARGS)
 
 docs: $(READY_DOCS) ## build the site of the documents in build/docs
-	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs $(ARGS)
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs $(ARGS)
 	@echo 'Written: build/docs/index.html'
 
 wheel: $(READY) ## build what pip installs, in build/dist
