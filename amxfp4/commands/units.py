@@ -10,6 +10,7 @@ from typing import Any
 from amxfp4.params.checks import choose
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.units import UNITS
+from amxfp4.util.console import working
 from amxfp4.util.errors import writing
 
 __all__ = ["STREAMING", "configure", "generate"]
@@ -55,7 +56,8 @@ def generate(config: UnitConfig, folder: Path) -> None:
     fields = config.to_dict()
     unit = fields.pop("unit")
     print(f"{unit}: " + " ".join(f"{name}={value}" for name, value in fields.items()), flush=True)
-    generated = verilog.generate(config)
+    with working(f"generating the Verilog of {config.unit}"):
+        generated = verilog.generate(config)
     with writing("--out", folder, "a folder that can be written"):
         verilog.write(generated, folder)
     *names, last = [f"{folder / unit}.v", *generated.beside, f"{unit}.json"]

@@ -1,18 +1,39 @@
-"""Tables on standard output: laid out for people, plain text for everything else."""
+"""What programs print: tables for people and for programs, and a line about what takes long."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
+from collections.abc import Iterator
 
 import rich.box
 import rich.console
 import rich.table
 import rich.text
 
-__all__ = ["Table"]
+__all__ = ["Table", "working"]
 
 # Wide enough that nothing is wrapped or cut when a program reads the table.
 PLAIN_WIDTH = 1000
+_SILENCE = 2.0
+"""Seconds that work may take without a word."""
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on standard error `what` is being done, if it takes more than two seconds."""
+
+    def say() -> None:
+        print(f"{what} ...", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(_SILENCE, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Table:
