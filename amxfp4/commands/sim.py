@@ -143,6 +143,7 @@ def _show(console: Console, summary: Summary) -> None:
         f"{summary.transactions} transactions checked, {summary.seconds:.1f} s "
         f"(build {summary.build_seconds:.1f} s)",
         highlight=False,
+        soft_wrap=True,
     )
 
 
