@@ -179,13 +179,13 @@ def _engine_codes() -> str:
 
 _COSTS = {
     "units": {
-        "quantizer, AMXFP4": "`quantizer`, 32 elements per cycle",
-        "dequantizer, AMXFP4": "`dequantizer`, 32 elements per cycle",
+        "quantizer, AMXFP4": "AMXFP4 `quantizer`, 32 elements per cycle",
+        "dequantizer, AMXFP4": "AMXFP4 `dequantizer`, 32 elements per cycle",
     },
     "dot-products": {
-        "dot, AMXFP4, exact": "`dot`, 32 MACs per cycle, exact sums",
-        "dot, MXFP4, fp32": "the same for MXFP4, FP32 sums",
-        "element, AMXFP4, exact, 4 lanes": "one element of an `array`, 4 MACs per cycle",
+        "dot, AMXFP4, exact": "AMXFP4 `dot`, 32 MACs per cycle, exact sums",
+        "dot, AMXFP4, exact, 4 lanes": "AMXFP4 `dot`, 4 MACs per cycle, exact sums",
+        "dot, MXFP4, fp32": "MXFP4 `dot`, 32 MACs per cycle, FP32 sums",
     },
 }
 """Circuits whose cost README.md states, by table and label of the record of `make synth`."""
@@ -196,15 +196,13 @@ def _cost(tables: dict[str, Any]) -> str:
     columns = ("T in all", "LUT in all", "LUT4e in all", "FF")
     rows = []
     for name, circuits in _COSTS.items():
-        record = [
-            dict(zip(tables[name]["header"], row, strict=True)) for row in tables[name]["rows"]
-        ]
-        by_label = {row["circuit"]: row for row in record}
+        heads, record = tables[name]["header"], tables[name]["rows"]
+        by_label = {row[0]: dict(zip(heads, row, strict=True)) for row in record}
         rows += [
             (text, *(by_label[label][column] for column in columns))
             for label, text in circuits.items()
         ]
-    header = ("AMXFP4, in full", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
+    header = ("circuit", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
     return _table(header, rows)
 
 
