@@ -10,8 +10,10 @@ A document marks where a table goes::
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -177,13 +179,13 @@ def _engine_codes() -> str:
 
 _COSTS = {
     "units": {
-        "quantizer, AMXFP4": "`quantizer`, 32 elements per cycle",
-        "dequantizer, AMXFP4": "`dequantizer`, 32 elements per cycle",
+        "quantizer, AMXFP4": "AMXFP4 `quantizer`, 32 elements per cycle",
+        "dequantizer, AMXFP4": "AMXFP4 `dequantizer`, 32 elements per cycle",
     },
     "dot-products": {
-        "dot, AMXFP4, exact": "`dot`, 32 MACs per cycle, exact sums",
-        "dot, MXFP4, fp32": "the same for MXFP4, FP32 sums",
-        "element, AMXFP4, exact, 4 lanes": "one element of an `array`, 4 MACs per cycle",
+        "dot, AMXFP4, exact": "AMXFP4 `dot`, 32 MACs per cycle, exact sums",
+        "dot, AMXFP4, exact, 4 lanes": "AMXFP4 `dot`, 4 MACs per cycle, exact sums",
+        "dot, MXFP4, fp32": "MXFP4 `dot`, 32 MACs per cycle, FP32 sums",
     },
 }
 """Circuits whose cost README.md states, by table and label of the record of `make synth`."""
@@ -194,13 +196,13 @@ def _cost(tables: dict[str, Any]) -> str:
     columns = ("T in all", "LUT in all", "LUT4e in all", "FF")
     rows = []
     for name, circuits in _COSTS.items():
-        record = [dict(zip(tables[name]["header"], row, strict=True)) for row in tables[name]["rows"]]
-        by_label = {row["circuit"]: row for row in record}
+        heads, record = tables[name]["header"], tables[name]["rows"]
+        by_label = {row[0]: dict(zip(heads, row, strict=True)) for row in record}
         rows += [
             (text, *(by_label[label][column] for column in columns))
             for label, text in circuits.items()
         ]
-    header = ("AMXFP4, in full", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
+    header = ("circuit", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
     return _table(header, rows)
 
 
@@ -217,6 +219,27 @@ def _costs(root: Path) -> dict[str, Callable[[], str]]:
         if path.stem == "default":
             made["cost"] = lambda tables=tables: _cost(tables)
     return made
+
+
+def _layers(root: Path) -> str:
+    """Draw the layers that `make lint` holds imports against, from top to bottom."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    boxes = [
+        [f"{room.removeprefix('amxfp4.'):12}{_purpose(room)}" for room in layer.split(" | ")]
+        for layer in layers
+    ]
+    width = max(len(line) for box in boxes for line in box)
+    text = f"├{'─' * (width + 2)}┤\n".join(
+        "".join(f"│ {line:{width}} │\n" for line in box) for box in boxes
+    )
+    return f"```text\n┌{'─' * (width + 2)}┐\n{text}└{'─' * (width + 2)}┘\n```\n"
+
+
+def _purpose(room: str) -> str:
+    """Return what the docstring of a package says first."""
+    described = " ".join((importlib.import_module(room).__doc__ or "").split())
+    return re.split(r"[.;](?: |$)", described)[0].replace("`", "")
 
 
 FIGURES = Path("docs", "figures")
@@ -236,7 +259,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
 
 def documents(root: Path) -> list[Path]:
     """Documents of the project that may hold generated tables."""
-    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    top = [root / name for name in ("README.md", "CONTRIBUTING.md")]
+    return [path for path in (*top, *sorted((root / "docs").glob("*.md"))) if path.exists()]
 
 
 def _renewed(text: str, made: dict[str, str], sections: dict[str, Callable[[], str]]) -> str:
@@ -266,7 +290,7 @@ def _drawings(root: Path) -> dict[Path, str]:
 def _current(root: Path) -> dict[Path, str]:
     """Make what the files of `root` with generated parts should hold, by path."""
     made: dict[str, str] = {}
-    sections = SECTIONS | _costs(root)
+    sections = SECTIONS | _costs(root) | {"layers": lambda: _layers(root)}
     texts = {d: _renewed(d.read_text(), made, sections) for d in documents(root)}
     return texts | _drawings(root)
 
