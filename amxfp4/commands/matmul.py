@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from amxfp4.commands.convert import TENSORS
 from amxfp4.golden import files
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
+from amxfp4.util.console import working
 from amxfp4.util.errors import reading, writing
 
 __all__ = ["matmul", "matrix"]
@@ -35,10 +35,12 @@ def matmul(
 
     Returns
     -------
-    0, or 1 if the RTL and golden differ.
+    0.
 
     Raises
     ------
+    Mismatch, ContractError
+        The RTL and golden differ.
     TypeError, ValueError
         A parameter, a file or a tensor is not what it must be.
     """
@@ -58,10 +60,7 @@ def matmul(
     if through == "golden":
         result = _golden(qa, qb, config)
     else:
-        checked = _rtl(qa, qb, config, build)
-        if checked is None:
-            return 1
-        result = checked
+        result = _rtl(qa, qb, config, build)
     print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
     reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
     noise = np.square(reference - result).sum()
@@ -113,29 +112,16 @@ def _report_flags(flags: npt.NDArray[np.bool_]) -> None:
 
 def _rtl(
     a: golden.Blocks, b: golden.Blocks, config: ArrayConfig, build: Path
-) -> npt.NDArray[np.float32] | None:
-    """Run the product through the array; None if it is wrong, which is told."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+) -> npt.NDArray[np.float32]:
+    """Run the product through the array, checking every word."""
     from amxfp4.golden import formats
-    from amxfp4.verif.sim.batch.check import Mismatch
-    from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
+    from amxfp4.verif.sim.batch.dut import BatchDut
     from amxfp4.verif.sim.tiles import through_rtl
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"building {config.rows} x {config.cols} array", total=None)
+    with working(f"building a {config.rows} x {config.cols} array") as step:
         dut = BatchDut(config, cache=build)
-        progress.update(task, description="tiles through the array")
-        try:
-            done = through_rtl(
-                dut, a, b,
-                lambda tiles, total: progress.update(task, completed=tiles, total=total),
-            )  # fmt: skip
-        except (Mismatch, ContractError) as error:
-            progress.stop()
-            print(error, file=sys.stderr)
-            return None
+        step("tiles through the array")
+        done = through_rtl(dut, a, b, lambda tiles, total: step(None, tiles, total))
     print(
         f"{done.tiles} tiles of {config.rows} x {config.cols} through the RTL: every word equals "
         f"golden\n  {done.cycles} cycles ({done.ideal_cycles} ideal), utilization "

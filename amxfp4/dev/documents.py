@@ -18,6 +18,9 @@ from typing import Any
 
 __all__ = ["SECTIONS", "documents", "stale", "update"]
 
+Sections = dict[str, Callable[[], str]]
+"""What can stand between marks, by name."""
+
 _SECTION = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 
@@ -168,8 +171,8 @@ def _engine_codes() -> str:
     return _table(("field", "codes"), rows)
 
 
-def _costs(root: Path) -> dict[str, Callable[[], str]]:
-    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 cost --record` wrote them."""
+def _costs(root: Path) -> Sections:
+    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 synth plan --record` wrote them."""
 
     def table(record: dict[str, Any]) -> Callable[[], str]:
         return lambda: _table(record["header"], record["rows"])
@@ -184,7 +187,7 @@ def _costs(root: Path) -> dict[str, Callable[[], str]]:
 FIGURES = Path("docs", "figures")
 """Where records of costs are, below the project's folder; measuring takes long."""
 
-SECTIONS: dict[str, Callable[[], str]] = {
+SECTIONS: Sections = {
     "formats": _formats,
     "units": _units,
     "sqnr": _sqnr,
@@ -193,7 +196,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "engine-registers": _engine_registers,
     "engine-codes": _engine_codes,
 }
-"""What can stand between marks, by name."""
+"""Sections made from the rooms below; the command line adds its own."""
 
 
 def documents(root: Path) -> list[Path]:
@@ -201,7 +204,7 @@ def documents(root: Path) -> list[Path]:
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
-def _renewed(text: str, made: dict[str, str], sections: dict[str, Callable[[], str]]) -> str:
+def _renewed(text: str, made: dict[str, str], sections: Sections) -> str:
     def section(match: re.Match[str]) -> str:
         name = match[2]
         if name not in sections:
@@ -224,10 +227,10 @@ def _drawings(root: Path) -> dict[Path, str]:
     return {root / "docs" / "waves" / f"{name}.svg": waves.draw(name) for name in names}
 
 
-def _current(root: Path) -> dict[Path, str]:
+def _current(root: Path, more: Sections) -> dict[Path, str]:
     """Make what the files of `root` with generated parts should hold, by path."""
     made: dict[str, str] = {}
-    sections = SECTIONS | _costs(root)
+    sections = SECTIONS | more | _costs(root)
     texts = {d: _renewed(d.read_text(), made, sections) for d in documents(root)}
     return texts | _drawings(root)
 
@@ -236,26 +239,40 @@ def _differing(current: dict[Path, str]) -> list[Path]:
     return [p for p, text in current.items() if not p.exists() or p.read_text() != text]
 
 
-def stale(root: Path) -> list[Path]:
+def stale(root: Path, more: Sections) -> list[Path]:
     """Documents and timing diagrams that are not what the project makes now.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    more
+        Sections beside those of `SECTIONS`.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist.
     """
-    return _differing(_current(root))
+    return _differing(_current(root, more))
 
 
-def update(root: Path) -> list[Path]:
+def update(root: Path, more: Sections) -> list[Path]:
     """Rewrite the generated tables and diagrams below `root`; return what changed.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    more
+        Sections beside those of `SECTIONS`.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist; nothing is written then.
     """
-    current = _current(root)
+    current = _current(root, more)
     changed = _differing(current)
     for path in changed:
         path.parent.mkdir(exist_ok=True)
