@@ -14,12 +14,11 @@ array([[ 413.25, -198.  ],
        [-198.  ,  413.25]], dtype=float32)
 """
 
-from .array import matmul
 from .blocks import Blocks
 from .dequantizer import dequantize, dequantize_words
-from .dot import dot
 from .files import Tensor, load_blocks, load_tensors, save_blocks, save_tensors
 from .packing import pack, unpack
+from .products import dot, matmul
 from .quantizer import quantize
 
 __all__ = [

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import FP32, INPUTS, BlockFormat, FloatFormat, ScaleRule, Ties
 
+from .checks import check_array
 from .rounding import convert
 
 __all__ = [
@@ -213,10 +214,7 @@ def values(words: npt.NDArray[np.unsignedinteger[Any]], word: str) -> npt.NDArra
     array([ 1., -3.], dtype=float32)
     """
     fmt = choose("word", word, INPUTS)
-    dtype = _WORD_DTYPES[fmt.width]
-    if not isinstance(words, np.ndarray) or words.dtype != dtype:
-        what = words.dtype if isinstance(words, np.ndarray) else type(words).__name__
-        raise TypeError(f"words must be an array of {np.dtype(dtype)} for {word}, not {what}")
+    check_array("words", words, _WORD_DTYPES[fmt.width], f" for {word}")
     if fmt.width == FP32.width:
         return words.view(np.float32)
     return convert(words, fmt, FP32).view(np.float32)
@@ -252,9 +250,7 @@ def words(values: npt.NDArray[np.float32], word: str) -> npt.NDArray[np.unsigned
     ['0x3f80', '0xc040', '0x7f80']
     """
     fmt = choose("word", word, INPUTS)
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
-        what = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
-        raise TypeError(f"values must be an array of float32, not {what}")
+    check_array("values", values, np.float32)
     bits = np.ascontiguousarray(values).view(np.uint32).reshape(values.shape)
     if fmt.width == FP32.width:
         return bits

@@ -28,7 +28,7 @@ class OneOf:
     def check(self, name: str, value: Any) -> Any:
         """Return `value` in normal form, or say what `name` may be."""
         if self.kind is int:
-            return check_among(name, value, self.values)
+            return check_among(name, value, tuple(map(int, self.values)))
         choose(name, value, dict.fromkeys(map(str, self.values)))
         return str(value)
 

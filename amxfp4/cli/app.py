@@ -31,10 +31,12 @@ from amxfp4.params.fields import OneOf
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.units import UNITS
+from amxfp4.util import extras
 
 __all__ = ["app", "main", "run"]
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes; no other place decides them but commands that return 0 or 1."""
 
 app = group(
     "AMXFP4: 4-bit block-scaled arithmetic as Verilog, as a model and as files.",
@@ -85,6 +87,7 @@ def verilog(config: Any, out: VerilogFolder = Path("build/verilog")) -> None:
 
     Writes DIR/{name}.v, and DIR/{name}.json that describes it. Equal options give equal bytes.
     """
+    extras.require("rtl")
     from amxfp4.commands import units
 
     units.generate(config, out)
@@ -93,6 +96,7 @@ def verilog(config: Any, out: VerilogFolder = Path("build/verilog")) -> None:
 @verilog_app.command("all", cls=Command)
 def verilog_all(out: VerilogFolder = Path("build/verilog")) -> None:
     """Generate every unit with its defaults."""
+    extras.require("rtl")
     from amxfp4.commands import units
 
     for config in UNITS.values():
@@ -149,6 +153,8 @@ def matmul(
 
     With --through rtl every tile runs through the generated array, and every word is checked.
     """
+    if through == "rtl":
+        extras.require("sim")
     from amxfp4.commands import matmul as product
 
     return product.matmul(
@@ -193,6 +199,7 @@ def sim(
 
     First cocotb testbenches, then real tensors as a whole; every output bit counts.
     """
+    extras.require("sim")
     from amxfp4.commands import sim
 
     return sim.run(seed=seed, out=out)
@@ -235,6 +242,20 @@ def _explain_usage(error: Any) -> str:
     return f"{error.format_message()} (`{path} --help` says what is allowed)"
 
 
+def _outcome(error: Exception) -> tuple[int, str] | None:
+    """Exit code and text of an error of the user's; ``None`` for a defect of ours."""
+    if isinstance(error, ModuleNotFoundError):
+        # What users run says beforehand what it needs; this is for those who develop.
+        name = (error.name or "").partition(".")[0]
+        found = None if name == "amxfp4" else extras.missing(name, "dev")
+        return found and (BAD_INPUT, f"amxfp4: error: {found}")
+    if isinstance(error, AssertionError):  # a check of the hardware failed, unless a plain assert
+        return None if type(error) is AssertionError else (FAILED, str(error))
+    if isinstance(error, OSError | TypeError | ValueError | typer.TyperException):
+        return BAD_INPUT, f"amxfp4: error: {_explain(error)}"
+    return None
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
@@ -243,19 +264,16 @@ def run(arguments: list[str] | None = None) -> int:
     """
     try:
         code = app(args=arguments, prog_name="amxfp4", standalone_mode=False)
-    except (AssertionError, OSError, TypeError, ValueError, typer.TyperException) as error:
-        checked = isinstance(error, AssertionError)
-        if type(error) is AssertionError:
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        outcome = _outcome(error)
+        if outcome is None:
             raise
         if os.environ.get("AMXFP4_DEBUG"):
             traceback.print_exc()
-        if checked:
-            print(error, file=sys.stderr)
-            return FAILED
-        print(f"amxfp4: error: {_explain(error)}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        print(outcome[1], file=sys.stderr)
+        return outcome[0]
     return code if isinstance(code, int) else 0
 
 

@@ -15,6 +15,7 @@ from amxfp4.params.fields import OneOf
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.synth.boards import BOARDS
 from amxfp4.synth.boards.board import Board
+from amxfp4.util import extras
 
 __all__ = ["app"]
 
@@ -68,6 +69,7 @@ def build(
     The defaults fit the board. Exits 1 if the circuit does not fit, or is too slow for the
     board's clock. Needs amxfp4[fpga].
     """
+    extras.require("rtl")
     from amxfp4.commands import fpga
 
     board, device, config = target
@@ -85,6 +87,7 @@ def program(
     out: ResultFolder = None,
 ) -> int:
     """Load a bitstream into its board."""
+    extras.require("rtl")
     from amxfp4.commands import fpga
 
     return fpga.program(board, out=out)

@@ -14,22 +14,24 @@ __all__ = ["Command", "group"]
 class Command(TyperCommand):
     """A command; its help lists options under the headings they were given."""
 
+    def _arguments(self, ctx: Any) -> list[Any]:
+        return [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
+
     def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
         """Names and meanings of arguments and options, by heading."""
-        found: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        found = {"Arguments": [(a.metavar, a.help) for a in self._arguments(ctx)]}
         for parameter in self.get_params(ctx):
-            if parameter.param_type_name == "argument":
-                found["Arguments"].append((parameter.metavar, parameter.help))
-            elif record := parameter.get_help_record(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and parameter.param_type_name == "option":
                 heading = getattr(parameter, "rich_help_panel", None) or "Options"
                 found.setdefault(heading, []).append(record)
         return {heading: records for heading, records in found.items() if records}
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
-        return [*(p.metavar if p.required else f"[{p.metavar}]" for p in arguments), "[OPTIONS]"]
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: D102 (inherited)
+        names = [a.metavar if a.required else f"[{a.metavar}]" for a in self._arguments(ctx)]
+        return [*names, "[OPTIONS]"]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: D102 (inherited)
         for heading, records in self.sections(ctx).items():
             with formatter.section(heading):
                 formatter.write_dl(records)

@@ -23,6 +23,7 @@ from amxfp4.commands.simulated_board import SMALL
 from amxfp4.params.fields import OneOf
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.synth.boards import BOARDS
+from amxfp4.util import extras
 
 __all__ = ["app"]
 
@@ -70,6 +71,9 @@ def _line(
 def _connect(
     port: str, baud: int | None = None, build: Path = Path("build"), **options: Any
 ) -> Any:
+    extras.require("host")
+    if port.partition(":")[0] == "sim":
+        extras.require("sim")
     from amxfp4.host import Engine, open_port
 
     transport = open_port(port, baud=baud, options=options, build=str(build))
@@ -186,6 +190,7 @@ def simulate(
 
     The unit is a small one unless options say otherwise; any program can use the printed port.
     """
+    extras.require("sim")
     from amxfp4.commands import simulated_board
 
     simulated_board.simulate(

@@ -102,9 +102,13 @@ def unit_options(
         default = (defaults or {}).get(name, field.default)
         text = f"{field.text}: {field.allowed}. [default: {default}]"
         option = choice(text, field.allowed, **{"rich_help_panel": config.unit} | settings)
-        annotation = Annotated[field.allowed.kind | None, option]
+        kind: Any = field.allowed.kind
         keyword = inspect.Parameter.KEYWORD_ONLY
-        made.append(inspect.Parameter(name, keyword, default=None, annotation=annotation))
+        made.append(
+            inspect.Parameter(
+                name, keyword, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
     return made
 
 

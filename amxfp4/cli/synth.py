@@ -12,6 +12,7 @@ from amxfp4.cli.options import BuildFolder, choice, for_each, integer, number
 from amxfp4.commands.units import STREAMING
 from amxfp4.params.fields import OneOf
 from amxfp4.params.units import UNITS
+from amxfp4.util import extras
 
 __all__ = ["TARGETS", "app"]
 
@@ -85,6 +86,7 @@ def plan(
 
     Prints tables and writes DIR/reports/PLAN.html. What is done is not done again.
     """
+    extras.require("synth")
     from amxfp4.commands import cost
     from amxfp4.synth.plan.plan import DEFAULT
     from amxfp4.synth.plan.workers import Workers
@@ -131,6 +133,7 @@ def unit(
 
     Netlists, scripts and logs stay in a folder below DIR; what is done is not done again.
     """
+    extras.require("synth")
     from amxfp4.commands import synthesis
 
     return synthesis.run(
@@ -170,6 +173,7 @@ def files(
 
     The files are SystemVerilog of any origin; scripts and targets are those of units.
     """
+    extras.require("synth")
     from amxfp4.commands import synthesis
 
     return synthesis.measure(
@@ -201,6 +205,8 @@ def check(
 
     The netlist runs in Verilator under the tests of the unit. Exits 1 if it is wrong.
     """
+    extras.require("synth")
+    extras.require("sim")
     from amxfp4.commands import postsynth
 
     return postsynth.run(
@@ -237,6 +243,8 @@ def energy(
 
     The unit is mapped to a standard-cell library; every result of its gates is checked.
     """
+    extras.require("synth")
+    extras.require("sim")  # the stimulus, and what it must give
     from amxfp4.commands import energy
 
     return energy.run(

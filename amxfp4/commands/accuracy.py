@@ -9,20 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.verif.sim.tensors import real_products, real_tensors
 
-__all__ = ["decibels", "of_configs"]
-
-
-def decibels(signal: npt.NDArray[np.floating], result: npt.NDArray[np.floating]) -> float:
-    """Signal over noise, 10 log10(sum x^2 / sum (x - x')^2)."""
-    exact = signal.astype(np.float64)
-    noise = np.square(exact - result).sum()
-    return float(10 * np.log10(np.square(exact).sum() / noise)) if noise else float("inf")
+__all__ = ["of_configs"]
 
 
 def of_configs(configs: Iterable[UnitConfig]) -> dict[str, float]:
@@ -49,7 +43,7 @@ def _sqnr(config: UnitConfig) -> float:
 @functools.cache
 def _tensors(format: str, block: int, ties: str) -> float:
     figures = [
-        decibels(x, golden.dequantize(golden.quantize(x, format, block=block, ties=ties)))
+        sqnr(x, golden.dequantize(golden.quantize(x, format, block=block, ties=ties)))
         for x in real_tensors().values()
     ]
     return float(np.mean(figures))
@@ -77,5 +71,5 @@ def _products(
         qb = golden.quantize(b, format_b, block=block)
         product = golden.matmul(qa, qb, acc=acc, out=output, frac_bits=frac_bits, int_bits=int_bits)
         result = product[0] if isinstance(product, tuple) else product
-        figures.append(decibels(a.astype(np.float64) @ b.astype(np.float64).T, result))
+        figures.append(sqnr(a.astype(np.float64) @ b.astype(np.float64).T, result))
     return float(np.mean(figures))

@@ -5,26 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import safetensors
 
 from amxfp4 import golden
 from amxfp4.golden import files
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import INPUTS, Ties, block_format
 from amxfp4.util.console import Table
 from amxfp4.util.errors import reading, writing
 
-__all__ = ["dequantize", "holds_blocks", "info", "quantize", "sqnr"]
+__all__ = ["dequantize", "holds_blocks", "info", "quantize"]
 
 TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
 BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
-
-# Elements at a time, so that FP64 sums over a large tensor need no large temporaries.
-CHUNK = 1 << 20
 
 
 def quantize(
@@ -118,24 +113,6 @@ def info(source: Path) -> None:
         size = x.size * INPUTS[tensor.word].width // 8
         table.add(name, _shape(x.shape), tensor.word, f"{size:,}")
     table.show()
-
-
-def sqnr(x: npt.NDArray[Any], y: npt.NDArray[np.float32]) -> float:
-    """Signal to quantization noise ratio of `y`, which stands for `x`, in dB.
-
-    Infinite when nothing was lost, NaN when `x` holds what is no number, or only zeros.
-    """
-    signal = noise = 0.0
-    before, after = x.reshape(-1), y.reshape(-1)
-    with np.errstate(invalid="ignore", over="ignore"):
-        for start in range(0, before.size, CHUNK):
-            exact = before[start : start + CHUNK].astype(np.float64)
-            error = exact - after[start : start + CHUNK]
-            signal += float(exact @ exact)
-            noise += float(error @ error)
-    if not (math.isfinite(signal) and math.isfinite(noise)) or signal == 0:
-        return math.nan
-    return math.inf if noise == 0 else 10 * math.log10(signal / noise)
 
 
 def _decibels(value: float) -> str:

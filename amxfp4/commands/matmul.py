@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.commands.convert import TENSORS
 from amxfp4.golden import files
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
 from amxfp4.util.console import working
@@ -57,15 +59,11 @@ def matmul(
         )
     qa = golden.quantize(left, config.format_a, axis=1, block=config.block)
     qb = golden.quantize(right, config.format_b, axis=axis, block=config.block)
-    if through == "golden":
-        result = _golden(qa, qb, config)
-    else:
-        result = _rtl(qa, qb, config, build)
+    result = _golden(qa, qb, config) if through == "golden" else _rtl(qa, qb, config, build)
     print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
     reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
-    noise = np.square(reference - result).sum()
-    if noise and np.isfinite(noise):
-        ratio = 10 * np.log10(np.square(reference).sum() / noise)
+    ratio = sqnr(reference, result)
+    if math.isfinite(ratio):
         print(f"  SQNR against the unquantized product: {ratio:.2f} dB")
     if out is not None:
         with writing("--out", out, "a file that can be written"):

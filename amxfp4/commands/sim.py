@@ -24,13 +24,12 @@ from rich.table import Table
 
 from amxfp4 import golden
 from amxfp4.golden import formats, packing
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.engine import EngineConfig
 from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.params.serial import EngineUartConfig
-from amxfp4.params.units import UNITS
+from amxfp4.verif.sim import benches
 from amxfp4.verif.sim.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
@@ -49,15 +48,6 @@ FORMATS_COMPARED = ("amxfp4", "mxfp4")
 
 DEFAULT_SEED = 20411
 
-# A first look at buses and line, compiled in seconds; `make test` has their whole testbenches.
-_ENGINES = (
-    EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),
-    EngineUartConfig(
-        rows=2, cols=2, lanes=8, depth_a=4, depth_b=4, bytes_a=4, bytes_b=4, bytes_c=4,
-        clock=4_000_000, payload=64,
-    ),
-)  # fmt: skip
-
 # Narrow enough for a terminal of 80 columns.
 _PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
@@ -73,7 +63,7 @@ class Row:
     mismatches: int
     """Blocks that differ from golden, in the quantizer's records or the dequantizer's words."""
     sqnr_db: float | None
-    """Signal over quantization noise, 10 log10(sum x^2 / sum (x - x')^2), x' from the RTL."""
+    """Signal over quantization noise of what came back from the RTL."""
     cycles_per_block: float | None
     """Of the quantizer, filling and draining included."""
     blocks_per_second: float | None
@@ -135,12 +125,11 @@ def _measure(
         )
         return failed, f"{name} in {row.name}: {error}"
     seconds = time.perf_counter() - start
-    signal = formats.values(words, "fp16").astype(np.float64)
-    noise = np.square(signal - values).sum()
+    signal = formats.values(words, "fp16")
     return Row(
         **known,
         mismatches=0,
-        sqnr_db=float(10 * np.log10(np.square(signal).sum() / noise)) if noise else float("inf"),
+        sqnr_db=sqnr(signal, values),
         cycles_per_block=quantized.cycles / len(words),
         blocks_per_second=len(words) / seconds,
     ), ""
@@ -187,11 +176,10 @@ def _multiply(
         )
         return failed, f"{name} in {config.format_a}: {error}"
     reference = x.astype(np.float64) @ y.astype(np.float64).T
-    noise = np.square(reference - formats.values(done.words, config.output)).sum()
     return ProductRow(
         **known,
         mismatches=0,
-        sqnr_db=float(10 * np.log10(np.square(reference).sum() / noise)),
+        sqnr_db=sqnr(reference, formats.values(done.words, config.output)),
         utilization=done.utilization,
         macs_per_second=done.macs_per_second,
     ), ""
@@ -245,15 +233,12 @@ def _picture(rows: list[Row], path: Path) -> None:
 
 
 def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[str, Any]]:
-    """Run a cocotb testbench of every unit: in its default configuration, engines in small ones."""
-    units = {u: config() for u, config in UNITS.items() if not u.startswith("engine")}
-    configurations: list[tuple[UnitConfig, str | None]] = [(c, None) for c in units.values()]
-    configurations += [(config, f"smoke_{config.unit}") for config in _ENGINES]
-    task = progress.add_task("cocotb", total=len(configurations))
-    for configuration, module in configurations:
-        unit = configuration.unit
+    """Run a cocotb testbench of every unit; of engines, which are small here, some of the tests."""
+    task = progress.add_task("cocotb", total=len(benches.CONFIGS))
+    for unit, configuration in benches.CONFIGS.items():
         progress.update(task, description=f"cocotb: {unit} (first run: compiling)")
-        summary = run_testbench(configuration, seed=seed, out=build, module=module)
+        tests = benches.FIRST_LOOK[unit]
+        summary = run_testbench(configuration, seed=seed, out=build, tests=tests)
         progress.console.print(
             f"cocotb {unit}: {summary.passed} of {summary.tests} tests passed, "
             f"{summary.transactions} transactions checked, {summary.seconds:.1f} s "

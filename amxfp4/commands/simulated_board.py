@@ -53,10 +53,10 @@ def simulate(
         raise ValueError("simulate must run on Linux or macOS, which have pseudo-terminals")
     from amxfp4.gen import verilog
     from amxfp4.host.link.simulated import READY
+    from amxfp4.util.errors import ToolError
     from amxfp4.verif.sim.line.board import Board
     from amxfp4.verif.sim.line.line import LineDut
     from amxfp4.verif.sim.sources import Source
-    from amxfp4.verif.sim.toolchain import ToolError
 
     text = "".join(map(_verilog, sources))
     print("building " + " ".join(f"{k}={v}" for k, v in config.to_dict().items()), flush=True)

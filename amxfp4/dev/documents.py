@@ -79,19 +79,14 @@ def _units() -> str:
 
 def _sqnr() -> str:
     """Quantize the shipped tensors and state signal over quantization noise in dB."""
-    import numpy as np
-
     from amxfp4 import golden
+    from amxfp4.golden.quality import sqnr
     from amxfp4.verif.sim.tensors import real_tensors
 
     names = ("amxfp4", "amxfp4-e4m3", "amxfp4-pot", "nvfp4", "mxfp4")
     rows = []
     for tensor, x in real_tensors().items():
-        signal = x.astype(np.float64)
-        figures = []
-        for name in names:
-            noise = signal - golden.dequantize(golden.quantize(x, name))
-            figures.append(10 * np.log10(np.square(signal).sum() / np.square(noise).sum()))
+        figures = [sqnr(x, golden.dequantize(golden.quantize(x, name))) for name in names]
         best = max(figures)
         rows.append(
             [f"`{tensor}`", *(f"**{f:.1f}**" if f == best else f"{f:.1f}" for f in figures)]
@@ -172,7 +167,7 @@ def _engine_codes() -> str:
 
 
 def _costs(root: Path) -> Sections:
-    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 synth plan --record` wrote them."""
+    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `synth plan --record` wrote them."""
 
     def table(record: dict[str, Any]) -> Callable[[], str]:
         return lambda: _table(record["header"], record["rows"])

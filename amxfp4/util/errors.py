@@ -1,4 +1,4 @@
-"""Errors of files, told in terms of what the user typed."""
+"""Errors of files and of tools, told in terms of what the user typed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,21 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["reading", "writing"]
+__all__ = ["ToolError", "reading", "writing"]
+
+
+class ToolError(ChildProcessError):
+    """A tool is missing, stopped with an error, or did not end in time.
+
+    Attributes
+    ----------
+    log
+        All that the tool printed; empty if it never ran.
+    """
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
 
 
 @contextlib.contextmanager

@@ -17,8 +17,12 @@ __all__ = ["complete", "standard_cell"]
 
 _MODELS = Path(__file__).parents[1] / "models"
 
-_WAIVED = "/* verilator lint_off PINMISSING */ /* verilator lint_off UNOPTFLAT */"
-"""Netlists for FPGAs leave inputs open that a mode does not use. A vector of which some bits make
+_WAIVED = "".join(
+    f"/* verilator lint_off {rule} */ "
+    for rule in ("PINMISSING", "UNDRIVEN", "UNOPTFLAT", "UNUSEDPARAM")
+)
+"""Netlists for FPGAs leave inputs open that a mode does not use, and set parameters that no model
+needs. All leave bits of vectors undriven that nobody reads. A vector of which some bits make
 others, or a cell of two bits of a carry chain, seems to depend on itself."""
 
 _FAMILIES = {"ecp5": "ecp5.v", "ecp5-pnr": "ecp5.v"}

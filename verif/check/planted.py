@@ -84,7 +84,7 @@ module {unit}(input clk, input rst,
   end
 {drive}
 {declarations}
-  {unit}_whole whole(.clk(clk), .rst(r),
+  {unit}_whole inner(.clk(clk), .rst(r),
     .i__payload(x__payload), .i__valid(x__valid), .i__ready(x__ready),
     .o__payload(y__payload), .o__valid(y__valid), .o__ready(y__ready));
 endmodule

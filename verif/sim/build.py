@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -19,20 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4.gen.export.fusesoc import WAIVERS
+from amxfp4.util import process
 from amxfp4.verif.sim import toolchain
 
-__all__ = ["CACHE", "build", "digest", "locked", "port_width"]
+__all__ = ["CACHE", "body", "build", "digest", "locked", "port_width", "verilate"]
 
 CACHE = Path("build")
+_run = functools.partial(process.run, timeout=toolchain.LIMIT)
 """Where builds are kept, below the working directory; removing it is always safe."""
 
-_HERE = Path(__file__).parent
-_HARNESS = _HERE / "harness.cpp"
+_HARNESS = Path(__file__).parent / "batch" / "harness.cpp"
 _RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
 _HEADERS = '#include <cstdint>\n#include <cstring>\n#include <memory>\n#include "verilated.h"\n'
 _COMPILE = ["-std=gnu++17", "-fPIC", "-O1", "-fno-strict-aliasing", "-w", "-pthread"]
 _DEFINES = ["-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0"]
-_VERILATE = ["--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
+_VERILATE = ["--cc", "-Wall", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
 
 
 def digest(*parts: str | bytes) -> str:
@@ -42,6 +45,14 @@ def digest(*parts: str | bytes) -> str:
         raw = part.encode() if isinstance(part, str) else part
         state.update(len(raw).to_bytes(8, "little") + raw)
     return state.hexdigest()[:16]
+
+
+def body(text: str) -> str:
+    """Verilog without the comments it begins with, which name the configuration.
+
+    Configurations that are the same hardware differ in nothing else, and share a build.
+    """
+    return re.sub(r"\A(?://[^\n]*\n)+", "", text)
 
 
 @contextlib.contextmanager
@@ -89,7 +100,7 @@ def _once(target: Path, make: Callable[[Path], None]) -> Path:
 
 def _of_tools(tools: toolchain.Toolchain, options: list[str]) -> str:
     """Digest of the tools and of how the compiler is called."""
-    return digest(tools.version, str(tools.root), str(tools.cxx), *options, *_DEFINES)
+    return digest(tools.version, str(tools.root), *tools.cxx, *options, *_DEFINES)
 
 
 def _runtime(tools: toolchain.Toolchain, cache: Path) -> Path:
@@ -103,10 +114,10 @@ def _runtime(tools: toolchain.Toolchain, cache: Path) -> Path:
         for source in _RUNTIME_SOURCES:
             objects.append(str(fresh.parent / f"{source}.o"))
             command = [*tools.compiler, *_COMPILE, *_DEFINES, f"-I{include}", "-c"]
-            toolchain.run([*command, str(include / source), "-o", objects[-1]], env=env)
+            _run([*command, str(include / source), "-o", objects[-1]], env=env)
         # The name it will be found under, or the loader would look into the scratch folder.
-        link = [str(tools.cxx), "-shared", "-pthread", f"-Wl,-soname,{library}"]
-        toolchain.run([*link, *objects, "-o", str(fresh)], env=env)
+        link = [*tools.cxx, "-shared", "-pthread", f"-Wl,-soname,{library}"]
+        _run([*link, *objects, "-o", str(fresh)], env=env)
 
     return _once(library, make)
 
@@ -123,13 +134,47 @@ def _headers(tools: toolchain.Toolchain, cache: Path, options: list[str]) -> Pat
     def make(fresh: Path) -> None:
         fresh.mkdir()
         (fresh / "all.h").write_text(_HEADERS)
-        command = [str(tools.cxx), *options, *_DEFINES, f"-I{tools.root / 'include'}"]
-        toolchain.run(
+        command = [*tools.cxx, *options, *_DEFINES, f"-I{tools.root / 'include'}"]
+        _run(
             [*command, "-x", "c++-header", "all.h", "-o", "all.h.gch"],
             env=tools.environment(cache.parent / "ccache"), cwd=fresh,
         )  # fmt: skip
 
     return _once(folder, make) / "all.h"
+
+
+def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE) -> Path:
+    """Turn Verilog into C++; any warning is an error but for those that ``waivers.vlt`` names.
+
+    Parameters
+    ----------
+    text
+        Verilog.
+    top
+        Its top module.
+    folder
+        Takes the Verilog and the C++.
+    cache
+        Folder of builds; only the compiler's environment comes from there.
+
+    Returns
+    -------
+    Folder of the C++, whose class is ``Vdut``.
+
+    Raises
+    ------
+    ToolError
+        A warning or an error, in Verilator's words; or Verilator is missing.
+    """
+    tools = toolchain.find()
+    verilog, model = folder / f"{top}.v", folder / "model"
+    verilog.write_text(text)
+    command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
+    _run(
+        [*command, "-Mdir", str(model), str(WAIVERS), str(verilog)],
+        env=tools.environment(cache / "ccache"),
+    )
+    return model
 
 
 def _compile(
@@ -142,15 +187,10 @@ def _compile(
     harness: Path,
     header: str,
 ) -> None:
-    top = str(manifest["unit"])
-    verilog = scratch / f"{top}.v"
-    verilog.write_text(text)
+    model = verilate(text, str(manifest["unit"]), scratch, cache=cache.parent)
     (scratch / "ports.h").write_text(header)
     (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2))
     env = tools.environment(cache.parent / "ccache")
-    model = scratch / "model"
-    command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
-    toolchain.run([*command, "-Mdir", str(model), str(WAIVERS), str(verilog)], env=env)
     # One translation unit: the headers are read once, and the optimiser sees the harness.
     sources = [*sorted(model.glob("*.cpp")), harness.resolve()]
     unity = scratch / "unity.cpp"
@@ -160,15 +200,15 @@ def _compile(
     includes = [f"-I{p}" for p in folders]
     headers = ["-include", str(_headers(tools, cache, options))]
     # Not behind the compiler cache: what it could know is known by the name of the folder.
-    toolchain.run(
+    _run(
         [
-            str(tools.cxx), *options, *_DEFINES, *headers, *includes,
+            *tools.cxx, *options, *_DEFINES, *headers, *includes,
             "-c", "unity.cpp", "-o", "unity.o",
         ],
         env=env, cwd=scratch,
     )  # fmt: skip
-    toolchain.run(
-        [str(tools.cxx), "-shared", "-pthread", "unity.o", str(runtime), "-o", "dut.so"],
+    _run(
+        [*tools.cxx, "-shared", "-pthread", "unity.o", str(runtime), "-o", "dut.so"],
         env=env, cwd=scratch,
     )  # fmt: skip
     for leftover in ("unity.o", "unity.cpp", "ports.h"):
@@ -186,9 +226,10 @@ def build(
 ) -> tuple[Path, float]:
     """Compile Verilog and a harness to a shared library, or find it built.
 
-    The folder's name is a digest of everything that enters: Verilog, ports, harness, tool
-    versions. It appears by one rename, so an interrupted build leaves nothing behind that a
-    later one would take for finished, and a lock lets test processes share one build.
+    The folder's name is a digest of everything that enters: Verilog (but for the comments at its
+    head), ports, harness, tool versions. It appears by one rename, so an interrupted build leaves
+    nothing behind that a later one would take for finished, and a lock lets test processes share
+    one build. Any of Verilator's warnings is an error, but for those that ``waivers.vlt`` names.
 
     Parameters
     ----------
@@ -217,12 +258,13 @@ def build(
         A tool is missing, or Verilator or the compiler stopped with an error.
     """
     tools = toolchain.find()
+    text = body(text)
     options = _COMPILE if optimize else [o.replace("-O1", "-O0") for o in _COMPILE]
     header = _port_header(manifest) if harness is None else ""
     harness = harness or _HARNESS
     key = digest(
         text, str(manifest["unit"]), header, harness.read_bytes(),
-        WAIVERS.read_bytes(), tools.version, str(tools.root), str(tools.cxx),
+        WAIVERS.read_bytes(), tools.version, str(tools.root), *tools.cxx,
         *_VERILATE, *options, *_DEFINES, _HEADERS,
     )  # fmt: skip
     folder = (cache / "batch" / f"{manifest['unit']}-{key}").resolve()

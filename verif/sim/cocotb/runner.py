@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from xml.etree import ElementTree
 
 import cocotb_tools.runner
@@ -18,7 +18,8 @@ from cocotb_tools.check_results import get_results
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
-from amxfp4.verif.sim import build, sources, toolchain
+from amxfp4.util import process
+from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
 from amxfp4.verif.sim.cocotb.environment import MANIFEST, REPORT
 
@@ -56,7 +57,8 @@ class _Runner(cocotb_tools.runner.Verilator):
     """cocotb's Verilator runner, with the ports public and nothing else.
 
     The stock runner makes every signal of the design public, which keeps Verilator from
-    optimising it; here a control file names the ports. The compiler runs behind ccache.
+    optimising it; here a control file names the ports. The compiler runs behind ccache, and no
+    command runs for ever.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
@@ -65,14 +67,23 @@ class _Runner(cocotb_tools.runner.Verilator):
 
     def _set_env_build(self) -> None:
         super()._set_env_build()
-        self.env.update(self._tool_env)
+        self.env = self._tool_env
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(toolchain.find().verilator)
 
     def _build_command(self) -> list[list[str]]:
         verilate, make = super()._build_command()
-        return [[a for a in verilate if a != "--public-flat-rw"], [*make, *_MAKE]]
+        cxx = shlex.join(toolchain.find().cxx)
+        compiler = [f"CXX={cxx}", f"LINK={cxx}"]
+        return [[a for a in verilate if a != "--public-flat-rw"], [*make, *_MAKE, *compiler]]
+
+    def _execute_cmds(
+        self, cmds: Sequence[list[str]], cwd: Any, stdout: TextIO | None = None
+    ) -> None:
+        for command in cmds:
+            log = None if stdout is None else Path(stdout.name)
+            process.run(command, env=self.env, cwd=cwd, log=log, timeout=toolchain.LIMIT)
 
 
 def _control_file(manifest: Any) -> str:
@@ -88,9 +99,8 @@ def _build(generated: Generated, cache: Path) -> tuple[Path, float]:
     unit = str(generated.manifest["unit"])
     control = _control_file(generated.manifest)
     versions = f"{tools.version} {cocotb_tools.runner.__file__} {cocotb_tools.__file__}"
-    key = build.digest(
-        generated.text, control, WAIVERS.read_bytes(), versions, Path(__file__).read_bytes()
-    )
+    text = build.body(generated.text)
+    key = build.digest(text, control, WAIVERS.read_bytes(), versions, Path(__file__).read_bytes())
     folder = (cache / "cocotb" / f"{unit}-{key}").resolve()
     with build.locked(folder.with_suffix(".lock")):
         if (folder / unit).exists():
@@ -99,17 +109,14 @@ def _build(generated: Generated, cache: Path) -> tuple[Path, float]:
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
         try:
             sources = [scratch / f"{unit}.v", scratch / "ports.vlt"]
-            sources[0].write_text(generated.text)
+            sources[0].write_text(text)
             sources[1].write_text(control)
             runner = _Runner(tools.environment(cache / "ccache"))
-            try:
-                runner.build(
-                    sources=[WAIVERS, sources[1], sources[0]], hdl_toplevel=unit,
-                    build_dir=scratch, timescale=("1ns", "1ns"), log_file=scratch / "build.log",
-                )  # fmt: skip
-            except RuntimeError as error:
-                log = (scratch / "build.log").read_text()
-                raise toolchain.ToolError(f"building {unit} for cocotb failed: {log}") from error
+            runner.build(
+                sources=[WAIVERS, sources[1], sources[0]], hdl_toplevel=unit,
+                build_dir=scratch, timescale=("1ns", "1ns"), log_file=scratch / "build.log",
+                build_args=["-Wall"],
+            )  # fmt: skip
             shutil.rmtree(folder, ignore_errors=True)
             scratch.replace(folder)
         finally:
@@ -132,7 +139,6 @@ def run_testbench(
     seed: int,
     out: Path = build.CACHE,
     tests: str | Sequence[str] | None = None,
-    module: str | None = None,
     plusargs: Sequence[str] = (),
 ) -> Summary:
     """Run the testbench of a unit, from configuration to verdict.
@@ -147,8 +153,6 @@ def run_testbench(
         Folder of builds and of the run's files.
     tests
         Names of tests to run; ``None`` for all of them.
-    module
-        Name of the module that holds them, here; by default ``tb_`` and the unit's name.
     plusargs
         What the Verilog may ask for with ``$value$plusargs``.
 
@@ -169,19 +173,24 @@ def run_testbench(
     manifest.write_text(json.dumps(dict(config.manifest), indent=2))
     runner = _Runner(toolchain.find().environment(out / "ccache"))
     start = time.monotonic()
-    # The stock runner's verdict depends on who called it; results.xml decides below.
-    with contextlib.suppress(SystemExit, RuntimeError):
+    stopped = ""
+    try:
         runner.test(
-            test_module=f"amxfp4.verif.sim.cocotb.{module or f'tb_{unit}'}", hdl_toplevel=unit,
+            test_module=benches.module(unit), hdl_toplevel=unit,
             hdl_toplevel_lang="verilog", build_dir=folder,
             test_dir=place, results_xml=str(results), seed=seed, testcase=tests, log_file=log,
             plusargs=plusargs,
             extra_env={MANIFEST: str(manifest), REPORT: str(report)},
         )  # fmt: skip
+    # The stock runner's verdict depends on who called it; results.xml decides below.
+    except (SystemExit, RuntimeError) as error:
+        stopped = str(error)
     seconds = time.monotonic() - start
     if not results.is_file():
         text = log.read_text() if log.is_file() else ""
-        raise TestbenchError(f"the simulation of {unit} must end, not stop at\n{text[-2000:]}")
+        raise TestbenchError(
+            f"the simulation of {unit} must end, not stop at\n{text[-2000:]}{stopped}"
+        )
     count, failed = get_results(results)
     again = f"unit {config.manifest.get('config')}, seed {seed}; log: {log}"
     if failed:

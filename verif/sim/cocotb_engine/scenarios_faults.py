@@ -30,13 +30,16 @@ def spoilt(
     """Make packets with a fault, each with TKEEP of its bytes."""
     kind = name[2:]
     if kind == "early":
-        for short in (1, lanes, len(raw) // 2, len(raw) - 1):
+        anywhere = int(rng.integers(1, len(raw)))
+        for short in (1, lanes, len(raw) // 2, len(raw) - 1, anywhere):
             yield raw[: max(1, len(raw) - short)], None
     elif kind == "late":
-        for more in (1, lanes, 3 * lanes + 1):
+        for more in (1, lanes, 3 * lanes + 1, int(rng.integers(1, 4 * lanes))):
             yield raw + bytes(rng.integers(0, 256, more, np.uint8)), None
     else:
+        missing = int(rng.integers(lanes))
         patterns = (
+            [int(n != missing) for n in range(lanes)],
             [0] * lanes,  # a null beat
             [1] * (lanes - 1) + [0],
             [1] + [0] * (lanes - 1),

@@ -123,7 +123,8 @@ async def forgotten_b(dut: Any) -> None:
     env = await EngineEnvironment.start(dut)
     config = env.config
     shape = (config.rows, config.cols, config.block - 1)
-    for how in ("n", "k", "abort", "soft reset", "hard reset", "nothing"):
+    hows = ("n", "k", "abort", "soft reset", "soft reset of the job", "hard reset", "nothing")
+    for how in hows:
         kept = env.model.job(env.rng, shape, kind="plain", keep=True)
         await env.run(kept)
         again = env.model.job(env.rng, shape, kind="plain", kept=kept)
@@ -136,6 +137,17 @@ async def forgotten_b(dut: Any) -> None:
             await env.soft_reset()
         elif how == "soft reset":
             await env.soft_reset()
+        elif how == "soft reset of the job":
+            # All of B is kept by then, and results wait.
+            env.drivers.c.pause = True
+            await env.send_a(kept)
+            await env.send_b(kept)
+            await env.prepare(kept)
+            await env.begin(kept)
+            await env.until(lambda: int(dut.m_axis_c_tvalid.value), "C")
+            await env.expect("status", bit("status", "busy", "c_waiting"), "C waits")
+            await env.soft_reset()
+            env.drivers.c.pause = False
         elif how == "hard reset":
             await env.hard_reset()
         await env.write("error", 0xFFF)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.golden import Blocks, exact, formats
+from amxfp4.golden import Blocks, formats, reference
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import BlockFormat
 from amxfp4.verif.sim.products.products import packed_results
@@ -185,15 +185,15 @@ def fractions_of(
         pairs = []
         for step in range(int(ends[n] - lengths[n]), int(ends[n])):
             blocks = [
-                exact.ExactBlock(
+                reference.ExactBlock(
                     tuple(int(c) for c in side.codes[0, step]),
                     int(side.scale_pos[0, step]),
                     None if side.scale_neg is None else int(side.scale_neg[0, step]),
                 )
                 for side in (a, b)
             ]
-            pairs.append(exact.dot_terms(blocks[0], blocks[1], *config.rows_ab))
-        word, *raised = exact.accumulate(
+            pairs.append(reference.dot_terms(blocks[0], blocks[1], *config.rows_ab))
+        word, *raised = reference.accumulate(
             pairs, config.word, str(config.acc), **(bits if config.acc == "fixed" else {})
         )
         words.append(word)

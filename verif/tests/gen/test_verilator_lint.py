@@ -1,42 +1,24 @@
-"""Every generated unit passes Verilator's full set of warnings but for the named waivers."""
+"""Every build is linted: Verilator's full set of warnings but for the named waivers is fatal.
+
+What the tests of batches and testbenches build is linted there. Here are engines of the shapes and
+widths that nobody simulates.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from amxfp4.params.array import ArrayConfig
 from amxfp4.params.config import UnitConfig
-from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.dot import DotConfig
 from amxfp4.params.engine import EngineConfig
-from amxfp4.params.formats import FORMATS, OUTPUTS
-from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
-from amxfp4.verif.sim.batch import rotation
-from amxfp4.verif.sim.lint import LintError, lint
-from amxfp4.verif.sim.sources import source
-
-SMALL: list[UnitConfig] = [
-    *(QuantizerConfig(format=f, lanes=4, ties=t) for f in FORMATS for t in ("RNA", "RNE")),
-    *(DequantizerConfig(format=f, lanes=4, output=o) for f in FORMATS for o in OUTPUTS),
-]
-
-
-PRODUCTS: list[UnitConfig] = [
-    *(DotConfig(format_a=f, format_b=f, block=16, lanes=2) for f in FORMATS),
-    *(DotConfig(format_a="amxfp4", format_b=f, block=16, lanes=2) for f in list(FORMATS)[1:]),
-    *(
-        DotConfig(acc=acc, lanes=lanes, output=output, class_sums=sums, pipeline=pipeline)
-        for acc, lanes, output, sums, pipeline in (
-            ("exact", 32, "fp32", "merged", "input,sums,terms,aligned,rounded"),
-            ("exact", 1, "bf16", "masked", ""),
-            ("fixed", 4, "fp32", "merged", "input,rounded"),
-            ("fp32", 8, "bf16", "masked", "sums"),
-        )
-    ),
-    ArrayConfig(rows=2, cols=3, lanes=8),
-    ArrayConfig(rows=1, cols=2, lanes=32, acc="fixed", output="bf16"),
-]
+from amxfp4.util.errors import ToolError
+from amxfp4.verif.sim import build
+from amxfp4.verif.sim.cocotb import runner
+from amxfp4.verif.sim.sources import Source, source
 
 ENGINES: list[UnitConfig] = [
     EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),
@@ -62,44 +44,44 @@ ENGINES: list[UnitConfig] = [
         )
     ),
 ]  # fmt: skip
-
-
-def _label(config: UnitConfig) -> str:
-    return f"{config.unit}-{config.digest}"
-
-
-@pytest.mark.parametrize("config", [*PRODUCTS, *ENGINES], ids=_label)
-def test_lint_products(config: UnitConfig) -> None:
-    """No dot product, array or engine gives a warning beyond those that waivers.vlt names."""
-    lint(source(config).text, config.unit)
+BY_DAY = (ENGINES[2], ENGINES[-1])
+"""A plain engine, and the longest frames; the other shapes are simulated in little by day."""
 
 
 @pytest.mark.parametrize(
     "config",
-    [
-        *rotation.quantizers(), *rotation.options(), *rotation.dequantizers(),
-        # The rotation has every format, too.
-        *(pytest.param(config, marks=pytest.mark.nightly) for config in SMALL),
-    ],
-    ids=rotation.label,
-)  # fmt: skip
-def test_lint(config: UnitConfig) -> None:
-    """No warning beyond those that waivers.vlt names."""
-    lint(source(config).text, config.unit)
+    [pytest.param(c, marks=() if c in BY_DAY else pytest.mark.nightly) for c in ENGINES],
+    ids=lambda c: f"{c.unit}-{c.digest}",
+)
+def test_lint_engines(tmp_path: Path, config: UnitConfig) -> None:
+    """No engine gives a warning beyond those that waivers.vlt names."""
+    assert list(build.verilate(source(config).text, config.unit, tmp_path).glob("*.cpp"))
 
 
+def _library(made: Source) -> None:
+    build.build(made.text, made.manifest)
+
+
+def _simulator(made: Source) -> None:
+    runner._build(made, build.CACHE)
+
+
+@pytest.mark.parametrize("make", [_library, _simulator])
 @pytest.mark.parametrize(
     ("body", "rule"),
     [
-        ("wire b; assign y = a & b;", "UNDRIVEN"),
-        ("reg r; always @(*) if (a) r = a; assign y = r;", "LATCH"),
-        ("assign y = y & a;", "UNOPTFLAT"),
-        ("wire [1:0] w; assign w[0] = a; assign y = w[0]; sub s(.i(a));", "PINMISSING"),
+        ("wire b; assign o__payload = i__payload & b;", "UNDRIVEN"),
+        ("reg r; always @(*) if (i__payload) r = clk; assign o__payload = r;", "LATCH"),
+        ("assign o__payload = o__payload & i__payload;", "UNOPTFLAT"),
+        ("sub s(.i(i__payload)); assign o__payload = i__payload;", "PINMISSING"),
+        ("parameter P = 1; assign o__payload = i__payload;", "UNUSEDPARAM"),
     ],
 )
-def test_lint_refuses(body: str, rule: str) -> None:
-    """The waivers leave the warnings that matter."""
+def test_warning_fails_the_build(make: Callable[[Source], Any], body: str, rule: str) -> None:
+    """No unit with a warning is simulated; the waivers leave the warnings that matter."""
+    names = {"clk": "input", "i__payload": "input", "o__payload": "output"}
+    ports = ", ".join(f"{direction} {name}" for name, direction in names.items())
     sub = "module sub(input i, output o); assign o = i; endmodule\n"
-    text = f"module top(input a, output y); {body} endmodule\n{sub}"
-    with pytest.raises(LintError, match=rule):
-        lint(text, "top")
+    manifest = {"unit": "top", "ports": [{"name": name, "width": 1} for name in names]}
+    with pytest.raises(ToolError, match=rule):
+        make(Source(f"module top({ports}); {body} endmodule\n{sub}", manifest))

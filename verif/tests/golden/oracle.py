@@ -1,4 +1,4 @@
-"""Checks of the golden model against the fractions of `amxfp4.golden.exact`.
+"""Checks of the golden model against the fractions of `amxfp4.golden.reference`.
 
 Each check compares everything it is given, bit for bit, and returns how much that was: tests
 assert that it was something, and mutants that the check can fail.
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 import amxfp4.verif
 from amxfp4 import golden
-from amxfp4.golden import exact, formats
+from amxfp4.golden import formats, reference
 from amxfp4.params.formats import FP32, INPUTS, OUTPUTS, block_format
 
 DATA = Path(amxfp4.verif.__file__).parent / "data"
@@ -25,12 +25,12 @@ NEAREST = ("amxfp4", "amxfp4-e4m3", "mxfp4-e5m2", "mxfp4-e4m3", "nvfp4")
 """Formats with E5M2 or E4M3 scales."""
 
 
-def exact_blocks(b: golden.Blocks) -> list[exact.ExactBlock]:
+def exact_blocks(b: golden.Blocks) -> list[reference.ExactBlock]:
     """All blocks of a quantized tensor, in order."""
     codes = b.codes.reshape(-1, b.block).tolist()
     pos = b.scale_pos.reshape(-1).tolist()
     neg = [None] * len(pos) if b.scale_neg is None else b.scale_neg.reshape(-1).tolist()
-    return [exact.ExactBlock(tuple(c), p, n) for c, p, n in zip(codes, pos, neg, strict=True)]
+    return [reference.ExactBlock(tuple(c), p, n) for c, p, n in zip(codes, pos, neg, strict=True)]
 
 
 def check_quantize(words: npt.NDArray[Any], word: str, format: str, ties: str) -> int:
@@ -39,8 +39,8 @@ def check_quantize(words: npt.NDArray[Any], word: str, format: str, ties: str) -
     row = block_format(format, block)
     b = golden.quantize(formats.values(words, word), format, ties=ties, block=block)
     for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
-        expected = exact.quantize_block(
-            [exact.word_value(w, INPUTS[word]) for w in given], row, ties
+        expected = reference.quantize_block(
+            [reference.word_value(w, INPUTS[word]) for w in given], row, ties
         )
         assert found == expected, f"{format} {ties} {word} {given}"
     return count
@@ -67,22 +67,22 @@ def check_dequantize(
     found = golden.dequantize_words(codes, scale_pos, scale_neg, format, output)
     b = blocks_of((codes, scale_pos, scale_neg), format, len(codes))
     for words, block in zip(found.tolist(), exact_blocks(b), strict=True):
-        values = exact.dequantize_block(block, row)
-        assert words == [exact.round_to_word(v, OUTPUTS[output]) for v in values], block
+        values = reference.dequantize_block(block, row)
+        assert words == [reference.round_to_word(v, OUTPUTS[output]) for v in values], block
     return codes.size
 
 
 def exact_result(
-    a: Sequence[exact.ExactBlock],
-    b: Sequence[exact.ExactBlock],
+    a: Sequence[reference.ExactBlock],
+    b: Sequence[reference.ExactBlock],
     rows: tuple[Any, Any],
     acc: str,
     out: str,
     bits: tuple[int, int] = (0, 0),
 ) -> tuple[int, bool, bool]:
     """Word and flags of one row of blocks against another."""
-    terms = [exact.dot_terms(x, y, *rows) for x, y in zip(a, b, strict=True)]
-    return exact.accumulate(terms, OUTPUTS[out], acc, frac_bits=bits[0], int_bits=bits[1])
+    terms = [reference.dot_terms(x, y, *rows) for x, y in zip(a, b, strict=True)]
+    return reference.accumulate(terms, OUTPUTS[out], acc, frac_bits=bits[0], int_bits=bits[1])
 
 
 def check_matmul(
@@ -134,7 +134,7 @@ def powers(exponents: Sequence[int], signs: Sequence[int], format: str) -> golde
     codes = np.zeros((1, len(exponents), row.block), np.uint8)
     codes[0, :, 0] = [2 if sign > 0 else 10 for sign in signs]
     # 2^e is the code whose value it is, found by value.
-    values = {exact.word_value(c, row.scale): c for c in range(row.scale.max_magnitude + 1)}
+    values = {reference.word_value(c, row.scale): c for c in range(row.scale.max_magnitude + 1)}
     scale = np.array([[values[Fraction(2) ** e] for e in exponents]], np.uint8)
     neg = scale.copy() if row.asymmetric else None
     return golden.Blocks(codes, scale, neg, format, (1, codes.size))

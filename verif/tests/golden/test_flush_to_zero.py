@@ -18,7 +18,7 @@ if (tiny * np.float32(1))[0] != 0:
     sys.exit("no flushing")
 from amxfp4.params.formats import FORMATS, INPUTS, OUTPUTS, block_format
 from amxfp4.golden import stimulus
-from amxfp4.verif.golden import oracle
+from amxfp4.verif.tests.golden import oracle
 rng = np.random.default_rng(1)
 done = 0
 for name in FORMATS:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
-from amxfp4.golden import accumulator, dequantizer, formats, quantizer, rounding, stimulus, terms
+from amxfp4.golden import dequantizer, formats, quantizer, reference, rounding, stimulus
+from amxfp4.golden.products import accumulators, limbs, operands
 from amxfp4.params.formats import FORMATS, FP32, Ties, block_format
 from amxfp4.verif.tests.golden.oracle import (
     DATA,
@@ -107,17 +108,17 @@ def _swapped_dequantize(patch: Patch) -> None:
 
 
 def _lost_digit(patch: Patch) -> None:
-    real = accumulator._limb_tables
+    real = limbs._limb_tables
 
     def tables(row: Any, width: int) -> Any:
         digits, unit = real(row, width)
         return [np.zeros_like(digits[0]), *digits[1:]], unit
 
-    patch.setattr(accumulator, "_limb_tables", tables)
+    patch.setattr(limbs, "_limb_tables", tables)
 
 
 def _wide_digits(patch: Patch) -> None:
-    patch.setattr(accumulator, "_limb_widths", lambda a, b, length: (36, 36))
+    patch.setattr(limbs, "_limb_widths", lambda a, b, length: (36, 36))
 
 
 def _rounded_twice(patch: Patch) -> None:
@@ -125,7 +126,7 @@ def _rounded_twice(patch: Patch) -> None:
         return np.asarray(sum(parts[1:], parts[0]) + 0.0)
 
     patch.setattr(rounding, "round_to_odd", add)
-    patch.setattr(accumulator, "round_to_odd", add)
+    patch.setattr(accumulators, "round_to_odd", add)
 
 
 def _truncated(patch: Patch) -> None:
@@ -142,23 +143,23 @@ def _truncated_fp32(patch: Patch) -> None:
     def cut(x: Any) -> Any:
         return (x.view(np.int64) & -(1 << 29)).view(np.float64)
 
-    patch.setattr(accumulator, "round_to_fp32", cut)
+    patch.setattr(accumulators, "round_to_fp32", cut)
 
 
 def _nan_scale_as_zero(patch: Patch) -> None:
-    real = terms.Operand.of.__func__  # type: ignore[attr-defined]
+    real = operands.Operand.of.__func__  # type: ignore[attr-defined]
 
-    def of(cls: Any, b: golden.Blocks) -> terms.Operand:
+    def of(cls: Any, b: golden.Blocks) -> operands.Operand:
         o = real(cls, b)
-        return terms.Operand(o.row, o.codes, o.sides * ~o.nan, np.zeros_like(o.nan))
+        return operands.Operand(o.row, o.codes, o.sides * ~o.nan, np.zeros_like(o.nan))
 
-    patch.setattr(terms.Operand, "of", classmethod(of))
+    patch.setattr(operands.Operand, "of", classmethod(of))
 
 
 def _swapped_classes(patch: Patch) -> None:
-    real = terms.Operand.classes
+    real = operands.Operand.classes
     patch.setattr(
-        terms.Operand,
+        operands.Operand,
         "classes",
         lambda self: [(v, s) for (v, _), (_, s) in zip(real(self), real(self)[::-1], strict=True)],
     )
@@ -214,14 +215,15 @@ def test_mutant_is_found(
 
 def test_flags_are_compared(monkeypatch: Patch) -> None:
     """A lost flag is found although every value is right."""
-    real = accumulator._fixed
+    real = accumulators.Fixed.add
 
-    def fixed(*arguments: Any) -> Any:
-        result, flags = real(*arguments)
-        return result, flags & np.array([True, False])
+    def add(*arguments: Any) -> accumulators.Sum:
+        total = real(*arguments)
+        assert total.flags is not None
+        return accumulators.Sum(total.terms, total.flags & np.array([True, False]))
 
     assert _product(**FIXED) > 0
-    monkeypatch.setattr(accumulator, "_fixed", fixed)
+    monkeypatch.setattr(accumulators.Fixed, "add", add)
     with pytest.raises(AssertionError):
         _product(**FIXED)
 
@@ -247,11 +249,9 @@ def test_threshold_tables_are_all_used(monkeypatch: Patch) -> None:
 
 def test_oracle_is_not_the_model(monkeypatch: Patch) -> None:
     """Breaking a helper of the model leaves the oracle as it was."""
-    from amxfp4.golden import exact
-
-    before = exact.quantize_block([exact.word_value(0x40C00000, FP32)], FORMATS["amxfp4"])
+    before = reference.quantize_block([reference.word_value(0x40C00000, FP32)], FORMATS["amxfp4"])
     monkeypatch.setattr(formats, "magnitude_value", lambda fmt, magnitude: 0)
     monkeypatch.setattr(rounding, "convert", None)
-    after = exact.quantize_block([exact.word_value(0x40C00000, FP32)], FORMATS["amxfp4"])
+    after = reference.quantize_block([reference.word_value(0x40C00000, FP32)], FORMATS["amxfp4"])
     assert before == after
     assert before.codes[0] == 7

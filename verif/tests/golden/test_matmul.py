@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
-from amxfp4.golden import accumulator, array, formats, stimulus
+from amxfp4.golden import formats, stimulus
+from amxfp4.golden.products import accumulators, limbs, multiply
 from amxfp4.params.formats import FORMATS, block_format
 from amxfp4.verif.tests.golden.oracle import (
     DATA,
@@ -168,7 +169,7 @@ def test_long_reductions(format: str, rng: np.random.Generator) -> None:
     blocks = 200
     a = blocks_of(stimulus.records(rng, 2 * blocks, row, nan=0), format, 2)
     b = blocks_of(stimulus.records(rng, 2 * blocks, row, nan=0), format, 2)
-    assert a.codes.size // 2 > 4 * accumulator._CHUNK
+    assert a.codes.size // 2 > 4 * limbs._CHUNK
     for out in ("fp32", "bf16"):
         assert check_matmul(a, b, "exact", out) == 4
 
@@ -188,13 +189,15 @@ def test_worst_case_sum() -> None:
 
 @pytest.mark.parametrize("acc", ["exact", "fixed", "fp32"])
 def test_tiles(acc: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where C is cut changes nothing."""
+    """Where a product is cut changes nothing."""
     a, b = _records(rng, "amxfp4", 13, 3, 0.05), _records(rng, "amxfp4-e4m3", 11, 3, 0.05)
-    whole: Any = golden.matmul(a, b, acc)
-    monkeypatch.setattr(array, "_TILE", dict.fromkeys(array._TILE, 4))
-    cut: Any = golden.matmul(a, b, acc)
-    for x, y in zip(*([v] if acc != "fixed" else v for v in (whole, cut)), strict=True):
-        assert np.array_equal(x, y, equal_nan=x.dtype == np.float32)
+    whole: list[Any] = [golden.matmul(a, b, acc), golden.dot(a, a, acc)]
+    monkeypatch.setattr(accumulators.ACCUMULATORS[acc], "tile", 4)
+    monkeypatch.setattr(multiply, "_ROWS", 4)
+    cut: list[Any] = [golden.matmul(a, b, acc), golden.dot(a, a, acc)]
+    for found, expected in zip(cut, whole, strict=True):
+        for x, y in zip(*([v] if acc != "fixed" else v for v in (found, expected)), strict=True):
+            assert np.array_equal(x, y, equal_nan=x.dtype == np.float32)
 
 
 def test_nan_block(rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
-from amxfp4.golden import exact, formats, stimulus
+from amxfp4.golden import formats, reference, stimulus
 from amxfp4.params.formats import FORMATS, FP32, Ties, block_format
 from amxfp4.verif.tests.golden.oracle import DATA, TIES, check_quantize, check_reference
 
@@ -134,7 +134,7 @@ def test_edges_are_the_definitions() -> None:
     for values, format, codes, pos, neg in EDGES:
         row = block_format(format)
         words = np.array(values, np.float32).view(np.uint32).tolist()
-        found = exact.quantize_block([exact.word_value(w, FP32) for w in words], row)
+        found = reference.quantize_block([reference.word_value(w, FP32) for w in words], row)
         assert found.codes[: len(codes)] == tuple(codes)
         assert (found.scale_pos, found.scale_neg) == (pos, neg)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from amxfp4.golden import stimulus
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.verif.sim import build, toolchain
+from amxfp4.util.errors import ToolError
+from amxfp4.verif.sim import build, sources, toolchain
 from amxfp4.verif.sim.batch import beats, rotation
 from amxfp4.verif.sim.batch.check import check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut
@@ -64,7 +66,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.verif.sim.batch import build
+from amxfp4.verif.sim import build
 from amxfp4.verif.sim.sources import source
 made = source(DequantizerConfig(format="nvfp4", lanes=1))
 print(build.build(made.text, made.manifest, Path(sys.argv[1]))[1] > 0)
@@ -96,11 +98,11 @@ def test_compiled_headers_are_used(tmp_path: Path, empty: Path) -> None:
     made = (headers.parent / "all.h.gch").stat()
     assert build._headers(tools, empty, build._COMPILE) == headers
     assert (headers.parent / "all.h.gch").stat() == made
-    version = subprocess.run([tools.cxx, "--version"], capture_output=True, text=True, check=True)
+    version = subprocess.run([*tools.cxx, "--version"], capture_output=True, text=True, check=True)
     if "Free Software Foundation" not in version.stdout:
         pytest.skip("the compiler is not GCC, which says what it reads in its own way")
     (tmp_path / "unit.cpp").write_text("")
-    command = [str(tools.cxx), *build._COMPILE, *build._DEFINES, f"-I{tools.root / 'include'}"]
+    command = [*tools.cxx, *build._COMPILE, *build._DEFINES, f"-I{tools.root / 'include'}"]
     said = subprocess.run(
         [*command, "-H", "-include", str(headers), "-fsyntax-only", str(tmp_path / "unit.cpp")],
         capture_output=True, text=True, check=True,
@@ -118,6 +120,49 @@ def test_build_is_shared(empty: Path) -> None:
     assert sorted(answers) == ["False", "False", "True"]
 
 
+def test_same_hardware_is_one_build() -> None:
+    """Two formats whose units are the same but for the name in the first lines share a build."""
+    one, two = (source(replace(UNIT, format=f)) for f in ("mxfp4", "mxfp4-roundup"))
+    assert one.text != two.text
+    assert build.body(one.text) == build.body(two.text)
+    assert build.build(one.text, one.manifest)[0] == build.build(two.text, two.manifest)[0]
+    other = source(replace(UNIT, format="mxfp4-e5m2"))
+    assert build.build(other.text, other.manifest)[0] != build.build(one.text, one.manifest)[0]
+
+
+def test_only_the_first_comments_are_no_hardware() -> None:
+    """A comment further down may be for a tool, and a change of anything is another build."""
+    text = "// name\n// settings\nmodule top();\n// verilator lint_off LATCH\nendmodule\n"
+    assert build.body(text) == "module top();\n// verilator lint_off LATCH\nendmodule\n"
+    assert build.body(build.body(text)) == build.body(text)
+
+
+def test_generator_is_known_by_all_its_files(tmp_path: Path) -> None:
+    """Verilog is kept under a digest of files in folders of any depth."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "__init__.py").write_text("")
+    (tmp_path / "lib" / "arith.py").write_text("a = 1")
+    before = sources._files([tmp_path])
+    assert [name for name, _ in before] == ["__init__.py", "lib/arith.py"]
+    (tmp_path / "lib" / "arith.py").write_text("a = 2")
+    assert sources._files([tmp_path]) != before
+
+
+def test_generator_imports_nothing_unknown() -> None:
+    """Whatever the generator imports of this project is in that digest."""
+    command = (
+        "import sys, amxfp4, amxfp4.gen.verilog;"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('amxfp4.')))"
+    )
+    run = [sys.executable, "-c", command]
+    imported = subprocess.run(run, capture_output=True, text=True, check=True, timeout=100).stdout
+    folders = sources._folders()
+    known = {str(f) for folder in folders for f in Path(folder).rglob("*.py")}
+    assert len(known) == len(sources._files(folders))
+    assert set(imported.split()) <= known
+    assert len(imported.split()) > 30
+
+
 def test_build_recovers(empty: Path) -> None:
     """What an interrupted build left behind is built again, not used."""
     made = source(UNIT)
@@ -133,25 +178,9 @@ def test_build_recovers(empty: Path) -> None:
 def test_build_wrong_verilog(empty: Path) -> None:
     """Verilog that does not compile is refused in Verilator's words, and leaves nothing."""
     made = source(UNIT)
-    with pytest.raises(toolchain.ToolError, match="syntax error"):
+    with pytest.raises(ToolError, match="syntax error"):
         build.build(made.text + "\nmodule", made.manifest, empty)
     assert not list(empty.glob("batch/*/dut.so"))
-
-
-@pytest.mark.parametrize("tool", ["g++", "make", "perl"])
-def test_missing_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tool: str) -> None:
-    """A missing tool is one line that names it and the remedy."""
-    for name in ({"g++", "make", "perl"} - {tool}) | {"ccache"}:
-        (tmp_path / name).symlink_to("/bin/true")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    toolchain.find.cache_clear()
-    try:
-        with pytest.raises(toolchain.ToolError, match=tool.replace("+", r"\+")) as caught:
-            toolchain.find()
-        assert "\n" not in str(caught.value)
-    finally:
-        toolchain.find.cache_clear()
 
 
 def test_nothing_to_check() -> None:

@@ -1,15 +1,13 @@
 """Files through the command: quantize, dequantize, info."""
 
-import math
-
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from amxfp4 import cli, golden
-from amxfp4.commands import convert
 from amxfp4.golden import files
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.formats import FORMATS
 
 
@@ -57,7 +55,7 @@ def test_every_tensor_and_its_figures(folder, capfd):
     rows = rows_of(capfd.readouterr().out)
     x = np.load("x.npy")
     # 80 elements are three blocks of 32, the last padded; a record of amxfp4 is 18 bytes.
-    ratio = f"{convert.sqnr(x, golden.dequantize(golden.quantize(x))):.2f}"
+    ratio = f"{sqnr(x, golden.dequantize(golden.quantize(x))):.2f}"
     assert rows["x"] == ["6x80", "fp32", "1,920", "18", "324", ratio]
     assert rows["half"][:5] == ["80", "fp16", "160", "3", "54"]
 
@@ -86,20 +84,3 @@ def test_info_of_tensors_and_of_blocks(folder, capfd):
     capfd.readouterr()
     assert cli.run(["info", "q.safetensors"]) == 0
     assert rows_of(capfd.readouterr().out)["x"] == ["6x80", "1", "nvfp4", "16", "30", "270"]
-
-
-def test_sqnr():
-    x = np.array([3.0, 4.0], np.float32)
-    assert convert.sqnr(x, np.array([3.0, 4.5], np.float32)) == pytest.approx(20.0)
-    assert convert.sqnr(x, x) == math.inf
-    assert math.isnan(convert.sqnr(np.array([np.nan], np.float32), np.zeros(1, np.float32)))
-    assert math.isnan(convert.sqnr(np.zeros(2, np.float32), np.zeros(2, np.float32)))
-
-
-def test_sqnr_of_more_than_a_chunk(rng, monkeypatch):
-    """Summing piece by piece changes nothing."""
-    x = rng.standard_normal((7, 13)).astype(np.float32)
-    y = x + np.float32(0.01)
-    whole = convert.sqnr(x, y)
-    monkeypatch.setattr(convert, "CHUNK", 10)
-    assert convert.sqnr(x, y) == pytest.approx(whole)

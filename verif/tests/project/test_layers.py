@@ -50,7 +50,7 @@ PLANTED = [
     ("golden-libraries", "golden", "import amaranth", "golden.planted_23 -> amaranth"),
     ("golden-libraries", "golden", "import ml_dtypes", "golden.planted_24 -> ml_dtypes"),
     ("rtl-libraries", "rtl", "import numpy", "rtl.planted_25 -> numpy"),
-    ("reference", "golden/exact.py", "from amxfp4.golden import rounding", "exact -> amxfp4"),
+    ("reference", "golden/reference.py", "from amxfp4.golden import rounding", "-> amxfp4.golden"),
 ]
 
 
@@ -67,7 +67,7 @@ def copy(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reports(copy):
-    """What lint says of every contract once all plants are there: read once, asked often."""
+    """Return what lint says of every contract once all plants are there."""
     for number, (_, folder, planted, _) in enumerate(PLANTED):
         room = copy / folder
         if not room.exists():

@@ -9,8 +9,8 @@ from amxfp4.gen import verilog
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.verif.check import planted
 from amxfp4.verif.sim.line.line import LineDut, LineError
-from amxfp4.verif.tests.serial.pins import CHECKS
-from amxfp4.verif.tests.serial.talk import TINY, Talk
+from amxfp4.verif.sim.line.pins import CHECKS
+from amxfp4.verif.sim.line.talk import TINY, Talk
 
 NIGHTLY = 1_000_000
 """Blocks from which on the long tests run, as in ``make nightly``."""

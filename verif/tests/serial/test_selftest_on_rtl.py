@@ -35,7 +35,7 @@ from amxfp4.verif.sim.batch.dut import Generated
 from amxfp4.verif.sim.line.board import Board
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import ModelWire, Noise
-from amxfp4.verif.tests.serial.talk import TINY
+from amxfp4.verif.sim.line.talk import TINY
 
 NIGHTLY = 1_000_000
 

@@ -22,7 +22,7 @@ from amxfp4.synth.boards.build import Result, TimingError, Use, read_report
 from amxfp4.synth.boards.orangecrab import with_dfu_suffix
 from amxfp4.synth.flow.programs import SynthesisError
 from amxfp4.verif.sim import postsynthesis
-from amxfp4.verif.tests.serial.talk import TINY
+from amxfp4.verif.sim.line.talk import TINY
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 

@@ -244,13 +244,12 @@ def probed(job: Job, netlist_text: str, nets: list[str], cycles: int) -> Source:
     module probe(input clk, rst, i__valid, o__ready, input [{width - 1}:0] i__payload,
                  output i__ready, o__valid, output [{len(nets) - 1}:0] o__payload);
       mapped mapped(.clk(clk), .rst(rst), .i__valid(i__valid), .i__ready(i__ready),
-                    .i__payload(i__payload), .o__ready(o__ready), .o__payload(), .o__valid(),
+                    .i__payload(i__payload), .o__ready(o__ready),
                     .all_nets(o__payload));
       reg [15:0] count;
       assign o__valid = (i__valid || count != 0) && count != {cycles};
       always @(posedge clk) count <= rst ? 0 : count + o__valid;
-    endmodule
-    """
+    endmodule\n"""
     for port in ports:
         if port["name"] == "o__payload":
             port["width"] = len(nets)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from amxfp4.verif.sim.line import pins_frames, pins_random, pins_streams
 from amxfp4.verif.sim.line.line import LineDut
-from amxfp4.verif.tests.serial import pins_frames, pins_random, pins_streams
 
 __all__ = ["CHECKS", "Check"]
 

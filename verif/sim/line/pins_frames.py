@@ -11,7 +11,7 @@ import numpy as np
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import frame
 from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
-from amxfp4.verif.tests.serial.talk import (
+from amxfp4.verif.sim.line.talk import (
     HELLO,
     READ,
     RESET,

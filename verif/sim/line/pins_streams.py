@@ -9,7 +9,7 @@ import numpy as np
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import frame
 from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
-from amxfp4.verif.tests.serial.talk import (
+from amxfp4.verif.sim.line.talk import (
     READ,
     RECEIVE,
     RESET,
@@ -172,6 +172,7 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
         assert dut.lamps & ERROR
         talk.good(RESET)
         assert talk.read("error") == 0
+        assert not dut.lamps & ERROR, "the lamp is on after a reset"
 
 
 def resets(dut: LineDut, rng: np.random.Generator) -> None:

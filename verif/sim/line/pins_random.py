@@ -9,7 +9,7 @@ import numpy as np
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import ModelBridge, frame
-from amxfp4.verif.tests.serial.talk import (
+from amxfp4.verif.sim.line.talk import (
     READ,
     RECEIVE,
     SEND,
