@@ -5,6 +5,7 @@ Every command imports what it needs when it runs, so that ``--help`` and mistake
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 import amxfp4
 from amxfp4.cli import dev, fpga, host, synth
@@ -33,7 +35,7 @@ from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.units import UNITS
 from amxfp4.util import extras
 
-__all__ = ["app", "main", "run"]
+__all__ = ["command", "main", "run"]
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 """Exit codes; no other place decides them but commands that return 0 or 1."""
@@ -211,6 +213,12 @@ app.add_typer(host.app, name="host")
 app.add_typer(dev.app, name="dev", hidden=True)
 
 
+@functools.cache
+def command() -> Any:
+    """Make the whole command line, which takes a tenth of a second."""
+    return get_command(app)
+
+
 def _explain(error: Exception) -> str:
     """Say in one line what `error` is about."""
     if isinstance(error, OSError) and error.strerror:
@@ -247,8 +255,8 @@ def _outcome(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, ModuleNotFoundError):
         # What users run says beforehand what it needs; this is for those who develop.
         name = (error.name or "").partition(".")[0]
-        found = None if name == "amxfp4" else extras.missing(name, "dev")
-        return found and (BAD_INPUT, f"amxfp4: error: {found}")
+        text = f"amxfp4: error: {extras.missing(name, 'dev')}"
+        return None if name == "amxfp4" else (BAD_INPUT, text)
     if isinstance(error, AssertionError):  # a check of the hardware failed, unless a plain assert
         return None if type(error) is AssertionError else (FAILED, str(error))
     if isinstance(error, OSError | TypeError | ValueError | typer.TyperException):
@@ -263,7 +271,7 @@ def run(arguments: list[str] | None = None) -> int:
     Anything else that is raised is a defect, and shown as such.
     """
     try:
-        code = app(args=arguments, prog_name="amxfp4", standalone_mode=False)
+        code = command().main(arguments, prog_name="amxfp4", standalone_mode=False)
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:

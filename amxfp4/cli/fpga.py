@@ -64,10 +64,10 @@ def build(
         typer.Option(metavar="FILE", help="Write the figures into this table, for documents."),
     ] = None,
 ) -> int:
-    """Build the bitstream of {name}: an engine behind a serial line.
+    """Build the bitstream of {name}.
 
-    The defaults fit the board. Exits 1 if the circuit does not fit, or is too slow for the
-    board's clock. Needs amxfp4[fpga].
+    It is an engine behind a serial line; the defaults fit the board. Exits 1 if the circuit does
+    not fit, or is too slow for the board's clock. Needs amxfp4[fpga].
     """
     extras.require("rtl")
     from amxfp4.commands import fpga

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import typer
-from typer.main import get_command
 
 from amxfp4.params.fields import Parameter, parameters
 from amxfp4.params.units import UNITS
@@ -16,9 +15,9 @@ __all__ = ["reference"]
 
 def reference() -> str:
     """Write usage, arguments and options of every command, and the options of the units."""
-    from amxfp4.cli.app import app
+    from amxfp4.cli.app import command
 
-    root = get_command(app)
+    root = command()
     lines = [*_commands(root, typer.Context(root, info_name="amxfp4")), *_unit_options()]
     return "\n".join(lines)
 

@@ -9,9 +9,8 @@ import typer
 
 from amxfp4.cli.groups import Command, group
 from amxfp4.cli.options import BuildFolder, choice, for_each, integer, number
-from amxfp4.commands.units import STREAMING
 from amxfp4.params.fields import OneOf
-from amxfp4.params.units import UNITS
+from amxfp4.params.units import STREAMING, UNITS
 from amxfp4.util import extras
 
 __all__ = ["TARGETS", "app"]
@@ -129,7 +128,7 @@ def unit(
     build: BuildFolder = Path("build"),
     again: Again = False,
 ) -> int:
-    """Synthesize {name}, or a part of it, and print what it costs.
+    """Synthesize {name} and print what it costs.
 
     Netlists, scripts and logs stay in a folder below DIR; what is done is not done again.
     """
@@ -187,7 +186,7 @@ check_app = group("Check a unit's gates against the golden model.", word="UNIT")
 app.add_typer(check_app, name="check")
 
 
-@for_each(check_app, {name: UNITS[name] for name in STREAMING})
+@for_each(check_app, STREAMING)
 def check(
     config: Any,
     target: Annotated[str, _target(MODELLED)] = "generic",
@@ -201,7 +200,7 @@ def check(
     timeout: Annotated[int, integer("Seconds for the proof", 1)] = 300,
     build: BuildFolder = Path("build"),
 ) -> int:
-    """Check the gates that synthesis makes of {name} against the golden model.
+    """Check the gates of {name} against the golden model.
 
     The netlist runs in Verilator under the tests of the unit. Exits 1 if it is wrong.
     """
@@ -220,7 +219,7 @@ energy_app = group("Measure the energy of a unit's gates on real tensors.", word
 app.add_typer(energy_app, name="energy")
 
 
-@for_each(energy_app, {name: UNITS[name] for name in STREAMING})
+@for_each(energy_app, STREAMING)
 def energy(
     config: Any,
     liberty: Liberty = None,
@@ -239,7 +238,7 @@ def energy(
     build: BuildFolder = Path("build"),
     again: Again = False,
 ) -> int:
-    """Measure the energy of the gates of {name} on real tensors.
+    """Measure the energy of {name} on real tensors.
 
     The unit is mapped to a standard-cell library; every result of its gates is checked.
     """

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from amxfp4.params.config import UnitConfig
-from amxfp4.params.units import UNITS
 from amxfp4.util.console import working
 from amxfp4.util.errors import writing
 
-__all__ = ["STREAMING", "generate"]
-
-STREAMING = tuple(unit for unit in UNITS if not unit.startswith("engine"))
-"""Units with one stream in and one out, which whole batches can be run through."""
+__all__ = ["generate"]
 
 
 def generate(config: UnitConfig, folder: Path) -> None:

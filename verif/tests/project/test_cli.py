@@ -2,22 +2,21 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 import amxfp4
 from amxfp4 import cli
 from amxfp4.commands import convert
 from amxfp4.commands.simulated_board import SMALL
-from amxfp4.commands.units import STREAMING
 from amxfp4.params.fields import parameters
 from amxfp4.params.formats import FORMATS
-from amxfp4.params.units import UNITS
+from amxfp4.params.units import STREAMING, UNITS
 from amxfp4.synth.boards import BOARDS
 
 COMMANDS = (
@@ -52,7 +51,7 @@ OLD_SPELLINGS = {
 
 def commands(command=None, path=()):
     """Return the path of every command and group."""
-    command = command or get_command(cli.app)
+    command = command or cli.command()
     found = [path] if path else []
     for name, below in getattr(command, "commands", {}).items():
         found += commands(below, (*path, name))
@@ -68,7 +67,7 @@ def shown(capfd, *words):
 def sections(text):
     """Return the options that help lists, with their text, by heading."""
     found = {}
-    for heading, body in re.findall(r"^(\S.*):\n((?:  .*\n|\n(?=  ))*)", text, re.M):
+    for heading, body in re.findall(r"^(\S.*):\n((?:  .*\n)*)", text, re.M):
         entries = re.split(r"^  (?=\S)", body, flags=re.M)[1:]
         found[heading] = {
             re.search(r"--[\w-]+|-\w\b|^\S+", entry)[0]: " ".join(entry.split())
@@ -103,7 +102,7 @@ def test_help_of_every_command(path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("command", "unit", "without"), CONFIGURING, ids=[c[0] for c in CONFIGURING]
+    ("command", "unit", "without"), CONFIGURING, ids=[command for command, *_ in CONFIGURING]
 )
 def test_help_lists_exactly_the_fields_of_the_unit(command, unit, without, capfd):
     """Also: each with the range that is checked, and with its default."""
@@ -215,8 +214,6 @@ def test_help_loads_nothing_heavy():
 
 def complete(*words):
     """Return what bash would offer for the last of `words`."""
-    import os
-
     typed = {"COMP_WORDS": " ".join(["amxfp4", *words]), "COMP_CWORD": str(len(words))}
     done = subprocess.run(
         [sys.executable, "-c", "from amxfp4.cli import main; main()"],
