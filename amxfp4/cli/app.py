@@ -17,7 +17,7 @@ from typer.main import get_command
 
 import amxfp4
 from amxfp4.cli import dev, fpga, host, synth
-from amxfp4.cli.groups import Command, group
+from amxfp4.cli.groups import group
 from amxfp4.cli.options import (
     ResultFile,
     TransposeB,
@@ -59,7 +59,7 @@ app = group(
     "error comes from.",
 )
 verilog_app = group("Generate Verilog for a unit.", word="UNIT")
-app.add_typer(verilog_app, name="verilog")
+app.add("verilog", verilog_app)
 
 
 def _version(asked: bool) -> None:
@@ -95,7 +95,7 @@ def verilog(config: Any, out: VerilogFolder = Path("build/verilog")) -> None:
     units.generate(config, out)
 
 
-@verilog_app.command("all", cls=Command)
+@verilog_app.command("all")
 def verilog_all(out: VerilogFolder = Path("build/verilog")) -> None:
     """Generate every unit with its defaults."""
     extras.require("rtl")
@@ -105,7 +105,7 @@ def verilog_all(out: VerilogFolder = Path("build/verilog")) -> None:
         units.generate(config(), out)
 
 
-@app.command(cls=Command)
+@app.command()
 @passing("options", unit_options(QuantizerConfig, only=("format", "block", "ties")), dict)
 def quantize(
     source: Annotated[
@@ -121,7 +121,7 @@ def quantize(
     convert.quantize(source, target, axis=axis, **options)
 
 
-@app.command(cls=Command)
+@app.command()
 def dequantize(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A file that quantize wrote.")],
     target: Annotated[
@@ -134,7 +134,7 @@ def dequantize(
     convert.dequantize(source, target)
 
 
-@app.command(cls=Command)
+@app.command()
 @configured(ArrayConfig)
 def matmul(
     a: Annotated[str, typer.Argument(metavar="A", help="Tensor [M, K]: FILE, or FILE:NAME.")],
@@ -164,7 +164,7 @@ def matmul(
     )
 
 
-@app.command(cls=Command)
+@app.command()
 def info(
     source: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .npy, .npz or .safetensors file.")
@@ -176,7 +176,7 @@ def info(
     convert.info(source)
 
 
-@app.command(cls=Command)
+@app.command()
 def formats() -> None:
     """List the block formats."""
     from amxfp4.util import console
@@ -190,7 +190,7 @@ def formats() -> None:
     table.show()
 
 
-@app.command(cls=Command)
+@app.command()
 def sim(
     seed: Annotated[int | None, integer("Seed of the random stimulus")] = None,
     out: Annotated[
@@ -207,10 +207,10 @@ def sim(
     return sim.run(seed=seed, out=out)
 
 
-app.add_typer(synth.app, name="synth")
-app.add_typer(fpga.app, name="fpga")
-app.add_typer(host.app, name="host")
-app.add_typer(dev.app, name="dev", hidden=True)
+app.add("synth", synth.app)
+app.add("fpga", fpga.app)
+app.add("host", host.app)
+app.add("dev", dev.app, hidden=True)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amxfp4.cli.groups import Command, group
+from amxfp4.cli.groups import group
 
 __all__ = ["app"]
 
@@ -19,7 +19,7 @@ Checkout = Annotated[
 ]
 
 
-@app.command(cls=Command)
+@app.command()
 def report(
     folder: Checkout = None,
     check: Annotated[
@@ -38,7 +38,7 @@ def report(
     return int(check and bool(changed))
 
 
-@app.command("reference", cls=Command)
+@app.command("reference")
 def _reference() -> None:
     """Print the reference of the command line as Markdown."""
     from amxfp4.cli.reference import reference
@@ -46,7 +46,7 @@ def _reference() -> None:
     print(reference(), end="")
 
 
-@app.command(cls=Command)
+@app.command()
 def lint(folder: Checkout = None) -> int:
     """Check style, formatting and layers of a checkout."""
     from amxfp4.dev import checks
@@ -54,7 +54,7 @@ def lint(folder: Checkout = None) -> int:
     return checks.lint(folder)
 
 
-@app.command("type", cls=Command)
+@app.command("type")
 def type_(folder: Checkout = None) -> int:
     """Check the types of a checkout."""
     from amxfp4.dev import checks
@@ -62,7 +62,7 @@ def type_(folder: Checkout = None) -> int:
     return checks.types(folder)
 
 
-@app.command(cls=Command)
+@app.command()
 def bench() -> int | None:
     """Measure the speed of the golden model and of verification."""
     from amxfp4.dev import bench

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amxfp4.cli.groups import Command, group
+from amxfp4.cli.groups import group
 from amxfp4.cli.options import choice, for_each, integer, passing, unit_options
 from amxfp4.params.fields import OneOf
 from amxfp4.params.serial import EngineUartConfig
@@ -24,7 +24,7 @@ app = group(
     aliases={board: ("build", board) for board in BOARDS},
 )
 build_app = group("Build the bitstream of a board.", word="BOARD")
-app.add_typer(build_app, name="build")
+app.add("build", build_app)
 
 ResultFolder = Annotated[
     Path | None,
@@ -76,7 +76,7 @@ def build(
     return fpga.run(board, config, device=device, seed=seed, out=out, record=record)
 
 
-@app.command(cls=Command)
+@app.command()
 def program(
     board: Annotated[
         str,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_from_info, get_group_from_info
+from typer.models import CommandInfo, TyperInfo
 
-__all__ = ["Command", "group"]
+__all__ = ["App", "group"]
 
 
 class Command(TyperCommand):
@@ -27,22 +29,31 @@ class Command(TyperCommand):
                 found.setdefault(heading, []).append(record)
         return {heading: records for heading, records in found.items() if records}
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: D102 (inherited)
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
         names = [a.metavar if a.required else f"[{a.metavar}]" for a in self._arguments(ctx)]
         return [*names, "[OPTIONS]"]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: D102 (inherited)
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         for heading, records in self.sections(ctx).items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
 
 class _Group(TyperGroup):
-    """A group; its command may stand anywhere among the options."""
+    """A group; its command may stand anywhere among the options, and is made when it is needed."""
 
+    makers: ClassVar[dict[str, Callable[[], Any]]]
     word: ClassVar[str]
     aliases: ClassVar[Mapping[str, tuple[str, ...]]]
     default: ClassVar[str | None]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.makers)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in self.makers and cmd_name not in self.commands:
+            self.commands[cmd_name] = self.makers[cmd_name]()
+        return self.commands.get(cmd_name)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [f"{self.word} [OPTIONS]" if self.default is None else f"[{self.word}] [OPTIONS]"]
@@ -50,37 +61,65 @@ class _Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         if not (args and args[0] in own):
-            args = self._command_first(args, complete=ctx.resilient_parsing)
+            args = self._command_first(ctx, args)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        if args[0] not in self.commands and not ctx.resilient_parsing:
-            raise ValueError(f"{self.word} must be one of {self._names()}, not {args[0]!r}")
+        if args[0] not in self.makers and not ctx.resilient_parsing:
+            raise ValueError(f"{self.word} must be one of {self._names(ctx)}, not {args[0]!r}")
         return super().resolve_command(ctx, args)
 
-    def _command_first(self, args: list[str], *, complete: bool) -> list[str]:
+    def _below(self, ctx: Any) -> dict[str, Any]:
+        return {name: self.get_command(ctx, name) for name in self.makers}
+
+    def _command_first(self, ctx: Any, args: list[str]) -> list[str]:
         """Move the command in front of its options, in its present spelling."""
-        taking_value = {
-            name
-            for command in self.commands.values()
-            for option in command.params
-            if not getattr(option, "is_flag", False)
-            for name in option.opts
-        }
         position = 0
         while position < len(args) and args[position].startswith("-"):
-            position += 2 if args[position] in taking_value else 1
+            position += 2 if args[position] in self._taking_value(ctx) else 1
         if position < len(args):
             word, rest = args[position], [*args[:position], *args[position + 1 :]]
             return [*self.aliases.get(word, (word,)), *rest]
         if self.default is not None:
             return [self.default, *args]
-        if complete or self.word == "COMMAND":
-            return args or ([] if complete else ["--help"])
-        raise ValueError(f"{self.word} is missing: it must be one of {self._names()}")
+        if ctx.resilient_parsing or (args and self.word == "COMMAND"):
+            return args
+        if self.word == "COMMAND":
+            return ["--help"]
+        raise ValueError(f"{self.word} is missing: it must be one of {self._names(ctx)}")
 
-    def _names(self) -> str:
-        return ", ".join(name for name, command in self.commands.items() if not command.hidden)
+    def _taking_value(self, ctx: Any) -> set[str]:
+        options = (option for command in self._below(ctx).values() for option in command.params)
+        return {n for o in options if not getattr(o, "is_flag", False) for n in o.opts}
+
+    def _names(self, ctx: Any) -> str:
+        return ", ".join(n for n, command in self._below(ctx).items() if not command.hidden)
+
+
+class App(typer.Typer):
+    """Commands of a `_Group`."""
+
+    makers: dict[str, Callable[[], Any]]
+
+    def command(self, name: str | None = None, **settings: Any) -> Any:
+        """Register a function as a command."""
+
+        def register(function: Any) -> Any:
+            called = name or function.__name__
+            about = CommandInfo(called, callback=function, cls=Command, **settings)
+            self.makers[called] = lambda: get_command_from_info(about, **_PLAIN)
+            return function
+
+        return register
+
+    def add(self, name: str, below: typer.Typer, **settings: Any) -> None:
+        """Register a group."""
+        about = TyperInfo(below, name=name, **settings)
+        self.makers[name] = lambda: get_group_from_info(about, suggest_commands=False, **_PLAIN)
+
+
+# Plain help reads the same in a terminal, a file and a CI log.
+_PLAIN: Any = {"pretty_exceptions_short": False, "rich_markup_mode": None}
 
 
 def group(
@@ -90,7 +129,7 @@ def group(
     aliases: Mapping[str, tuple[str, ...]] | None = None,
     default: str | None = None,
     **settings: Any,
-) -> typer.Typer:
+) -> App:
     """Make a group of commands.
 
     Parameters
@@ -104,12 +143,9 @@ def group(
     default
         The command where none is given.
     """
-    own = {"word": word, "aliases": aliases or {}, "default": default}
-    return typer.Typer(
-        cls=type("Group", (_Group,), own),
-        help=text,
-        # Plain help reads the same in a terminal, a file and a CI log.
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        **settings,
-    )
+    makers: dict[str, Callable[[], Any]] = {}
+    own = {"makers": makers, "word": word, "aliases": aliases or {}, "default": default}
+    cls = type("Group", (_Group,), own)
+    app = App(cls=cls, help=text, rich_markup_mode=None, **settings)
+    app.makers = makers
+    return app

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amxfp4.cli.groups import Command, group
+from amxfp4.cli.groups import group
 from amxfp4.cli.options import (
     ResultFile,
     TransposeB,
@@ -91,7 +91,7 @@ _CONNECTION = [
 connected = passing("connect", _CONNECTION, lambda given: lambda: _connect(**given))
 
 
-@app.command(cls=Command)
+@app.command()
 @connected
 def info(connect: Connect) -> None:
     """Say what engine is there, and how well the line works."""
@@ -101,7 +101,7 @@ def info(connect: Connect) -> None:
         host.info(engine)
 
 
-@app.command(cls=Command)
+@app.command()
 @connected
 def selftest(
     connect: Connect,
@@ -119,7 +119,7 @@ def selftest(
         return host.selftest(engine, count=count, seed=seed, first=first)
 
 
-@app.command(cls=Command)
+@app.command()
 @connected
 def matmul(
     a: Annotated[str, typer.Argument(metavar="A", help="Tensor [M, K]: FILE, or FILE:NAME.")],
@@ -145,7 +145,7 @@ def matmul(
         return host.matmul(engine, *operands, out=out, check=check)
 
 
-@app.command(cls=Command)
+@app.command()
 @connected
 def bench(
     connect: Connect,
@@ -163,7 +163,7 @@ def bench(
         return host.bench(engine, repeat=repeat, largest=largest)
 
 
-@app.command(cls=Command)
+@app.command()
 @passing("options", unit_options(EngineUartConfig, defaults=SMALL), dict)
 def simulate(
     options: Any,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from amxfp4.cli.groups import Command
+from amxfp4.cli.groups import App
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.fields import Allowed, Names, parameters
 
@@ -149,7 +149,7 @@ def configured(config: type[UnitConfig], **selection: Any) -> Callable[[Function
 
 
 def for_each(
-    app: typer.Typer,
+    app: App,
     items: Mapping[str, T],
     options: Callable[[T], Callable[[Function], Function]] = configured,  # type: ignore[assignment]
 ) -> Callable[[Function], Function]:
@@ -161,7 +161,7 @@ def for_each(
     def decorate(command: Function) -> Function:
         text = inspect.getdoc(command) or ""
         for name, item in items.items():
-            register = app.command(name, cls=Command, help=text.replace("{name}", name))
+            register = app.command(name, help=text.replace("{name}", name))
             register(options(item)(command))
         return command
 

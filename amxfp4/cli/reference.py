@@ -25,7 +25,8 @@ def reference() -> str:
 def _commands(group: Any, context: Any) -> Iterator[str]:
     """Document the commands of a group; a command that units share is documented once."""
     shared = None
-    for name, command in group.commands.items():
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         below = typer.Context(command, info_name=name, parent=context)
         if group.word != "COMMAND":
             text = command.help.replace(name, group.word)
@@ -33,7 +34,7 @@ def _commands(group: Any, context: Any) -> Iterator[str]:
                 same = group.word in text
                 yield from _command(command, below, group.word if same else name, text)
             shared = text
-        elif not hasattr(command, "commands"):
+        elif not hasattr(command, "list_commands"):
             yield from _command(command, below, name, command.help)
         else:
             if command.word == "COMMAND":

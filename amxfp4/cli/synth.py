@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amxfp4.cli.groups import Command, group
+from amxfp4.cli.groups import group
 from amxfp4.cli.options import BuildFolder, choice, for_each, integer, number
 from amxfp4.params.fields import OneOf
 from amxfp4.params.units import STREAMING, UNITS
@@ -47,10 +47,9 @@ def _target(names: tuple[str, ...]) -> Any:
 
 @app.command(
     "sweep",
-    cls=Command,
     help="Synthesize a plan; skip combinations that are not a configuration.",
 )
-@app.command("plan", cls=Command)
+@app.command("plan")
 def plan(
     context: typer.Context,
     plan: Annotated[
@@ -103,7 +102,7 @@ def plan(
 
 
 unit_app = group("Synthesize one unit, or a part of it, and print what it costs.", word="UNIT")
-app.add_typer(unit_app, name="unit")
+app.add("unit", unit_app)
 
 
 @for_each(unit_app, UNITS)
@@ -142,7 +141,7 @@ def unit(
     )  # fmt: skip
 
 
-@app.command(cls=Command)
+@app.command()
 def files(
     sources: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="SystemVerilog or Verilog files.")
@@ -183,7 +182,7 @@ def files(
 
 
 check_app = group("Check a unit's gates against the golden model.", word="UNIT")
-app.add_typer(check_app, name="check")
+app.add("check", check_app)
 
 
 @for_each(check_app, STREAMING)
@@ -216,7 +215,7 @@ def check(
 
 
 energy_app = group("Measure the energy of a unit's gates on real tensors.", word="UNIT")
-app.add_typer(energy_app, name="energy")
+app.add("energy", energy_app)
 
 
 @for_each(energy_app, STREAMING)

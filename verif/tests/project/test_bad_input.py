@@ -88,7 +88,7 @@ CASES = {
     "info-missing": ("info none.safetensors", ["FILE", "none.safetensors"]),
     "info-cut": ("info cut.safetensors", ["FILE", "cut.safetensors"]),
     "sim-seed": ("sim --seed many", ["--seed", "an integer", "'many'"]),
-    "command-unknown": ("synthesize", ["COMMAND", "one of quantize, ", "'synthesize'"]),
+    "command-unknown": ("synthesize", ["COMMAND", "one of verilog, ", "'synthesize'"]),
     "command-of-group": ("synth foo.toml", ["COMMAND", "one of plan, ", "'foo.toml'"]),
     "option-of-root": ("--quiet", ["option of amxfp4", "one of --version", "'--quiet'"]),
     "value-missing": ("verilog quantizer --lanes", ["--lanes"]),

@@ -20,7 +20,7 @@ from amxfp4.params.units import STREAMING, UNITS
 from amxfp4.synth.boards import BOARDS
 
 COMMANDS = (
-    "quantize", "dequantize", "matmul", "info", "formats", "sim", "verilog", "synth", "fpga",
+    "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "synth", "fpga",
     "host",
 )  # fmt: skip
 # Commands, the unit that is configured, and which of its fields have no option there.
@@ -53,8 +53,9 @@ def commands(command=None, path=()):
     """Return the path of every command and group."""
     command = command or cli.command()
     found = [path] if path else []
-    for name, below in getattr(command, "commands", {}).items():
-        found += commands(below, (*path, name))
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(None):
+            found += commands(command.get_command(None, name), (*path, name))
     return found
 
 
