@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -11,6 +11,8 @@ from typer.main import get_command_from_info, get_group_from_info
 from typer.models import CommandInfo, TyperInfo
 
 __all__ = ["App", "group"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Command(TyperCommand):
@@ -101,10 +103,10 @@ class App(typer.Typer):
 
     makers: dict[str, Callable[[], Any]]
 
-    def command(self, name: str | None = None, **settings: Any) -> Any:
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
         """Register a function as a command."""
 
-        def register(function: Any) -> Any:
+        def register(function: F) -> F:
             called = name or function.__name__
             about = CommandInfo(called, callback=function, cls=Command, **settings)
             self.makers[called] = lambda: get_command_from_info(about, **_PLAIN)
