@@ -15,10 +15,11 @@ PLACE := $(shell pwd | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(PLACE)
 READY_DEV := .venv/ready-dev-$(PLACE)
 READY_FPGA := .venv/ready-fpga-$(PLACE)
-INPUTS := pyproject.toml constraints.txt amxfp4/bootstrap.py
+READY_DOCS := .venv/ready-docs-$(PLACE)
+INPUTS := pyproject.toml setup.py constraints.txt amxfp4/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup verilog sim test synth sweep fpga program lint type bench nightly clean
+.PHONY: help setup verilog sim test synth sweep fpga program lint type docs wheel bench nightly clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="further options"], where TARGET is one of'
@@ -53,6 +54,13 @@ lint: $(READY_DEV) ## check style, formatting and import rules
 type: $(READY_DEV) ## check types
 	@$(BIN)/amxfp4 dev type $(ARGS)
 
+docs: $(READY_DOCS) ## build the site of the documents in build/docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs $(ARGS)
+	@echo 'Written: build/docs/index.html'
+
+wheel: $(READY) ## build what pip installs, in build/dist
+	@$(BIN)/python -m build --no-isolation --outdir build/dist $(ARGS)
+
 bench: $(READY) ## measure the speed of golden and of verification
 	@$(BIN)/amxfp4 dev bench $(ARGS)
 
@@ -68,6 +76,9 @@ $(READY): $(INPUTS)
 
 $(READY_DEV): $(READY)
 	@$(PYTHON) amxfp4/bootstrap.py --extra dev --stamp $@
+
+$(READY_DOCS): $(READY)
+	@$(PYTHON) amxfp4/bootstrap.py --extra docs --stamp $@
 
 $(READY_FPGA): $(READY)
 	@$(PYTHON) amxfp4/bootstrap.py --extra fpga --stamp $@

@@ -190,21 +190,48 @@ def formats() -> None:
     table.show()
 
 
+def _tests_of(context: typer.Context) -> list[str]:
+    """Name the tests of the unit that was typed."""
+    from amxfp4.verif.sim import benches
+
+    unit = context.params.get("unit")
+    return benches.names(unit) if unit in UNITS else []
+
+
 @app.command()
 def sim(
+    unit: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="UNIT",
+            help=f"One of {OneOf(tuple(UNITS))}, or a folder that `verilog` wrote; all by default.",
+            autocompletion=lambda: list(UNITS),
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="One test of the unit's testbench.", autocompletion=_tests_of
+        ),
+    ] = None,
     seed: Annotated[int | None, integer("Seed of the random stimulus")] = None,
+    waves: Annotated[bool, typer.Option("--waves", help="Record every signal as VCD.")] = False,
+    jobs: Annotated[
+        int | None, integer("Random jobs of a test of an engine; 12 by default", 1)
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of builds and of reports/.")
     ] = Path("build"),
 ) -> int:
-    """Simulate the default units against the golden model.
+    """Simulate the units against the golden model, or one of them.
 
-    First cocotb testbenches, then real tensors as a whole; every output bit counts.
+    First cocotb testbenches, then real tensors as a whole; every output bit counts. With a UNIT,
+    its testbench alone.
     """
     extras.require("sim")
     from amxfp4.commands import sim
 
-    return sim.run(seed=seed, out=out)
+    return sim.run(unit=unit, test=test, seed=seed, waves=waves, jobs=jobs, out=out)
 
 
 app.add("synth", synth.app)

@@ -10,11 +10,11 @@ from amxfp4 import golden
 from amxfp4.commands.convert import holds_blocks
 from amxfp4.commands.matmul import matrix
 from amxfp4.golden import Blocks, files
+from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host import Engine
 from amxfp4.host import bench as benchmark
 from amxfp4.host.comparison import difference
 from amxfp4.host.errors import TooLongError
-from amxfp4.host.packets import expected, operand_a, operand_b
 from amxfp4.host.selftest import run as tests
 from amxfp4.params.engine import NONE
 from amxfp4.util.console import Table, working

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.commands.convert import TENSORS
 from amxfp4.golden import files
+from amxfp4.golden.engine import product
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
@@ -59,7 +60,13 @@ def matmul(
         )
     qa = golden.quantize(left, config.format_a, axis=1, block=config.block)
     qb = golden.quantize(right, config.format_b, axis=axis, block=config.block)
-    result = _golden(qa, qb, config) if through == "golden" else _rtl(qa, qb, config, build)
+    if through == "golden":
+        result, flags = product(config, qa, qb)
+    else:
+        result, flags = _rtl(qa, qb, config, build)
+    if flags is not None:
+        inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
+        print(f"  flags of {result.size} results: {inexact} inexact, {overflow} overflow")
     print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
     reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
     ratio = sqnr(reference, result)
@@ -91,27 +98,10 @@ def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     return values
 
 
-def _golden(a: golden.Blocks, b: golden.Blocks, config: ArrayConfig) -> npt.NDArray[np.float32]:
-    if config.acc == "fixed":
-        result, flags = golden.matmul(
-            a, b, acc="fixed", out=config.output,
-            frac_bits=config.frac_bits, int_bits=config.int_bits,
-        )  # fmt: skip
-        _report_flags(flags)
-        return result
-    acc: Literal["exact", "fp32"] = "exact" if config.acc == "exact" else "fp32"
-    return golden.matmul(a, b, acc=acc, out=config.output)
-
-
-def _report_flags(flags: npt.NDArray[np.bool_]) -> None:
-    inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
-    print(f"  flags of {flags[..., 0].size} results: {inexact} inexact, {overflow} overflow")
-
-
 def _rtl(
     a: golden.Blocks, b: golden.Blocks, config: ArrayConfig, build: Path
-) -> npt.NDArray[np.float32]:
-    """Run the product through the array, checking every word."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
+    """Run the product through the array, checking every word; return it, and flags if any."""
     from amxfp4.golden import formats
     from amxfp4.verif.sim.batch.dut import BatchDut
     from amxfp4.verif.sim.tiles import through_rtl
@@ -126,6 +116,4 @@ def _rtl(
         f"{done.utilization:.1%}\n  {done.macs / 1e6:.2f} M MACs verified in {done.seconds:.2f} s: "
         f"{done.macs_per_second / 1e6:.1f} M a second"
     )
-    if done.flags is not None:
-        _report_flags(done.flags)
-    return formats.values(done.words, config.output)
+    return formats.values(done.words, config.output), done.flags

@@ -179,8 +179,8 @@ def _all(
                 left_out.append(f"{name} ({error})")
                 continue
         takes = {
-            "dsp": target.dsp, "script": given["script"] in target.scripts, "seeds": target.placed,
-            "liberty": name == "liberty", "delay_ps": name == "liberty",
+            "dsp": target.family is not None, "script": given["script"] in target.scripts,
+            "seeds": target.placed, "liberty": name == "liberty", "delay_ps": name == "liberty",
             "constraint": name == "liberty",
         }  # fmt: skip
         known = {option: given[option] for option in given if takes[option]}

@@ -47,8 +47,22 @@ def _formats() -> str:
     return _table(header, rows)
 
 
+_UNITS = {
+    "quantizer": "finds the scales of a block and rounds its words to codes, without a divider",
+    "dequantizer": "turns a block record back into BF16 or FP32 words",
+    "dot": "multiplies two blocks, adds over blocks, and rounds each sum once",
+    "array": "`rows` x `cols` dot products on shared blocks: a tile of a matrix product",
+    "engine": (
+        "a matrix product of any M, N, K behind AXI4-Lite and AXI4-Stream: quantizes A as it "
+        "streams in, keeps B on chip, names every error"
+    ),
+    "engine_uart": "the engine behind a serial line of two wires, for boards with open tools",
+}
+"""What each unit does, in a sentence."""
+
+
 def _units() -> str:
-    """Describe every unit in its default configuration, from its manifest."""
+    """Describe every unit, with its figures in the default configuration, from its manifest."""
     from amxfp4.gen import verilog
     from amxfp4.params.units import UNITS
 
@@ -58,22 +72,20 @@ def _units() -> str:
             port["width"] for port in ports
             if port["direction"] == direction and (port["name"] in data or "tdata" in port["name"])
         ]  # fmt: skip
-        return " and ".join(map(str, widths))
+        return " + ".join(map(str, widths))
 
     rows, pages = [], {"engine_uart": "bridge"}
     for unit, configuration in UNITS.items():
         manifest = verilog.generate(configuration()).manifest
         ports = manifest["ports"]
-        names = (name.replace("_", "-") for name in manifest["config"] if name != "unit")
-        options = ", ".join(f"`--{name}`" for name in names)
         rows.append(
             (
-                f"[`{unit}`](docs/{pages.get(unit, unit)}.md)",
+                f"[`{unit}`](docs/{pages.get(unit, unit)}.md)", _UNITS[unit],
                 bits(ports, "in"), bits(ports, "out"),
-                manifest["latency"], manifest["cycles_per_block"], options,
+                manifest["latency"], manifest["cycles_per_block"],
             )
         )  # fmt: skip
-    header = ("unit", "bits in", "bits out", "latency", "cycles per block", "options")
+    header = ("unit", "what it does", "bits in", "bits out", "latency", "cycles per block")
     return _table(header, rows)
 
 
@@ -166,17 +178,49 @@ def _engine_codes() -> str:
     return _table(("field", "codes"), rows)
 
 
+_COSTS = {
+    "units": {
+        "quantizer, AMXFP4": "`quantizer`, 32 elements per cycle",
+        "dequantizer, AMXFP4": "`dequantizer`, 32 elements per cycle",
+    },
+    "dot-products": {
+        "dot, AMXFP4, exact": "`dot`, 32 MACs per cycle, exact sums",
+        "dot, MXFP4, fp32": "the same for MXFP4, FP32 sums",
+        "element, AMXFP4, exact, 4 lanes": "one element of an `array`, 4 MACs per cycle",
+    },
+}
+"""Circuits whose cost README.md states, by table and label of the record of `make synth`."""
+
+
+def _cost(tables: dict[str, Any]) -> str:
+    """Say what the units cost, in five rows."""
+    columns = ("T in all", "LUT in all", "LUT4e in all", "FF")
+    rows = []
+    for name, circuits in _COSTS.items():
+        header, rows_of = tables[name]["header"], tables[name]["rows"]
+        record = [dict(zip(header, row, strict=True)) for row in rows_of]
+        by_label = {row["circuit"]: row for row in record}
+        rows += [
+            (text, *(by_label[label][column] for column in columns))
+            for label, text in circuits.items()
+        ]
+    header = ("AMXFP4, in full", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
+    return _table(header, rows)
+
+
 def _costs(root: Path) -> Sections:
     """Tables of costs, by name: ``cost/RECORD/TABLE``, as `synth plan --record` wrote them."""
 
     def table(record: dict[str, Any]) -> Callable[[], str]:
         return lambda: _table(record["header"], record["rows"])
 
-    return {
-        f"cost/{path.stem}/{anchor}": table(record)
-        for path in sorted((root / FIGURES).glob("*.json"))
-        for anchor, record in json.loads(path.read_text())["tables"].items()
-    }
+    made: dict[str, Callable[[], str]] = {}
+    for path in sorted((root / FIGURES).glob("*.json")):
+        tables = json.loads(path.read_text())["tables"]
+        made |= {f"cost/{path.stem}/{anchor}": table(record) for anchor, record in tables.items()}
+        if path.stem == "default":
+            made["cost"] = lambda tables=tables: _cost(tables)
+    return made
 
 
 FIGURES = Path("docs", "figures")
@@ -214,12 +258,13 @@ def _renewed(text: str, made: dict[str, str], sections: Sections) -> str:
 
 
 def _drawings(root: Path) -> dict[Path, str]:
-    """Draw the timing diagrams that the documents of `root` show."""
-    from amxfp4.dev import diagrams as waves
+    """Draw the timing diagrams and pictures that the documents of `root` show."""
+    from amxfp4.dev import diagrams, pictures
 
     shown = "".join(d.read_text() for d in documents(root))
-    names = [name for name in waves.WAVES if f"waves/{name}.svg" in shown]
-    return {root / "docs" / "waves" / f"{name}.svg": waves.draw(name) for name in names}
+    made = {f"waves/{name}.svg": lambda name=name: diagrams.draw(name) for name in diagrams.WAVES}
+    made |= {f"pictures/{name}.svg": draw for name, draw in pictures.PICTURES.items()}
+    return {root / "docs" / place: draw() for place, draw in made.items() if place in shown}
 
 
 def _current(root: Path, more: Sections) -> dict[Path, str]:

@@ -16,13 +16,12 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.synth.flow import results
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.gates import activity
 from amxfp4.synth.gates import energy_per_mac as measures
 from amxfp4.synth.gates.activity import TrafficError
 from amxfp4.synth.gates.energy_model import Conditions
-from amxfp4.synth.gates.energy_per_mac import EnergyRow, Workload, component_of, measure
+from amxfp4.synth.gates.energy_per_mac import Workload, component_of, measure
 
 TINY = Path(__file__).parents[1] / "tiny.lib"
 CONFIG = DequantizerConfig(block=16, lanes=8)
@@ -52,7 +51,7 @@ def test_measurement_adds_up(tmp_path: Path) -> None:
     assert whole.total_fj == pytest.approx(sum(energies))
     # Two cycles to a record of 16 elements, after those that fill the pipeline.
     assert whole.macs == whole.cycles * CONFIG.lanes
-    assert results.read(tmp_path / measures.FILE, EnergyRow) == rows
+    assert measures.read(tmp_path) == rows
 
 
 def test_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +75,7 @@ def test_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     measure(job_of(), other, build=tmp_path)
     measure(job_of(), workload(), build=tmp_path, again=True)
     assert len(runs) == 3
-    assert len(results.read(tmp_path / measures.FILE, EnergyRow)) == 3
+    assert len(measures.read(tmp_path)) == 3
 
 
 def test_wrong_results_are_no_measurement(tmp_path: Path) -> None:
@@ -89,7 +88,7 @@ def test_wrong_results_are_no_measurement(tmp_path: Path) -> None:
     short = dataclasses.replace(right, expected=right.expected[:, :-1])
     with pytest.raises(TrafficError, match="outputs must be"):
         measure(job_of(), short, build=tmp_path)
-    assert not (tmp_path / measures.FILE).exists()
+    assert not (tmp_path / measures.TABLE).exists()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_bad_measurement_is_refused(
     job = Job(**fields | options)
     with pytest.raises(ValueError, match=said):
         measure(job, workload(), conditions, tmp_path)
-    assert not (tmp_path / measures.FILE).exists()
+    assert not (tmp_path / measures.TABLE).exists()
 
 
 @pytest.mark.parametrize(
