@@ -3,9 +3,13 @@
 
 PYTHON ?= python3
 JOBS ?= auto
-ARGS ?=
+ARGS :=
 SWEEP ?= synth/plans/sweep.toml
 BOARD ?= ulx3s
+
+# What the shell holds for other projects does not choose what is tested here; nor does an ARGS of its
+# own, as it would with ?=.
+unexport PYTEST_ADDOPTS PYTEST_PLUGINS
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8

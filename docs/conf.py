@@ -1,4 +1,7 @@
-"""How Sphinx makes the site: ``make docs``. The source folder is the project's, so that links hold."""
+"""How Sphinx makes the site: ``make docs``.
+
+Its source is the folder of the project, so that links of the documents hold there and in a browser.
+"""
 
 import amxfp4
 

@@ -10,8 +10,11 @@ A document marks where a table goes::
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -180,13 +183,13 @@ def _engine_codes() -> str:
 
 _COSTS = {
     "units": {
-        "quantizer, AMXFP4": "`quantizer`, 32 elements per cycle",
-        "dequantizer, AMXFP4": "`dequantizer`, 32 elements per cycle",
+        "quantizer, AMXFP4": "AMXFP4 `quantizer`, 32 elements per cycle",
+        "dequantizer, AMXFP4": "AMXFP4 `dequantizer`, 32 elements per cycle",
     },
     "dot-products": {
-        "dot, AMXFP4, exact": "`dot`, 32 MACs per cycle, exact sums",
-        "dot, MXFP4, fp32": "the same for MXFP4, FP32 sums",
-        "element, AMXFP4, exact, 4 lanes": "one element of an `array`, 4 MACs per cycle",
+        "dot, AMXFP4, exact": "AMXFP4 `dot`, 32 MACs per cycle, exact sums",
+        "dot, AMXFP4, exact, 4 lanes": "AMXFP4 `dot`, 4 MACs per cycle, exact sums",
+        "dot, MXFP4, fp32": "MXFP4 `dot`, 32 MACs per cycle, FP32 sums",
     },
 }
 """Circuits whose cost README.md states, by table and label of the record of `make synth`."""
@@ -197,14 +200,13 @@ def _cost(tables: dict[str, Any]) -> str:
     columns = ("T in all", "LUT in all", "LUT4e in all", "FF")
     rows = []
     for name, circuits in _COSTS.items():
-        header, rows_of = tables[name]["header"], tables[name]["rows"]
-        record = [dict(zip(header, row, strict=True)) for row in rows_of]
-        by_label = {row["circuit"]: row for row in record}
+        heads, record = tables[name]["header"], tables[name]["rows"]
+        by_label = {row[0]: dict(zip(heads, row, strict=True)) for row in record}
         rows += [
             (text, *(by_label[label][column] for column in columns))
             for label, text in circuits.items()
         ]
-    header = ("AMXFP4, in full", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
+    header = ("circuit", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
     return _table(header, rows)
 
 
@@ -219,8 +221,29 @@ def _costs(root: Path) -> Sections:
         tables = json.loads(path.read_text())["tables"]
         made |= {f"cost/{path.stem}/{anchor}": table(record) for anchor, record in tables.items()}
         if path.stem == "default":
-            made["cost"] = lambda tables=tables: _cost(tables)
+            made["cost"] = functools.partial(_cost, tables)
     return made
+
+
+def _layers(root: Path) -> str:
+    """Draw the layers that `make lint` holds imports against, from top to bottom."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    boxes = [
+        [f"{room.removeprefix('amxfp4.'):12}{_purpose(room)}" for room in layer.split(" | ")]
+        for layer in layers
+    ]
+    width = max(len(line) for box in boxes for line in box)
+    text = f"├{'─' * (width + 2)}┤\n".join(
+        "".join(f"│ {line:{width}} │\n" for line in box) for box in boxes
+    )
+    return f"```text\n┌{'─' * (width + 2)}┐\n{text}└{'─' * (width + 2)}┘\n```\n"
+
+
+def _purpose(room: str) -> str:
+    """Return what the docstring of a package says first."""
+    described = " ".join((importlib.import_module(room).__doc__ or "").split())
+    return re.split(r"[.;](?: |$)", described)[0].replace("`", "")
 
 
 FIGURES = Path("docs", "figures")
@@ -240,7 +263,8 @@ SECTIONS: Sections = {
 
 def documents(root: Path) -> list[Path]:
     """Documents of the project that may hold generated tables."""
-    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    top = [root / name for name in ("README.md", "CONTRIBUTING.md")]
+    return [path for path in (*top, *sorted((root / "docs").glob("*.md"))) if path.exists()]
 
 
 def _renewed(text: str, made: dict[str, str], sections: Sections) -> str:
@@ -262,7 +286,7 @@ def _drawings(root: Path) -> dict[Path, str]:
     from amxfp4.dev import diagrams, pictures
 
     shown = "".join(d.read_text() for d in documents(root))
-    made = {f"waves/{name}.svg": lambda name=name: diagrams.draw(name) for name in diagrams.WAVES}
+    made: Sections = {f"waves/{n}.svg": functools.partial(diagrams.draw, n) for n in diagrams.WAVES}
     made |= {f"pictures/{name}.svg": draw for name, draw in pictures.PICTURES.items()}
     return {root / "docs" / place: draw() for place, draw in made.items() if place in shown}
 
@@ -270,7 +294,7 @@ def _drawings(root: Path) -> dict[Path, str]:
 def _current(root: Path, more: Sections) -> dict[Path, str]:
     """Make what the files of `root` with generated parts should hold, by path."""
     made: dict[str, str] = {}
-    sections = SECTIONS | more | _costs(root)
+    sections = SECTIONS | more | _costs(root) | {"layers": lambda: _layers(root)}
     texts = {d: _renewed(d.read_text(), made, sections) for d in documents(root)}
     return texts | _drawings(root)
 

@@ -13,9 +13,9 @@ import rich.progress
 import rich.table
 import rich.text
 
-__all__ = ["PATIENCE", "Table", "working"]
+__all__ = ["SILENCE", "Table", "working"]
 
-PATIENCE = 2.0
+SILENCE = 2.0
 """Seconds after which a step is named in a pipe or a log."""
 # Wide enough that nothing is wrapped or cut when a program reads the table.
 PLAIN_WIDTH = 1000
@@ -76,7 +76,7 @@ def working(text: str) -> Iterator[Step]:
     """Say on standard error what goes on while it does.
 
     A terminal shows the step, the seconds, and how much is done, in a line that goes away. A pipe
-    or a log gets a line for each step that takes more than `PATIENCE` seconds.
+    or a log gets a line for each step that takes more than `SILENCE` seconds.
     """
     if sys.stderr.isatty():
         with rich.progress.Progress(
@@ -110,7 +110,7 @@ def working(text: str) -> Iterator[Step]:
 
 
 def _named_later(text: str) -> threading.Timer:
-    timer = threading.Timer(PATIENCE, lambda: print(f"{text} ...", file=sys.stderr, flush=True))
+    timer = threading.Timer(SILENCE, lambda: print(f"{text} ...", file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
     return timer

@@ -17,6 +17,7 @@ from typing import Any
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.util import process
+from amxfp4.util.console import working
 from amxfp4.util.files import digest, once
 from amxfp4.verif.sim import toolchain
 
@@ -239,7 +240,8 @@ def build(
 
     def make(fresh: Path) -> None:
         fresh.mkdir()
-        _compile(tools, fresh, manifest, text, cache / "batch", options, harness, header)
+        with working(f"compiling {manifest['unit']}, once for {cache}"):
+            _compile(tools, fresh, manifest, text, cache / "batch", options, harness, header)
 
     made = once(folder, make)
     return folder / "dut.so", time.monotonic() - start if made else 0.0

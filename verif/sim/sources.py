@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4.params.config import UnitConfig
+from amxfp4.util.console import working
 from amxfp4.util.files import digest, write
 from amxfp4.verif.sim import build
 
@@ -77,6 +78,7 @@ def source(config: UnitConfig, cache: Path = build.CACHE) -> Source:
         return Source(kept["text"], kept["manifest"])
     from amxfp4.gen import verilog
 
-    made = verilog.generate(config)
+    with working(f"generating the Verilog of {config.unit}"):
+        made = verilog.generate(config)
     write(file, json.dumps({"text": made.text, "manifest": made.manifest}))
     return Source(made.text, made.manifest)

@@ -75,7 +75,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Name no slow step on standard error, whose lines many tests compare, on a busy machine."""
-    monkeypatch.setattr(console, "PATIENCE", 3600)
+    monkeypatch.setattr(console, "SILENCE", 3600)
 
 
 @pytest.fixture

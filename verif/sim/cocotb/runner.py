@@ -6,6 +6,7 @@ public, lets the user's shell have the last word on seed, tests and waves, and w
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from find_libpython import find_libpython
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.params.config import UnitConfig
 from amxfp4.util import files, process
+from amxfp4.util.console import working
 from amxfp4.util.errors import ToolError
 from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
@@ -114,10 +116,12 @@ def _build(generated: Generated, cache: Path, waves: bool) -> tuple[Path, float]
         ports.write_text(control)
         verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
         verilate += ["-Mdir", str(folder), "-LDFLAGS", flags, str(interface), str(WAIVERS)]
-        for command in (
-            [*verilate, str(ports), str(verilog)], ["make", f"-j{os.cpu_count()}", *make],
-        ):  # fmt: skip
-            process.run(command, env=_environment(cache), cwd=folder, timeout=toolchain.LIMIT)
+        run = functools.partial(
+            process.run, env=_environment(cache), cwd=folder, timeout=toolchain.LIMIT
+        )
+        with working(f"compiling {unit} for cocotb, once for {cache}"):
+            run([*verilate, str(ports), str(verilog)])
+            run(["make", f"-j{os.cpu_count()}", *make])
 
     start = time.monotonic()
     folder = (cache / "cocotb" / f"{unit}-{key}").resolve()

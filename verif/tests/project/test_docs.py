@@ -1,8 +1,8 @@
 """What the documents tell people to type works.
 
-In README.md, CONTRIBUTING.md and docs/, a ```python block is run, and so is each line of a ```console block that
-begins with ``$ amxfp4`` or ``$ .venv/bin/python examples/``, in the order in which they stand: one
-folder and one namespace a document.
+In README.md, CONTRIBUTING.md and docs/, a ```python block is run, and so is each line of a
+```console block that begins with ``$ amxfp4`` or ``$ .venv/bin/python examples/``, in the order in
+which they stand: one folder and one namespace a document.
 """
 
 import os

@@ -119,3 +119,14 @@ def test_ci_runs_the_readmes_test_command():
     targets = re.search(r"^for target in (.*); do$", script.read_text(), re.M)[1].split()
     assert targets == ["lint", "type", "test"]
     assert set(targets) <= set(make_targets())
+
+
+def test_shell_does_not_choose_the_tests(tmp_path, monkeypatch):
+    """Options of pytest and an ARGS from the shell do not reach what make runs."""
+    probe = tmp_path / "probe.mk"
+    probe.write_text('probe:\n\t@echo "<$$PYTEST_ADDOPTS$$PYTEST_PLUGINS$(ARGS)>"\n')
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "ARGS"):
+        monkeypatch.setenv(name, "--collect-only")
+    for given, shown in (([], "<>"), (["ARGS=-k two"], "<-k two>")):
+        done = make("-C", str(ROOT), "-f", "Makefile", "-f", str(probe), "probe", *given)
+        assert done.stdout.strip() == shown, done.stderr

@@ -59,8 +59,7 @@ def anchors(document: Path) -> set[str]:
 
 def test_every_unit_has_a_plan() -> None:
     """No unit with a testbench is without a plan."""
-    testbenches = {p.stem.removeprefix("tb_") for p in VERIF.glob("sim/*/tb_*.py")}
-    assert testbenches == {p.stem for p in PLANS}
+    assert set(benches.CONFIGS) == {p.stem for p in PLANS}
     assert all(load(p)["unit"] == p.stem for p in PLANS)
 
 
@@ -100,7 +99,7 @@ def existing_tests(file: str) -> set[str]:
 @pytest.mark.parametrize("plan", PLANS, ids=lambda p: p.stem)
 def test_existing_tests_are_named(plan: Path) -> None:
     """Every test of the unit's testbench and of its batch suite belongs to a testpoint."""
-    files = [str(f.relative_to(VERIF)) for f in VERIF.glob(f"sim/*/tb_{plan.stem}.py")]
+    files = [benches.module(plan.stem).removeprefix("amxfp4.verif.").replace(".", "/") + ".py"]
     if plan.stem in ON_A_LINE:
         files += [str(file.relative_to(VERIF)) for file in VERIF.glob("tests/serial/test_[ps]*.py")]
     elif plan.stem not in PRODUCTS | ON_BUSES:

@@ -115,7 +115,7 @@ def test_wheel_in_a_fresh_environment(tmp_path):
     run(tmp_path, programs / "amxfp4", "verilog", "quantizer", "-o", "out")
     assert (tmp_path / "out" / "quantizer.json").is_file()
     assert "passed=1" in run(tmp_path, programs / "python", "-c", SIM)
-    assert "engine_uart" in run(tmp_path, programs / "amxfp4", "host", "info", "--port", "sim")
+    assert "payload" in run(tmp_path, programs / "amxfp4", "host", "info", "--port", "sim")
 
 
 @pytest.mark.nightly
