@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def workloads(config: UnitConfig) -> Iterator[Workload]:
             yield _tensor(config, name, x)
 
 
+@functools.cache
 def _skip(config: UnitConfig) -> int:
     """Input payloads after which a unit is full of data."""
     manifest = verilog.generate(config).manifest
