@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.golden.quality import sqnr
 from amxfp4.host import HostError, open_engine
-from amxfp4.host.packets import expected, operand_a, operand_b
 
 TENSORS = Path(__file__).parent.parent / "verif" / "data" / "tensors" / "smollm2_layer9.npz"
 # A simulated board with room for all weights, 32 columns of 18 blocks for each column of the array:

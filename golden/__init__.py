@@ -1,6 +1,8 @@
 """The golden model: what every unit computes, in NumPy, bit for bit.
 
 Codes and bit patterns are integers, sums are exact, and rounding happens once, in one place.
+`reference` says the same again in exact fractions: the file to read first. This package imports
+NumPy, safetensors and the shared parameters; never the hardware, nor ml_dtypes, which checks it.
 
 Examples
 --------

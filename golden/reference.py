@@ -1,9 +1,10 @@
-"""Slow oracle in fractions: the definitions as they are written, one block at a time.
+"""The reference: the definitions as they are written, in exact fractions, one block at a time.
 
-It shares no code with the rest of the golden model, only the parameters in
-`amxfp4.params.formats`. Every nearest value is found by measuring the distance to every candidate,
-every sum is a sum of fractions. Finite values are `fractions.Fraction`; infinities and NaN are
-Python floats.
+The file to read first: what the rest of golden computes fast is here in its plainest form, from
+quantizing a block to rounding a sum of dot products, and the tests compare the two bit for bit.
+Nothing is shared but the parameters in `amxfp4.params.formats`. A nearest value is found by its
+distance to every candidate, and a sum is a sum of fractions. Finite values are
+`fractions.Fraction`; infinities and NaN are Python floats.
 """
 
 from __future__ import annotations
@@ -138,7 +139,6 @@ def quantize_block(x: Sequence[Number], row: BlockFormat, ties: str = "RNA") -> 
         pos, neg = _scale_code(p, row, ties), _scale_code(n, row, ties)
     else:
         pos = neg = _scale_code(max(p, n), row, ties)
-    elements = [(v, c) for v, c in _candidates(row.element)]
     codes = []
     for v in padded:
         s = word_value(pos if v > 0 else neg, row.scale)
@@ -148,7 +148,7 @@ def quantize_block(x: Sequence[Number], row: BlockFormat, ties: str = "RNA") -> 
         elif math.isinf(v):
             q = row.element.max_magnitude
         else:
-            q = _nearest(abs(Fraction(v)) / s, elements, ties)
+            q = _nearest(abs(Fraction(v)) / s, _candidates(row.element), ties)
         codes.append(q + 8 if v < 0 and q else q)
     return ExactBlock(tuple(codes), pos, neg if row.scales == 2 else None)
 

@@ -1,10 +1,10 @@
 """Rounding once: exact sums to FP32 and BF16 words, with integer arithmetic on bit patterns.
 
-A sum is handed around as a short list of float64 terms whose exact sum it is. `round_to_odd`
-turns the list into one float64 that still knows on which side of every coarser rounding
-boundary the exact sum lies (Boldo and Melquiond, "Emulation of a FMA and correctly rounded
-sums: proved algorithms using rounding to odd", IEEE TC 2008), and `convert` rounds that to the
-output word. Nothing here is rounded twice, and no result passes through a subnormal float.
+A sum travels as a short list of float64 terms whose exact sum it is. `round_to_odd` turns the
+list into one float64 that still knows on which side of every coarser rounding boundary the exact
+sum lies (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums: proved algorithms
+using rounding to odd", IEEE TC 2008), and `convert` rounds that to the output word. Nothing here
+is rounded twice, and no result passes through a subnormal float.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The host program: a driver of the engine behind a serial line or a memory map."""
+"""The host program: a driver of the engine behind a serial line or a memory map.
+
+``link/`` gets bytes there and back, ``selftest/`` tries a board. It knows the documents, `params`
+and the golden model; a simulated board it starts as a program of its own.
+"""
 
 from __future__ import annotations
 

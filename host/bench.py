@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host.comparison import difference
 from amxfp4.host.engine import Engine
 from amxfp4.host.errors import EngineError
-from amxfp4.host.packets import expected, operand_a, operand_b
 from amxfp4.params.engine import RECORDS
 
 __all__ = ["Measured", "WrongProductError", "ladder", "measure"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks
-from amxfp4.host.packets import Matrix
+from amxfp4.golden.engine import Matrix
 from amxfp4.params.engine import EngineConfig
 
 __all__ = ["Difference", "difference"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from amxfp4.golden.engine import bytes_of_c
 from amxfp4.host.errors import EngineError, JobError
 from amxfp4.host.identity import FIELDS, OFFSETS, fields_of, identify, mask
 from amxfp4.host.link.transport import Transport
-from amxfp4.host.packets import bytes_of_c
 from amxfp4.params.protocol import Stream
 
 __all__ = ["COUNTERS", "FLAGS", "Driver", "Packets", "Sent"]

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks
+from amxfp4.golden.engine import Matrix, operand_a, operand_b, unpack_c
 from amxfp4.host.driver import Driver, Packets
-from amxfp4.host.packets import Matrix, Piece, assemble, operand_a, operand_b, pieces
+from amxfp4.host.pieces import Piece, pieces
 
 __all__ = ["Engine"]
 
@@ -93,7 +94,7 @@ class Engine(Driver):
                     m=piece.m, n=piece.n, k=k, a=raw_a[piece.top * row :][: piece.m * row],
                     b=[part_b] * passes, keep=keep, reuse=reuse,
                 )  # fmt: skip
-                result.put(piece, assemble(config, self.run(packets), piece.m, piece.n))
+                result.put(piece, unpack_c(config, self.run(packets), piece.m, piece.n))
             if keep and columns[0].n == n:
                 self._kept = quantized, raw_b
         return result.whole()

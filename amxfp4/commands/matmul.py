@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,11 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.commands.convert import TENSORS
 from amxfp4.golden import files
+from amxfp4.golden.engine import product
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
+from amxfp4.util.console import working
 from amxfp4.util.errors import reading, writing
 
 __all__ = ["matmul", "matrix"]
@@ -37,10 +38,12 @@ def matmul(
 
     Returns
     -------
-    0, or 1 if the RTL and golden differ.
+    0.
 
     Raises
     ------
+    Mismatch, ContractError
+        The RTL and golden differ.
     TypeError, ValueError
         A parameter, a file or a tensor is not what it must be.
     """
@@ -58,12 +61,12 @@ def matmul(
     qa = golden.quantize(left, config.format_a, axis=1, block=config.block)
     qb = golden.quantize(right, config.format_b, axis=axis, block=config.block)
     if through == "golden":
-        result = _golden(qa, qb, config)
+        result, flags = product(config, qa, qb)
     else:
-        checked = _rtl(qa, qb, config, build)
-        if checked is None:
-            return 1
-        result = checked
+        result, flags = _rtl(qa, qb, config, build)
+    if flags is not None:
+        inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
+        print(f"  flags of {result.size} results: {inexact} inexact, {overflow} overflow")
     print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
     reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
     ratio = sqnr(reference, result)
@@ -95,54 +98,22 @@ def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     return values
 
 
-def _golden(a: golden.Blocks, b: golden.Blocks, config: ArrayConfig) -> npt.NDArray[np.float32]:
-    if config.acc == "fixed":
-        result, flags = golden.matmul(
-            a, b, acc="fixed", out=config.output,
-            frac_bits=config.frac_bits, int_bits=config.int_bits,
-        )  # fmt: skip
-        _report_flags(flags)
-        return result
-    acc: Literal["exact", "fp32"] = "exact" if config.acc == "exact" else "fp32"
-    return golden.matmul(a, b, acc=acc, out=config.output)
-
-
-def _report_flags(flags: npt.NDArray[np.bool_]) -> None:
-    inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
-    print(f"  flags of {flags[..., 0].size} results: {inexact} inexact, {overflow} overflow")
-
-
 def _rtl(
     a: golden.Blocks, b: golden.Blocks, config: ArrayConfig, build: Path
-) -> npt.NDArray[np.float32] | None:
-    """Run the product through the array; None if it is wrong, which is told."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
+    """Run the product through the array, checking every word; return it, and flags if any."""
     from amxfp4.golden import formats
-    from amxfp4.verif.sim.batch.check import Mismatch
-    from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
+    from amxfp4.verif.sim.batch.dut import BatchDut
     from amxfp4.verif.sim.tiles import through_rtl
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"building {config.rows} x {config.cols} array", total=None)
+    with working(f"building a {config.rows} x {config.cols} array") as step:
         dut = BatchDut(config, cache=build)
-        progress.update(task, description="tiles through the array")
-        try:
-            done = through_rtl(
-                dut, a, b,
-                lambda tiles, total: progress.update(task, completed=tiles, total=total),
-            )  # fmt: skip
-        except (Mismatch, ContractError) as error:
-            progress.stop()
-            print(error, file=sys.stderr)
-            return None
+        step("tiles through the array")
+        done = through_rtl(dut, a, b, lambda tiles, total: step(None, tiles, total))
     print(
         f"{done.tiles} tiles of {config.rows} x {config.cols} through the RTL: every word equals "
         f"golden\n  {done.cycles} cycles ({done.ideal_cycles} ideal), utilization "
         f"{done.utilization:.1%}\n  {done.macs / 1e6:.2f} M MACs verified in {done.seconds:.2f} s: "
         f"{done.macs_per_second / 1e6:.1f} M a second"
     )
-    if done.flags is not None:
-        _report_flags(done.flags)
-    return formats.values(done.words, config.output)
+    return formats.values(done.words, config.output), done.flags

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, stimulus
+from amxfp4.golden.engine import operand_a, operand_b
 from amxfp4.golden.formats import words
 from amxfp4.host.errors import TooLongError
 from amxfp4.host.identity import Identity
 from amxfp4.host.link.transport import Limits
-from amxfp4.host.packets import operand_a, pieces
+from amxfp4.host.pieces import pieces
 from amxfp4.params.engine import RECORDS, EngineConfig
 
 __all__ = ["Case", "directed", "parts", "random_case"]
@@ -67,13 +68,7 @@ def parts(identity: Identity, limits: Limits, case: Case) -> int:
 
 
 def _a(config: EngineConfig, x: npt.NDArray[np.float32]) -> npt.NDArray[Any] | Blocks:
-    if config.input == RECORDS:
-        return golden.quantize(x, config.format_a, axis=1, ties=config.ties, block=config.block)
-    return words(x, config.input)
-
-
-def _b(config: EngineConfig, x: npt.NDArray[np.float32]) -> Blocks:
-    return golden.quantize(x, config.format_b, axis=0, ties=config.ties, block=config.block)
+    return operand_a(config, x)[0] if config.input == RECORDS else words(x, config.input)
 
 
 def _plain(rng: _Rng, *shape: int) -> npt.NDArray[np.float32]:
@@ -108,7 +103,8 @@ def directed(identity: Identity, seed: int) -> Iterator[Case]:
     }
     for name, (m, n, k) in shapes.items():
         k = min(k, most)
-        yield Case(name=name, a=_a(config, _plain(rng, m, k)), b=_b(config, _plain(rng, k, n)))
+        a, b = _plain(rng, m, k), _plain(rng, k, n)
+        yield Case(name=name, a=_a(config, a), b=operand_b(config, b))
     m, n, k = rows + 1, cols + 1, min(2 * block, most)
     fillings: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]] = {
         "zeros": np.zeros_like,
@@ -122,12 +118,12 @@ def directed(identity: Identity, seed: int) -> Iterator[Case]:
     }
     for name, fill in fillings.items():
         a, b = _plain(rng, m, k), _plain(rng, k, n)
-        yield Case(name=f"A: {name}", a=_a(config, fill(a)), b=_b(config, b))
-        yield Case(name=f"B: {name}", a=_a(config, a), b=_b(config, fill(b.T).T))
+        yield Case(name=f"A: {name}", a=_a(config, fill(a)), b=operand_b(config, b))
+        yield Case(name=f"B: {name}", a=_a(config, a), b=operand_b(config, fill(b.T).T))
     fits = 2 * config.depth_b * block // -(-n // cols) // block * block
     k = min(k, fits)
     if k:
-        left, right = _a(config, _plain(rng, 2 * rows + 1, k)), _b(config, _plain(rng, k, n))
+        left, right = _a(config, _plain(rng, 2 * rows + 1, k)), operand_b(config, _plain(rng, k, n))
         yield Case(name="a kept B", a=left, b=right, keep=True, again=True)
         yield Case(name="a B in passes", a=left, b=right, keep=False)
 
@@ -169,7 +165,7 @@ def random_case(identity: Identity, seed: int, index: int) -> Case:
     row_a, row_b = config.rows_ab
     a: npt.NDArray[Any] | Blocks
     if not special:
-        a, b = _a(config, _plain(rng, m, k)), _b(config, _plain(rng, k, n))
+        a, b = _a(config, _plain(rng, m, k)), operand_b(config, _plain(rng, k, n))
     else:
         if config.input == RECORDS:
             a = _records(rng, row_a.name, config.block, m, k, axis=1)

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.engine import Matrix, bytes_of_c, expected, operand_a, operand_b, unpack_c
 from amxfp4.host.comparison import difference
 from amxfp4.host.driver import COUNTERS, Packets
 from amxfp4.host.engine import Engine
 from amxfp4.host.errors import JobError, RefusedError
 from amxfp4.host.identity import CONSTANTS, OFFSETS, mask
-from amxfp4.host.packets import Matrix, assemble, bytes_of_c, expected, operand_a, operand_b
 from amxfp4.params.protocol import Stream
 from amxfp4.params.registers import constants
 
@@ -208,7 +208,7 @@ def _well(engine: Engine) -> None:
     packets, wanted = _job(engine)
     engine.write("interrupt_status", mask("interrupt_status", "done", "error", "flags"))
     c = engine.run(packets)
-    found = difference(engine.config, assemble(engine.config, c, packets.m, packets.n), wanted)
+    found = difference(engine.config, unpack_c(engine.config, c, packets.m, packets.n), wanted)
     if found:
         shape = f"M = {packets.m}, N = {packets.n}, K = {packets.k}"
         raise Failure(f"a job after a recovery, {shape}: {found}")

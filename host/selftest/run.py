@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from amxfp4.golden.engine import expected, operand_a
 from amxfp4.host.comparison import difference
 from amxfp4.host.engine import Engine
 from amxfp4.host.errors import HostError
-from amxfp4.host.packets import expected, operand_a
 from amxfp4.host.selftest.cases import Case, directed, parts, random_case
 from amxfp4.host.selftest.provoked import Failure, checks
 

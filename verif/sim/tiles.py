@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, formats
+from amxfp4.golden.engine import in_tiles, product
 from amxfp4.params.array import ArrayConfig
 from amxfp4.verif.sim.batch.check import Mismatch
 from amxfp4.verif.sim.batch.dut import BatchDut
@@ -102,40 +102,27 @@ def through_rtl(
     shape = (a.codes.shape[0], b.codes.shape[0])
     blocks = a.codes.shape[1]
     a, b = _pad(a, config.rows), _pad(b, config.cols)
-    flags = None
-    if config.acc == "fixed":
-        expected, flags = golden.matmul(
-            a, b, acc="fixed", out=config.output,
-            frac_bits=config.frac_bits, int_bits=config.int_bits,
-        )  # fmt: skip
-    else:
-        acc: Literal["exact", "fp32"] = "exact" if config.acc == "exact" else "fp32"
-        expected = golden.matmul(a, b, acc=acc, out=config.output)
+    expected, flags = product(config, a, b)
     words = formats.words(expected, config.output)
 
-    down, across = len(a.codes) // config.rows, len(b.codes) // config.cols
-    tiles = down * across
-    # [tiles, rows, cols]
-    by_tile = words.reshape(down, config.rows, across, config.cols).swapaxes(1, 2)
-    tiled = by_tile.reshape(tiles, config.rows, config.cols)
-    tiled_flags = None
-    if flags is not None:
-        tiled_flags = flags.reshape(down, config.rows, across, config.cols, 2).swapaxes(1, 2)
-        tiled_flags = tiled_flags.reshape(tiles, -1, 2)
+    across = len(b.codes) // config.cols
+    tiles = len(a.codes) // config.rows * across
+    payloads = packed_results(
+        in_tiles(words, config.rows, config.cols).reshape(tiles, -1),
+        None if flags is None else in_tiles(flags, config.rows, config.cols).reshape(tiles, -1, 2),
+        config,
+    )
     cycles = 0
     per_call = max(1, _STEPS // blocks)
     for first in range(0, tiles, per_call):
         at = np.arange(first, min(first + per_call, tiles))
-        payloads = packed_results(
-            tiled[at], None if tiled_flags is None else tiled_flags[at], config
-        )
         try:
             done = check_products(
                 dut,
                 _steps(a, config.rows, at // across),
                 _steps(b, config.cols, at % across),
                 np.full(len(at), blocks),
-                expected=payloads,
+                expected=payloads[at],
             )
         except Mismatch as error:
             i, j = divmod(first + error.block, across)

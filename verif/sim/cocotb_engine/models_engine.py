@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, stimulus
-from amxfp4.golden.formats import values, words
+from amxfp4.golden.engine import operand_a, pack_c, product
 from amxfp4.params.engine import NONE, RECORDS, EngineConfig
 from amxfp4.params.formats import BlockFormat
 
@@ -165,12 +165,13 @@ class EngineModel:
         if kind == "any":
             kind = ("plain", "plain", "special")[int(rng.integers(3))]
         a, raw_a = self._operand_a(rng, m, k, kind)
-        b = self._operand_b(rng, n, k, kind) if kept is None else kept.b
-        c, flags = self._product(a, b)
+        b = self._records(rng, self.row_b, n, k, kind) if kept is None else kept.b
+        c, raised = product(self.config, a, b)
+        flags = 0 if raised is None else sum(1 << i for i in range(2) if raised[..., i].any())
         passes = 0 if kept else 1 if keep else -(-m // self.config.rows)
         return Job(
             m=m, n=n, k=k, a=a, b=b, c=c, raw_a=raw_a, raw_b=golden.pack(b).tobytes(),
-            raw_c=self._stream_c(c), flags=flags, passes=passes,
+            raw_c=pack_c(self.config, c), flags=flags, passes=passes,
             keep=keep, reuse=kept is not None,
         )  # fmt: skip
 
@@ -208,51 +209,10 @@ class EngineModel:
     ) -> tuple[Blocks, bytes]:
         config = self.config
         if config.input == RECORDS:
-            blocks = self._records(rng, self.row_a, m, k, kind)
-            return blocks, golden.pack(blocks).tobytes()
+            return operand_a(config, self._records(rng, self.row_a, m, k, kind))
         if kind in ("plain", "clean"):
-            raw = words(self._values(rng, (m, k), kind), config.input)
-        else:
-            raw = stimulus.blocks(
-                rng, m * self.steps(k), config.block, config.input, formats=(config.format_a,)
-            )
-            raw = np.ascontiguousarray(raw.reshape(m, -1)[:, :k])
-        raw = raw.reshape(m, k)
-        x = values(raw, config.input).reshape(m, k)
-        blocks = golden.quantize(x, config.format_a, ties=config.ties, block=config.block)
-        return blocks, raw.astype(raw.dtype.newbyteorder("<")).tobytes()
-
-    def _operand_b(self, rng: np.random.Generator, n: int, k: int, kind: str) -> Blocks:
-        return self._records(rng, self.row_b, n, k, kind)
-
-    def _product(self, a: Blocks, b: Blocks) -> tuple[npt.NDArray[np.float32], int]:
-        config = self.config
-        if config.acc == "fixed":
-            c, flags = golden.matmul(
-                a, b, "fixed", config.output, frac_bits=config.frac_bits, int_bits=config.int_bits
-            )
-            return c, int(flags[..., 0].any()) | int(flags[..., 1].any()) << 1
-        product = golden.matmul(a, b, config.acc, config.output)
-        assert isinstance(product, np.ndarray)
-        return product, 0
-
-    def _stream_c(self, c: npt.NDArray[np.float32]) -> bytes:
-        """C's bytes in the order of tiles."""
-        config, out = self.config, bytearray()
-        m, n = c.shape
-        if config.requantize != NONE:
-            quantized = golden.quantize(c, config.requantize, ties=config.ties, block=config.block)
-            records = golden.pack(quantized)
-            for top in range(0, m, config.rows):
-                for j in range(records.shape[1]):
-                    for i in range(top, min(top + config.rows, m)):
-                        out += records[i, j].tobytes()
-            return bytes(out)
-        raw = words(c, config.output).reshape(c.shape)
-        size = config.word.width // 8
-        for top in range(0, m, config.rows):
-            for left in range(0, n, config.cols):
-                for i in range(top, min(top + config.rows, m)):
-                    for j in range(left, min(left + config.cols, n)):
-                        out += int(raw[i, j]).to_bytes(size, "little")
-        return bytes(out)
+            return operand_a(config, self._values(rng, (m, k), kind))
+        raw = stimulus.blocks(
+            rng, m * self.steps(k), config.block, config.input, formats=(config.format_a,)
+        )
+        return operand_a(config, raw.reshape(m, -1)[:, :k])

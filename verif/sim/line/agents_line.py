@@ -19,7 +19,7 @@ from cocotb.triggers import Event, FallingEdge, First, RisingEdge, Timer, ValueC
 
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.verif.sim.cocotb.environment import MANIFEST
-from amxfp4.verif.sim.line.line import LAMPS, QUIET, LineError
+from amxfp4.verif.sim.line.line import LEDS, QUIET, LineError
 
 __all__ = ["SimulatedLine"]
 
@@ -43,8 +43,8 @@ class SimulatedLine:
         manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
         self.config = EngineUartConfig.from_dict(manifest["config"])
         self.dut = dut
-        self.lamps = self.seen = self.answers = 0
-        self._lamps = [getattr(dut, f"led_{name}") for name in LAMPS]
+        self.leds = self.seen = self.answers = 0
+        self._leds = [getattr(dut, f"led_{name}") for name in LEDS]
         self._arrived = bytearray()
         self._violations = 0
         self._begun = -1
@@ -55,17 +55,17 @@ class SimulatedLine:
         Clock(dut.clk, _PERIOD, unit="step").start()
         self._listener = cocotb.start_soon(self._listen())
         cocotb.start_soon(self._measure())
-        for number, lamp in enumerate(self._lamps):
-            cocotb.start_soon(self._watch(number, lamp))
+        for number, led in enumerate(self._leds):
+            cocotb.start_soon(self._watch(number, led))
 
     @property
     def cycles(self) -> int:
         """Cycles since the beginning."""
         return _now()
 
-    async def _watch(self, number: int, lamp: Any) -> None:
+    async def _watch(self, number: int, led: Any) -> None:
         while True:
-            await RisingEdge(lamp)
+            await RisingEdge(led)
             self.seen |= 1 << number
 
     async def _measure(self) -> None:
@@ -145,8 +145,8 @@ class SimulatedLine:
                 break
         sender.cancel()
         self.dut.rx.value = 1
-        self.lamps = sum(int(lamp.value) << number for number, lamp in enumerate(self._lamps))
-        self.seen |= self.lamps
+        self.leds = sum(int(led.value) << number for number, led in enumerate(self._leds))
+        self.seen |= self.leds
         if self._violations:
             raise LineError(
                 f"{self._violations} bits on tx must have {self.config.divisor} cycles, and a "

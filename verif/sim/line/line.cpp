@@ -1,7 +1,7 @@
 // A unit at the end of a serial line: bytes in, bytes out, every cycle between them here.
 //
-// The unit is any module with the ports clk, rst, rx, tx and the four lamps. The receiver below knows
-// nothing of how the unit sends: it holds every bit to its length, cycle by cycle.
+// The unit is any module with the ports clk, rst, rx, tx and the four LEDs. The receiver below knows
+// nothing of how the unit sends: it checks the length of every bit, cycle by cycle.
 
 #include "Vdut.h"
 
@@ -17,19 +17,25 @@ constexpr uint8_t END = 0xC0;  // of SLIP
 struct Board {
     // The context must outlive the model.
     std::unique_ptr<VerilatedContext> context = std::make_unique<VerilatedContext>();
-    std::unique_ptr<Vdut> dut = std::make_unique<Vdut>(context.get());
+    std::unique_ptr<Vdut> dut;
     uint64_t divisor;            // cycles of a bit that the unit sends
-    double bit;                  // cycles of a bit that it is sent: a host's clock is its own
+    double bit;                  // cycles of a bit sent to it: a host's clock is its own
     uint64_t cycle = 0;
-    double begun = -1;           // when the byte on rx began; below 0: there is none
+    double begun = -1;           // when the byte on rx began; below 0: rx is idle
     uint8_t byte = 0;            // that byte
-    int64_t age = -1;            // cycles since the start bit on tx; -1: the line is idle
+    int64_t age = -1;            // cycles since the start bit on tx; -1: tx is idle
     uint32_t gathered = 0;       // bits of the byte on tx, the first one lowest
-    bool level = true, spoilt = false;
+    bool level = true, invalid = false;
     bool inside = false;         // bytes came from tx since the last END
+
+    explicit Board(const char* plusarg) {
+        const char* arguments[] = {"board", plusarg};
+        context->commandArgs(2, arguments);
+        dut = std::make_unique<Vdut>(context.get());
+    }
 };
 
-uint32_t lamps(const Vdut& dut) {
+uint32_t leds(const Vdut& dut) {
     return (dut.led_alive != 0) | (dut.led_link != 0) << 1 | (dut.led_busy != 0) << 2 |
            (dut.led_error != 0) << 3;
 }
@@ -50,21 +56,22 @@ void clock(Board& board, bool rx, bool rst) {
 extern "C" {
 
 // Mirrored by a ctypes structure in line.py.
-struct Passage {
+struct Exchange {
     const uint8_t* in;   // bytes for rx
     uint8_t* out;        // room for bytes from tx
     uint64_t n_in, most;
     uint64_t cycles;     // stop after so many at the latest
-    uint64_t quiet;      // stop when nothing moved on either wire for so many
+    uint64_t quiet;      // stop when both wires were idle for so many
     uint64_t frame;      // not 0: stop when a frame from tx has ended and all of `in` was sent
     uint64_t used, got;  // bytes begun on rx, bytes ended on tx
     uint64_t ran;        // cycles
-    uint64_t violations; // bits on tx that were not of their length, stop bits that were 0
-    uint64_t lamps_now, lamps_seen, lamps_changed;
+    uint64_t violations; // bytes on tx with a bit of the wrong length or a stop bit of 0
+    uint64_t leds_now, leds_seen;
 };
 
-void* amxfp4_board(uint64_t divisor, double bit) {
-    auto* board = new Board;
+// The plusarg, +name=value, is for $value$plusargs in the Verilog; it may be empty.
+void* amxfp4_board(uint64_t divisor, double bit, const char* plusarg) {
+    auto* board = new Board(plusarg);
     board->divisor = divisor;
     board->bit = bit;
     board->dut->rx = 1;
@@ -85,26 +92,24 @@ void amxfp4_board_hold(void* handle, uint64_t cycles, int rst, int rx) {
     board.age = -1;
 }
 
-void amxfp4_board_run(void* handle, Passage* passage) {
+void amxfp4_board_run(void* handle, Exchange* run) {
     auto& board = *static_cast<Board*>(handle);
     const int64_t bit = static_cast<int64_t>(board.divisor);
     uint64_t still = 0;
     bool done = false;
-    passage->used = passage->got = passage->ran = passage->violations = 0;
-    passage->lamps_seen = passage->lamps_changed = 0;
-    uint32_t before = lamps(*board.dut);
-    while (!done && passage->ran < passage->cycles && still < passage->quiet &&
-           passage->got < passage->most) {
+    run->used = run->got = run->ran = run->violations = 0;
+    run->leds_seen = 0;
+    while (!done && run->ran < run->cycles && still < run->quiet && run->got < run->most) {
         // The next byte begins where the last one ended, to the fraction of a cycle.
         if (board.begun >= 0 && board.cycle >= board.begun + 10 * board.bit) {
             const double end = board.begun + 10 * board.bit;
             board.begun = -1;
-            if (passage->used < passage->n_in) {
-                board.byte = passage->in[passage->used++];
+            if (run->used < run->n_in) {
+                board.byte = run->in[run->used++];
                 board.begun = end;
             }
-        } else if (board.begun < 0 && passage->used < passage->n_in) {
-            board.byte = passage->in[passage->used++];
+        } else if (board.begun < 0 && run->used < run->n_in) {
+            board.byte = run->in[run->used++];
             board.begun = static_cast<double>(board.cycle);
         }
         bool rx = true;
@@ -113,7 +118,7 @@ void amxfp4_board_run(void* handle, Passage* passage) {
             rx = at == 0 ? false : at <= 8 ? board.byte >> (at - 1) & 1 : true;
         }
         clock(board, rx, false);
-        ++passage->ran;
+        ++run->ran;
         ++still;
         if (board.begun >= 0) still = 0;
 
@@ -121,7 +126,7 @@ void amxfp4_board_run(void* handle, Passage* passage) {
         if (board.age < 0 && !tx) {
             board.age = 0;
             board.gathered = 0;
-            board.spoilt = false;
+            board.invalid = false;
         }
         if (board.age >= 0) {
             still = 0;
@@ -130,24 +135,21 @@ void amxfp4_board_run(void* handle, Passage* passage) {
                 board.level = tx;
                 board.gathered |= static_cast<uint32_t>(tx) << at;
             } else if (tx != board.level) {
-                board.spoilt = true;
+                board.invalid = true;
             }
             if (++board.age == 10 * bit) {
-                board.spoilt |= (board.gathered & 1) != 0 || (board.gathered >> 9 & 1) == 0;
-                passage->violations += board.spoilt;
-                passage->out[passage->got++] = static_cast<uint8_t>(board.gathered >> 1);
+                board.invalid |= (board.gathered & 1) != 0 || (board.gathered >> 9 & 1) == 0;
+                run->violations += board.invalid;
+                run->out[run->got++] = static_cast<uint8_t>(board.gathered >> 1);
                 board.age = -1;
-                const bool ended = board.inside && passage->out[passage->got - 1] == END;
-                board.inside = passage->out[passage->got - 1] != END;
-                done = ended && passage->frame != 0 && passage->used == passage->n_in;
+                const bool ended = board.inside && run->out[run->got - 1] == END;
+                board.inside = run->out[run->got - 1] != END;
+                done = ended && run->frame != 0 && run->used == run->n_in;
             }
         }
-        const uint32_t now = lamps(*board.dut);
-        passage->lamps_seen |= now;
-        passage->lamps_changed |= now ^ before;
-        before = now;
+        run->leds_seen |= leds(*board.dut);
     }
-    passage->lamps_now = before;
+    run->leds_now = leds(*board.dut);
 }
 
 }  // extern "C"

@@ -1,4 +1,4 @@
-"""The generated unit at the end of a serial line, bit for bit, as a Python object."""
+"""`engine_uart` behind a serial line, simulated bit by bit, as a Python object."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from amxfp4.params.units import UNITS
 from amxfp4.verif.sim import build, sources
 from amxfp4.verif.sim.batch.dut import Generated
 
-__all__ = ["LAMPS", "QUIET", "LineDut", "LineError"]
+__all__ = ["LEDS", "QUIET", "LineDut", "LineError"]
 
 _HARNESS = Path(__file__).with_name("line.cpp")
-LAMPS = ("alive", "link", "busy", "error")
-"""The lamps, by the bits of `LineDut.lamps`."""
+LEDS = ("alive", "link", "busy", "error")
+"""The LEDs, by the bits of `LineDut.leds`."""
 QUIET = 20_000
-"""Cycles without a bit on either wire after which nothing more is to come: five times the bridge's
-patience, the longest that it works on anything without an end."""
+"""Cycles with both wires idle after which no answer is expected any more: five times the bridge's
+timeout."""
 _ROOM = 1 << 16
 
 
 class LineError(AssertionError):
-    """What the unit sends is no byte: a bit is too long or too short, or a stop bit is 0."""
+    """The unit sent an invalid byte: a bit of the wrong length, or a stop bit of 0."""
 
 
-class _Passage(ctypes.Structure):
+class _Exchange(ctypes.Structure):
     _fields_ = [
         ("input", ctypes.c_char_p),
         ("output", ctypes.c_char_p),
@@ -34,7 +34,7 @@ class _Passage(ctypes.Structure):
             (name, ctypes.c_uint64)
             for name in (
                 "n_in", "most", "cycles", "quiet", "frame", "used", "got", "ran", "violations",
-                "lamps_now", "lamps_seen", "lamps_changed",
+                "leds_now", "leds_seen",
             )
         ),
     ]  # fmt: skip
@@ -51,15 +51,17 @@ class LineDut:
     cache
         Folder of builds.
     drift
-        How much longer than the unit's the bits are that it is sent: 0.02 is 2 % slower.
+        How much longer than the unit's own the bits sent to it are: 0.02 is 2 % slower.
+    plusarg
+        ``+name=value``, which the Verilog may ask for.
     optimize
         As `build.build`.
 
     Members
     -------
     config : the configuration
-    lamps : lamps that are on, after the last run; bits as in `LAMPS`
-    seen : lamps that were on at any time of it
+    leds : LEDs that are on after the last run; bits as in `LEDS`
+    seen : LEDs that were on at any time during it
     cycles : cycles since the beginning
     """
 
@@ -69,6 +71,7 @@ class LineDut:
         *,
         cache: Path = build.CACHE,
         drift: float = 0.0,
+        plusarg: str = "",
         optimize: bool = True,
     ) -> None:
         made: Generated = (
@@ -80,17 +83,17 @@ class LineDut:
             made.text, made.manifest, cache, optimize=optimize, harness=_HARNESS
         )
         library = ctypes.CDLL(str(path))
-        library.amxfp4_board.argtypes = [ctypes.c_uint64, ctypes.c_double]
+        library.amxfp4_board.argtypes = [ctypes.c_uint64, ctypes.c_double, ctypes.c_char_p]
         library.amxfp4_board.restype = ctypes.c_void_p
         library.amxfp4_board_free.argtypes = [ctypes.c_void_p]
         hold = library.amxfp4_board_hold
         hold.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int, ctypes.c_int]
-        library.amxfp4_board_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Passage)]
+        library.amxfp4_board_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Exchange)]
         self._library = library
         divisor = config.divisor
-        self._board = library.amxfp4_board(divisor, divisor * (1 + drift))
+        self._board = library.amxfp4_board(divisor, divisor * (1 + drift), plusarg.encode())
         self._output = ctypes.create_string_buffer(_ROOM)
-        self.lamps = self.seen = self.cycles = 0
+        self.leds = self.seen = self.cycles = 0
         self.reset()
 
     def __del__(self) -> None:
@@ -104,15 +107,14 @@ class LineDut:
         self.cycles += cycles
 
     def hold(self, level: int, cycles: int) -> None:
-        """Hold ``rx`` at a level for some cycles; what the unit sends meanwhile is not heard."""
+        """Hold ``rx`` at a level for some cycles; what the unit sends meanwhile is lost."""
         self._library.amxfp4_board_hold(self._board, cycles, 0, level)
         self.cycles += cycles
 
     def ask(self, data: bytes) -> bytes:
         """Send bytes, and return what comes until a frame has ended, or all is quiet.
 
-        The unit's time stands still until the next call: a program that waits for an answer cannot
-        tell, and no time is spent on simulating silence.
+        The unit's time stands still until the next call: no time is spent on simulating silence.
         """
         return self.run(data, frame=True)
 
@@ -124,42 +126,42 @@ class LineDut:
         quiet: int = QUIET,
         frame: bool = False,
     ) -> bytes:
-        """Send bytes, one right behind the other, and return what comes until all is quiet.
+        """Send bytes, one right behind the other, and return what comes until both wires are idle.
 
         Parameters
         ----------
         data
             Bytes for ``rx``.
         cycles
-            Stop after so many in any case; bytes not begun by then are lost.
+            Stop after so many in any case; bytes that have not begun by then are lost.
         quiet
-            Stop after so many in which nothing moves.
+            Stop after so many with both wires idle.
         frame
-            Stop when a frame has ended as well.
+            Also stop when a frame has ended.
 
         Raises
         ------
         LineError
-            What came were no bytes.
+            An invalid byte came.
         """
         answer = b""
         self.seen = 0
         while True:
-            passage = _Passage(
+            exchange = _Exchange(
                 input=data, output=ctypes.cast(self._output, ctypes.c_char_p), n_in=len(data),
                 most=_ROOM, cycles=cycles, quiet=quiet, frame=frame,
             )  # fmt: skip
-            self._library.amxfp4_board_run(self._board, ctypes.byref(passage))
-            answer += self._output.raw[: passage.got]
-            self.cycles += passage.ran
-            self.lamps = passage.lamps_now
-            self.seen |= passage.lamps_seen
-            cycles -= passage.ran
-            data = data[passage.used :]
-            if passage.violations:
+            self._library.amxfp4_board_run(self._board, ctypes.byref(exchange))
+            answer += self._output.raw[: exchange.got]
+            self.cycles += exchange.ran
+            self.leds = exchange.leds_now
+            self.seen |= exchange.leds_seen
+            cycles -= exchange.ran
+            data = data[exchange.used :]
+            if exchange.violations:
                 raise LineError(
-                    f"{passage.violations} bytes on tx must have bits of {self.config.divisor} "
+                    f"{exchange.violations} bytes on tx must have bits of {self.config.divisor} "
                     f"cycles and a stop bit of 1, until cycle {self.cycles}"
                 )
-            if passage.got < _ROOM or cycles <= 0:
+            if exchange.got < _ROOM or cycles <= 0:
                 return answer

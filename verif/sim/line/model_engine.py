@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.engine import expected, operand_a
 from amxfp4.golden.formats import words
-from amxfp4.host.packets import expected, operand_a
 from amxfp4.params.engine import NONE, EngineConfig
 from amxfp4.params.registers import REGISTERS
 from amxfp4.verif.sim.cocotb_engine.models_engine import constants

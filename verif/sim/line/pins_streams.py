@@ -6,7 +6,8 @@ import struct
 
 import numpy as np
 
-from amxfp4.verif.sim.line.line import LineDut
+from amxfp4.golden.engine import pack_c
+from amxfp4.verif.sim.line.line import LEDS, LineDut
 from amxfp4.verif.sim.line.model_bridge import frame
 from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
 from amxfp4.verif.sim.line.talk import (
@@ -16,15 +17,14 @@ from amxfp4.verif.sim.line.talk import (
     SEND,
     WRITE,
     Talk,
-    in_tiles,
     operands,
     streamed,
 )
 
 __all__ = ["back_pressure", "malformed", "packets_end", "receive_limits", "registers", "resets"]
 
-ERROR = 8
-"""The bit of the lamp in `LineDut.lamps`."""
+ERROR = 1 << LEDS.index("error")
+"""The bit in `LineDut.leds`."""
 
 
 def registers(dut: LineDut, rng: np.random.Generator) -> None:
@@ -50,7 +50,7 @@ def registers(dut: LineDut, rng: np.random.Generator) -> None:
 
 
 def malformed(dut: LineDut, rng: np.random.Generator) -> None:
-    """Be told of whatever a payload cannot be; nothing is done."""
+    """Answer a payload that does not fit its operation with the status, and do nothing."""
     talk, most = Talk(dut), (dut.config.payload - 1) // 4
     talk.write("m", 5)
     where = struct.pack("<H", OFFSETS["m"])
@@ -101,10 +101,10 @@ def back_pressure(dut: LineDut, rng: np.random.Generator) -> None:
     assert partial, "the memories hold two row tiles of all"
     before = dut.cycles
     assert talk.send(0, raw_a[taken : taken + beat], 0) == 0
-    assert dut.cycles - before > 4096, "the patience is 4096 cycles"
+    assert dut.cycles - before > 4096, "the timeout is 4096 cycles"
     passes = [raw_b] * -(-m // config.rows)
     got = streamed(talk, raw_a[taken:], passes, 5 * config.bytes_c)
-    assert b"".join(got) == in_tiles(config, c)
+    assert b"".join(got) == pack_c(config, c)
     assert talk.read("status") == BITS["status", "idle"] | BITS["status", "done"]
     assert talk.read("error") == 0
 
@@ -119,11 +119,11 @@ def receive_limits(dut: LineDut, rng: np.random.Generator) -> None:
     n = max(2, 2 * beat // (4 * rows)) if config.row_c is None else 2
     sizes = (
         (beat, beat), (beat + 1, 2 * beat - 1), (2 * beat - 1, beat), (2 * beat,), (3 * beat - 1,),
-        (config.payload - 2,), (config.payload - 1,), (0xFFFF,),
+        (config.payload - 2,), (config.payload - 1,), (4 * config.payload,), (0xFFFF,),
     )  # fmt: skip
     for asked in sizes:
         raw_a, raw_b, c = operands(config, rng, rows, n, 3)
-        wanted = in_tiles(config, c)
+        wanted = pack_c(config, c)
         assert len(wanted) == 2 * beat or config.row_c is not None
         talk.write("m", rows, n, 3, 0, BITS["control", "start"])
         talk.packet(0, raw_a)
@@ -140,7 +140,7 @@ def receive_limits(dut: LineDut, rng: np.random.Generator) -> None:
     # Of more than a payload holds, a payload is given; the next packet waits for its turn.
     m = 1 if config.row_c is None else 16 * rows
     raw_a, raw_b, c = operands(config, rng, m, 60, 3)
-    wanted = in_tiles(config, c)
+    wanted = pack_c(config, c)
     talk.write("m", m, 60, 3, 0, BITS["control", "start"])
     got = streamed(talk, raw_a, [raw_b] * -(-m // rows), 0xFFFF)
     assert b"".join(got) == wanted
@@ -158,7 +158,7 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
         talk.write("m", 1, 1, k, 0, BITS["control", "start"])
         talk.packet(1, raw_b)
         talk.packet(0, raw_a)
-        assert talk.receive(64) == (in_tiles(config, c), True)
+        assert talk.receive(64) == (pack_c(config, c), True)
         assert talk.read("error") == 0, k
     for name, cut in (("a_early", slice(0, -2)), ("a_late", slice(None))):
         raw_a, raw_b, c = operands(config, rng, 1, 1, 5)
@@ -169,10 +169,10 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
         failed = bytes(4 if config.row_c is None else 1)
         assert talk.receive(64) == (failed, True)
         assert talk.read("error") == BITS["error", name], name
-        assert dut.lamps & ERROR
+        assert dut.leds & ERROR
         talk.good(RESET)
         assert talk.read("error") == 0
-        assert not dut.lamps & ERROR, "the lamp is on after a reset"
+        assert not dut.leds & ERROR, "the LED is on after a reset"
 
 
 def resets(dut: LineDut, rng: np.random.Generator) -> None:
@@ -187,7 +187,7 @@ def resets(dut: LineDut, rng: np.random.Generator) -> None:
         talk.good(RESET)
         assert talk.read("status") == BITS["status", "idle"]
         assert talk.read("m") == 0
-        assert talk.receive(4) == (b"", False)
+        assert talk.receive(config.bytes_c) == (b"", False)
         # Without a job, a beat waits in the bridge.
         for stream in (0, 1):
             assert talk.send(stream, bytes(40), 0) < 40
@@ -208,4 +208,4 @@ def resets(dut: LineDut, rng: np.random.Generator) -> None:
     talk.packet(0, raw_a)
     talk.packet(1, raw_b)
     talk.packet(1, raw_b)
-    assert talk.receive(64) == (in_tiles(config, c), True)
+    assert talk.receive(64) == (pack_c(config, c), True)

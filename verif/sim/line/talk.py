@@ -1,4 +1,4 @@
-"""What checks at the pins have in common: a unit to check, and a way to talk to it."""
+"""What the checks at the pins share: a configuration, and a client of the bridge."""
 
 from __future__ import annotations
 
@@ -7,40 +7,42 @@ import struct
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.engine import operand_a, operand_b, product
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import frame, parse
 from amxfp4.verif.sim.line.model_engine import OFFSETS
 
 __all__ = [
-    "HELLO", "READ", "RECEIVE", "RESET", "SEND", "TINY", "WRITE", "Talk", "in_tiles", "operands",
+    "HELLO", "READ", "RECEIVE", "RESET", "SEND", "TINY", "WRITE", "Talk", "operands",
     "streamed",
 ]  # fmt: skip
 
 TINY = EngineUartConfig(
-    rows=1, cols=2, lanes=1, block=16, depth_a=2, depth_b=2, bytes_a=4, bytes_b=4, bytes_c=4,
+    rows=1, cols=2, lanes=1, block=16, depth_a=2, depth_b=2, bytes_a=4, bytes_b=4, bytes_c=8,
     format_a="mxfp4", format_b="mxfp4", payload=64, clock=1_000_000, baud=250_000,
 )  # fmt: skip
-"""Compiled in seconds; with four cycles a bit and a quarter second of 250,000 cycles."""
+"""Compiled in seconds; four cycles a bit, a million a second. Beats of C hold two words, so that
+some are partial."""
 
 HELLO, READ, WRITE, SEND, RECEIVE, RESET = range(6)
 """The operations of docs/bridge.md, copied by hand."""
 
 
 class Talk:
-    """Requests to a unit, one after another; answers are parsed strictly."""
+    """Sends requests to a unit, one after another, and parses answers strictly."""
 
     def __init__(self, dut: LineDut) -> None:
         self.dut, self.sequence = dut, 0x55
-        # No request of an earlier check is the last one any more, and no register has a value.
+        # Neither the last answer nor the registers of an earlier check may matter.
         dut.reset()
 
     def raw(self, data: bytes) -> list[tuple[int, int, bytes]]:
-        """Send bytes, and parse what comes until all is quiet."""
-        return parse(self.dut.run(data))
+        """Send bytes, and parse what comes until both wires are idle for more than a timeout."""
+        return parse(self.dut.run(data, quiet=6_000))
 
     def ask(self, operation: int, payload: bytes = b"") -> tuple[int, bytes]:
-        """Ask with the next sequence; return status and what follows."""
+        """Send a request with the next sequence number; return status and what follows it."""
         self.sequence = (self.sequence + 1) % 256
         answers = parse(self.dut.ask(frame(self.sequence, operation, payload)))
         assert len(answers) == 1, f"{len(answers)} answers to operation {operation}"
@@ -49,7 +51,7 @@ class Talk:
         return rest[0], rest[1:]
 
     def good(self, operation: int, payload: bytes = b"") -> bytes:
-        """Ask for what must be done."""
+        """Send a request that must succeed."""
         status, rest = self.ask(operation, payload)
         assert status == 0, f"status {status} of operation {operation} with {payload.hex()}"
         return rest
@@ -71,7 +73,7 @@ class Talk:
         return self.dut.config.bytes_b if stream else self.dut.config.bytes_a
 
     def part(self, stream: int) -> int:
-        """Bytes of some beats that a request can hold, and that take little time on the line."""
+        """Bytes of as many whole beats as go into one request; few, to save time on the line."""
         size = self.beat(stream)
         return min(max(60, size), self.dut.config.payload - 2) // size * size
 
@@ -81,7 +83,7 @@ class Talk:
         while data:
             part, rest = data[:most], data[most:]
             taken = self.send(stream, part, not rest)
-            assert taken, "a stream stands still"
+            assert taken, "the stream takes nothing"
             data = data[taken:]
 
     def receive(self, most: int) -> tuple[bytes, bool]:
@@ -114,24 +116,6 @@ def streamed(talk: Talk, raw_a: bytes, passes: list[bytes], most: int) -> list[b
 
 def operands(config: EngineUartConfig, rng: np.random.Generator, m: int, n: int, k: int):
     """Make A's packet, B's and C's for a job."""
-    x = rng.integers(-6, 7, (m, k)).astype(np.float32)
-    a = golden.quantize(x, config.format_a, axis=1, ties=config.ties, block=config.block)
-    y = rng.integers(-6, 7, (k, n)).astype(np.float32)
-    b = golden.quantize(y, config.format_b, axis=0, block=config.block)
-    c = golden.matmul(a, b, config.acc, config.output)
-    raw_a = golden.formats.words(x, config.input).tobytes()
-    return raw_a, golden.pack(b).tobytes(), c
-
-
-def in_tiles(config: EngineUartConfig, c: np.ndarray) -> bytes:
-    """Bytes of C's packet."""
-    if config.row_c is not None:
-        q = golden.quantize(c, config.requantize, axis=1, ties=config.ties, block=config.block)
-        records = golden.pack(q)
-        tiles = (records[i : i + config.rows] for i in range(0, len(c), config.rows))
-        return b"".join(np.swapaxes(tile, 0, 1).tobytes() for tile in tiles)
-    bits = golden.formats.words(c, config.output)
-    return b"".join(
-        np.ascontiguousarray(bits[i : i + config.rows, j : j + config.cols]).tobytes()
-        for i in range(0, len(c), config.rows) for j in range(0, c.shape[1], config.cols)
-    )  # fmt: skip
+    a, raw_a = operand_a(config, rng.integers(-6, 7, (m, k)).astype(np.float32))
+    b = operand_b(config, rng.integers(-6, 7, (k, n)).astype(np.float32))
+    return raw_a, golden.pack(b).tobytes(), product(config, a, b)[0]

@@ -99,12 +99,14 @@ def test_one_long_row() -> None:
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_dtypes(dtype: Any, axis: int, rng: np.random.Generator) -> None:
-    """FP16 and BF16 arrays quantize as the FP32 arrays of the same values."""
+    """FP16, BF16 and big-endian arrays quantize as the FP32 arrays of the same values."""
     word = "fp16" if dtype is np.float16 else "bf16"
     words = stimulus.blocks(rng, 300, 32, word)
     narrow, wide = golden.quantize(words.view(dtype), axis=axis), formats.values(words, word)
     expected = golden.quantize(wide, axis=axis)
     assert np.array_equal(golden.pack(narrow), golden.pack(expected))
+    swapped = golden.quantize(wide.astype(">f4"), axis=axis)
+    assert np.array_equal(golden.pack(swapped), golden.pack(expected))
 
 
 def test_memory_layouts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from amxfp4 import golden
 from amxfp4.golden import formats, stimulus
 from amxfp4.golden.products import accumulators, limbs, multiply
+from amxfp4.params.dot import ACCUMULATIONS
 from amxfp4.params.formats import FORMATS, block_format
 from amxfp4.verif.tests.golden.oracle import (
     DATA,
@@ -198,6 +200,13 @@ def test_tiles(acc: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPat
     for found, expected in zip(cut, whole, strict=True):
         for x, y in zip(*([v] if acc != "fixed" else v for v in (found, expected)), strict=True):
             assert np.array_equal(x, y, equal_nan=x.dtype == np.float32)
+
+
+def test_every_mode_has_an_accumulator() -> None:
+    """The modes are those of the parameters, and only `fixed` has parameters of its own."""
+    assert tuple(accumulators.ACCUMULATORS) == ACCUMULATIONS
+    own = {mode: fields(kind) for mode, kind in accumulators.ACCUMULATORS.items()}
+    assert [mode for mode in own if own[mode]] == ["fixed"]
 
 
 def test_nan_block(rng: np.random.Generator) -> None:

@@ -9,9 +9,9 @@ import safetensors.numpy
 
 from amxfp4 import cli, golden, host
 from amxfp4.golden import files
+from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host.link.serial_line import SerialLine
 from amxfp4.host.link.transport import Limits
-from amxfp4.host.packets import expected, operand_a, operand_b
 from amxfp4.params.engine import EngineConfig
 from amxfp4.verif.sim.line import model_engine
 from amxfp4.verif.sim.line.model_bridge import ModelBridge, ModelWire

@@ -8,12 +8,12 @@ import pytest
 from amxfp4 import golden
 from amxfp4.commands import host
 from amxfp4.golden import Blocks
+from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host import Engine, EngineError, HostError, LineError
 from amxfp4.host.driver import Packets
 from amxfp4.host.link.mapping import MappedWindow
 from amxfp4.host.link.memory_map import FifoCore, MemoryMap
 from amxfp4.host.link.transport import Limits
-from amxfp4.host.packets import expected, operand_a, operand_b
 from amxfp4.host.selftest import run
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.protocol import Stream

@@ -45,7 +45,7 @@ PLANTED = [
     ("synthesis", "synth", "from amxfp4.rtl import dot", "synth.planted_18 -> amxfp4.rtl"),
     ("synthesis", "synth", "from amxfp4 import golden", "synth.planted_19 -> amxfp4.golden"),
     ("simulation", "verif/sim", "from amxfp4.rtl import dot", "planted_20 -> amxfp4.rtl"),
-    ("models", "verif/sim/line", "from amxfp4.host import packets", "planted_21 -> amxfp4.host"),
+    ("models", "verif/sim/line", "from amxfp4.host import pieces", "planted_21 -> amxfp4.host"),
     ("parameters", "params", "import numpy", "params.planted_22 -> numpy"),
     ("golden-libraries", "golden", "import amaranth", "golden.planted_23 -> amaranth"),
     ("golden-libraries", "golden", "import ml_dtypes", "golden.planted_24 -> ml_dtypes"),

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from amxfp4.verif.check import planted
 from amxfp4.verif.sim import benches
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.line.talk import TINY
-from amxfp4.verif.sim.sources import Source, source
+from amxfp4.verif.tests.serial import bugs
 
 
 def test_engine_uart(request: pytest.FixtureRequest, at_night: bool) -> None:
-    """The checks at the pins pass in the simulator, too; by day those of `make sim`."""
-    tests = None if at_night else benches.FIRST_LOOK["engine_uart"]
-    summary = run_testbench(TINY, seed=request.config.getoption("--seed"), tests=tests)
+    """The checks at the pins pass in the simulator, too.
+
+    By day those of `make sim`, on the build in which bugs sleep: the unit itself runs in Verilator.
+    """
+    unit, tests = (TINY, None) if at_night else (bugs.unit(), benches.FIRST_LOOK["engine_uart"])
+    summary = run_testbench(unit, seed=request.config.getoption("--seed"), tests=tests)
     assert summary.tests == summary.passed >= len(benches.FIRST_LOOK["engine_uart"] or ())
     assert summary.transactions > summary.tests
 
 
-def _late_falls() -> Source:
-    """Put the unit into a wrapper in which tx falls a cycle late, and rises in time."""
-    made = source(TINY)
-    text, count = re.subn(r"(?m)^module engine_uart\(", "module engine_uart_whole(", made.text)
-    assert count == 1
-    ports = [port["name"] for port in made.manifest["ports"] if port["name"] != "tx"]
-    lamps = ", ".join(f"output {name}" for name in ports if name.startswith("led_"))
-    inside = ", ".join(f".{name}({name})" for name in ports)
-    wrapper = f"""
-module engine_uart(input clk, input rst, input rx, output tx, {lamps});
-  wire level; reg was = 1;
-  always @(posedge clk) was <= level;
-  assign tx = level | was;
-  engine_uart_whole whole({inside}, .tx(level));
-endmodule
-"""
-    return Source(text + wrapper, made.manifest)
+@pytest.mark.parametrize(
+    ("bug", "found"),
+    [
+        ("a bit too short", "bits on tx must have 4 cycles"),
+        ("checksum not checked", "checksum bit 0: answered"),
+    ],
+)
+def test_bug_is_caught(bug: str, found: str) -> None:
+    """The testbench fails for the reason that is planted."""
+    *_, check = bugs.BUGS[bug]
+    with pytest.raises(TestbenchError, match=found):
+        run_testbench(
+            bugs.unit(), seed=1, tests=[f"pins/check={check}"], plusargs=[bugs.waking(bug)]
+        )
 
 
-def test_wrong_unit_is_caught() -> None:
-    """A bit that is too short is seen, and so is a payload that the manifest does not state."""
-    tests = ["pins/check=hello"]
-    with pytest.raises(TestbenchError, match="bits on tx must have 4 cycles"):
-        run_testbench(_late_falls(), seed=1, tests=tests)
+def test_another_manifest_is_caught() -> None:
+    """A payload that the manifest does not state is not believed."""
     with pytest.raises(TestbenchError, match="1 of 1 tests of engine_uart failed"):
-        run_testbench(planted.with_manifest(source(TINY), payload=128), seed=1, tests=tests)
+        run_testbench(
+            planted.with_manifest(bugs.unit(), payload=128), seed=1, tests=["pins/check=hello"]
+        )

@@ -20,11 +20,11 @@ import pytest
 
 from amxfp4 import cli, golden, host
 from amxfp4.gen import verilog
+from amxfp4.golden.engine import expected
 from amxfp4.host import Engine
 from amxfp4.host.link.ports import PortWire
 from amxfp4.host.link.serial_line import SerialLine
 from amxfp4.host.link.simulated import READY
-from amxfp4.host.packets import expected
 from amxfp4.host.selftest import run as selftest
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.synth.boards import BOARDS
