@@ -41,22 +41,22 @@ test: $(READY) ## run every test on all cores, e.g. make test ARGS="-k quantizer
 	@$(PYTEST) $(ARGS)
 
 synth: $(READY) ## synthesize: what the units cost, e.g. make synth LIBERTY=cells.lib
-	@$(BIN)/amxfp4 cost $(ARGS)
+	@$(BIN)/amxfp4 synth $(ARGS)
 
 sweep: $(READY) ## synthesize every combination of options in a file, SWEEP=my.toml
-	@$(BIN)/amxfp4 sweep $(SWEEP) $(ARGS)
+	@$(BIN)/amxfp4 synth sweep $(SWEEP) $(ARGS)
 
 fpga: $(READY_FPGA) ## build a bitstream, e.g. make fpga BOARD=icebreaker
-	@$(BIN)/amxfp4 fpga $(BOARD) $(ARGS)
+	@$(BIN)/amxfp4 fpga build $(BOARD) $(ARGS)
 
 program: $(READY) ## load it into the board, e.g. make program BOARD=icebreaker
-	@$(BIN)/amxfp4 program $(BOARD) $(ARGS)
+	@$(BIN)/amxfp4 fpga program $(BOARD) $(ARGS)
 
 lint: $(READY_DEV) ## check style, formatting and import rules
-	@$(BIN)/amxfp4 lint $(ARGS)
+	@$(BIN)/amxfp4 dev lint $(ARGS)
 
 type: $(READY_DEV) ## check types
-	@$(BIN)/amxfp4 type $(ARGS)
+	@$(BIN)/amxfp4 dev type $(ARGS)
 
 docs: $(READY_DOCS) ## build the site of the documents in build/docs
 	@$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs $(ARGS)
@@ -66,7 +66,7 @@ wheel: $(READY) ## build what pip installs, in build/dist
 	@$(BIN)/python -m build --no-isolation --outdir build/dist $(ARGS)
 
 bench: $(READY) ## measure the speed of golden and of verification
-	@$(BIN)/amxfp4 bench $(ARGS)
+	@$(BIN)/amxfp4 dev bench $(ARGS)
 
 nightly: $(READY_DEV) ## run every test with a million random blocks per format
 	@$(PYTEST) --blocks=1000000 $(ARGS)

@@ -126,7 +126,7 @@ def _unit(unit: str) -> UnitConfig | Source:
                 held = json.loads(manifest.read_text())
                 if not isinstance(held, dict) or held.get("unit") != name:
                     raise ValueError(f"it does not state unit {name}")
-                benches.CONFIGS[name].from_dict(held.get("config"))
+                benches.CONFIGS[name].from_dict(held.get("config") or {})
             return Source(verilog.read_text(), held)
     raise ValueError(
         f"unit must be one of {_names()}, or a folder that `amxfp4 verilog` wrote, not {unit!r}"
@@ -220,7 +220,8 @@ def _everything(seed: int, out: Path) -> int:
         except TestbenchError as error:
             _complain(console, str(error))
             return 1
-        for found, made in ((rows, _tensors), (products, _products)):
+        steps: tuple[tuple[list[Any], Any], ...] = ((rows, _tensors), (products, _products))
+        for found, made in steps:
             for row, problem in made(out, progress):
                 found.append(row)
                 if problem:

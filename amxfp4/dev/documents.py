@@ -10,6 +10,7 @@ A document marks where a table goes::
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import re
@@ -19,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 __all__ = ["SECTIONS", "documents", "stale", "update"]
+
+Sections = dict[str, Callable[[], str]]
+"""What can stand between marks, by name."""
 
 _SECTION = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
 
@@ -206,8 +210,8 @@ def _cost(tables: dict[str, Any]) -> str:
     return _table(header, rows)
 
 
-def _costs(root: Path) -> dict[str, Callable[[], str]]:
-    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 cost --record` wrote them."""
+def _costs(root: Path) -> Sections:
+    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `synth plan --record` wrote them."""
 
     def table(record: dict[str, Any]) -> Callable[[], str]:
         return lambda: _table(record["header"], record["rows"])
@@ -217,7 +221,7 @@ def _costs(root: Path) -> dict[str, Callable[[], str]]:
         tables = json.loads(path.read_text())["tables"]
         made |= {f"cost/{path.stem}/{anchor}": table(record) for anchor, record in tables.items()}
         if path.stem == "default":
-            made["cost"] = lambda tables=tables: _cost(tables)
+            made["cost"] = functools.partial(_cost, tables)
     return made
 
 
@@ -245,7 +249,7 @@ def _purpose(room: str) -> str:
 FIGURES = Path("docs", "figures")
 """Where records of costs are, below the project's folder; measuring takes long."""
 
-SECTIONS: dict[str, Callable[[], str]] = {
+SECTIONS: Sections = {
     "formats": _formats,
     "units": _units,
     "sqnr": _sqnr,
@@ -254,7 +258,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "engine-registers": _engine_registers,
     "engine-codes": _engine_codes,
 }
-"""What can stand between marks, by name."""
+"""Sections made from the rooms below; the command line adds its own."""
 
 
 def documents(root: Path) -> list[Path]:
@@ -263,7 +267,7 @@ def documents(root: Path) -> list[Path]:
     return [path for path in (*top, *sorted((root / "docs").glob("*.md"))) if path.exists()]
 
 
-def _renewed(text: str, made: dict[str, str], sections: dict[str, Callable[[], str]]) -> str:
+def _renewed(text: str, made: dict[str, str], sections: Sections) -> str:
     def section(match: re.Match[str]) -> str:
         name = match[2]
         if name not in sections:
@@ -282,15 +286,15 @@ def _drawings(root: Path) -> dict[Path, str]:
     from amxfp4.dev import diagrams, pictures
 
     shown = "".join(d.read_text() for d in documents(root))
-    made = {f"waves/{name}.svg": lambda name=name: diagrams.draw(name) for name in diagrams.WAVES}
+    made: Sections = {f"waves/{n}.svg": functools.partial(diagrams.draw, n) for n in diagrams.WAVES}
     made |= {f"pictures/{name}.svg": draw for name, draw in pictures.PICTURES.items()}
     return {root / "docs" / place: draw() for place, draw in made.items() if place in shown}
 
 
-def _current(root: Path) -> dict[Path, str]:
+def _current(root: Path, more: Sections) -> dict[Path, str]:
     """Make what the files of `root` with generated parts should hold, by path."""
     made: dict[str, str] = {}
-    sections = SECTIONS | _costs(root) | {"layers": lambda: _layers(root)}
+    sections = SECTIONS | more | _costs(root) | {"layers": lambda: _layers(root)}
     texts = {d: _renewed(d.read_text(), made, sections) for d in documents(root)}
     return texts | _drawings(root)
 
@@ -299,26 +303,40 @@ def _differing(current: dict[Path, str]) -> list[Path]:
     return [p for p, text in current.items() if not p.exists() or p.read_text() != text]
 
 
-def stale(root: Path) -> list[Path]:
+def stale(root: Path, more: Sections) -> list[Path]:
     """Documents and timing diagrams that are not what the project makes now.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    more
+        Sections beside those of `SECTIONS`.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist.
     """
-    return _differing(_current(root))
+    return _differing(_current(root, more))
 
 
-def update(root: Path) -> list[Path]:
+def update(root: Path, more: Sections) -> list[Path]:
     """Rewrite the generated tables and diagrams below `root`; return what changed.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    more
+        Sections beside those of `SECTIONS`.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist; nothing is written then.
     """
-    current = _current(root)
+    current = _current(root, more)
     changed = _differing(current)
     for path in changed:
         path.parent.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.sim import real_tensors
+from amxfp4.verif.sim.tensors import real_tensors
 
 __all__ = ["PICTURES", "accuracy"]
 

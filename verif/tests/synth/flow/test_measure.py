@@ -155,7 +155,16 @@ def test_shares_deal_everything_in_order() -> None:
 
 def test_command_prints_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One line for each tensor and component, and what the figures stand for."""
-    arguments = ["energy", *UNIT, "--components", "--build", str(tmp_path), "--wire-load", "short"]
+    arguments = [
+        "synth",
+        "energy",
+        *UNIT,
+        "--components",
+        "--build",
+        str(tmp_path),
+        "--wire-load",
+        "short",
+    ]
     assert cli.run(arguments) == 0
     said = capfd.readouterr().out
     assert said.count(" all ") == len(list(command.workloads(CONFIG))) > 3
@@ -166,15 +175,18 @@ def test_command_prints_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["energy", "dequantizer"], "liberty must be at least one file"),
-        (["energy", *UNIT, "--clock", "0"], "--clock must be above 0 MHz, not 0"),
-        (["energy", *UNIT, "--wire-load", "x"], "wire_load must be one of short, not 'x'"),
-        (["energy", *UNIT, "--rows", "2"], "option of dequantizer must be one of"),
-        (["energy", "dequantizer", "--liberty", "no.lib"], "no.lib"),
-        (["postsynth", "dequantizer", "--target", "ice40"], "--target must be one of generic"),
-        (["postsynth", "dequantizer", "--blocks", "0"], "--blocks must be at least 1, not 0"),
+        (["synth", "energy", "dequantizer"], "liberty must be at least one file"),
+        (["synth", "energy", *UNIT, "--clock", "0"], "--clock must be above 0 MHz, not 0"),
+        (["synth", "energy", *UNIT, "--wire-load", "x"], "wire_load must be one of short, not 'x'"),
+        (
+            ["synth", "energy", *UNIT, "--rows", "2"],
+            "option of amxfp4 synth energy dequantizer must be one of --format, ",
+        ),
+        (["synth", "energy", "dequantizer", "--liberty", "no.lib"], "no.lib"),
+        (["synth", "check", "dequantizer", "--target", "ice40"], "--target must be one of generic"),
+        (["synth", "check", "dequantizer", "--blocks", "0"], "--blocks must be at least 1, not 0"),
     ],
-)
+)  # fmt: skip
 def test_command_refuses(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -193,7 +205,7 @@ def test_command_refuses(
 
 def test_postsynth_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It says how much was compared and what was proved."""
-    arguments = ["postsynth", *UNIT, "--target", "liberty", "--blocks", "500", "--prove"]
+    arguments = ["synth", "check", *UNIT, "--target", "liberty", "--blocks", "500", "--prove"]
     assert cli.run([*arguments, "--build", str(tmp_path)]) == 0
     said = capfd.readouterr().out
     assert "blocks of the netlist equal golden's" in said
