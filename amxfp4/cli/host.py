@@ -60,17 +60,12 @@ def _open(
     extras.require("host")
     if port.partition(":")[0] == "sim":
         extras.require("sim")
-    from amxfp4.host import Engine, open_port
+    from amxfp4.host import open_engine
 
     baud = options.pop("baud", None)
     given = {"noise": noise, "noise_seed": noise_seed, "verilog": verilog}
     options |= {name: value for name, value in given.items() if value is not None}
-    transport = open_port(port, baud=baud, options=options, build=str(build))
-    try:
-        return Engine(transport)
-    except BaseException:
-        transport.close()
-        raise
+    return open_engine(port, baud=baud, build=str(build), **options)
 
 
 @app.command()

@@ -184,7 +184,7 @@ def bench(engine: Engine, *, repeat: int, largest: int) -> int:
     rows, wrong, too_long = 0, None, None
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("bench", total=None)
-        for m, n, k in benchmark.ladder(engine, largest):
+        for m, n, k in benchmark.sizes(engine, largest):
             progress.update(task, description=f"M = {m}, N = {n}, K = {k}")
             try:
                 done = benchmark.measure(engine, m, n, k, repeat=repeat)
