@@ -1,13 +1,30 @@
-"""Find the packages: every top-level folder below is one part of the package ``amxfp4``."""
+"""Find the packages: every folder here with an ``__init__.py`` is a part of the package ``amxfp4``.
 
-from setuptools import find_packages, setup
+The folders keep the names their users know; installed, they are one package. Folders of data are
+packages, too, as setuptools sees it.
+"""
 
-FOLDERS = ("params", "golden", "rtl", "gen", "synth", "host", "verif")
-NOT_SHIPPED = ("tests", "tests.*", "experiments", "experiments.*")
+from pathlib import Path
 
-packages = find_packages(include=["amxfp4", "amxfp4.*"])
-for folder in FOLDERS:
-    inside = find_packages(folder, exclude=NOT_SHIPPED)
-    packages += [f"amxfp4.{folder}", *(f"amxfp4.{folder}.{name}" for name in inside)]
+from setuptools import find_namespace_packages, setup
 
-setup(packages=packages)
+NOT_SHIPPED = (
+    "amxfp4.synth.experiments.", "amxfp4.verif.tests.", "amxfp4.verif.plan.",
+    "amxfp4.verif.data.vectors.",
+)  # fmt: skip
+
+rooms = sorted(path.parent.name for path in Path(__file__).parent.glob("*/__init__.py"))
+folders = {room if room == "amxfp4" else f"amxfp4.{room}": room for room in rooms}
+packages = list(folders)
+for package, folder in folders.items():
+    packages += [f"{package}.{name}" for name in find_namespace_packages(folder)]
+
+setup(
+    packages=[
+        name for name in packages
+        if not f"{name}.".startswith(NOT_SHIPPED) and "__pycache__" not in name
+    ],
+    package_dir=folders,
+    package_data={"": ["*"]},
+    exclude_package_data={"": ["*.pyc", "*.md"]},
+)  # fmt: skip

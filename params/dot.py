@@ -70,17 +70,19 @@ class DotConfig(UnitConfig):
     )  # fmt: skip
     output: str = field("Format of a result", OneOf(tuple(OUTPUTS)), "fp32")
     max_blocks: int | None = field(
-        "With acc=exact: blocks of the longest sum", Range(4096, 1 << 24), unset="4096"
+        "Blocks of the longest sum, for acc=exact", Range(4096, 1 << 24), unset="4096"
     )
     frac_bits: int | None = field(
-        "With acc=fixed: fraction bits of the accumulator", Range(0, 128), unset="by the formats"
+        "Fraction bits of the accumulator, for acc=fixed", Range(0, 128), unset="by the formats"
     )
     int_bits: int | None = field(
-        "With acc=fixed: integer bits of the accumulator", Range(0, 128), unset="by the formats"
+        "Integer bits of the accumulator, for acc=fixed", Range(0, 128), unset="by the formats"
     )
-    class_sums: str = field("Sums of the products by class", OneOf(CLASS_SUMS), "grouped")
+    class_sums: str = field("How products are summed by sign class", OneOf(CLASS_SUMS), "grouped")
     scaling: str = field(
-        "Scaling of the terms of a block", OneOf(SCALING), unset="serial where it costs no cycle"
+        "How the terms of a block are scaled",
+        OneOf(SCALING),
+        unset="serial where it costs no cycle",
     )
     pipeline: str = field(
         "Pipeline registers, separated by commas", Names(PIPELINE),

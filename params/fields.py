@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from amxfp4.params.checks import check_among, check_int, check_range, choose
 
-__all__ = ["Lanes", "Names", "OneOf", "Parameter", "Range", "field", "parameters"]
+__all__ = ["Allowed", "Lanes", "Names", "OneOf", "Parameter", "Range", "field", "parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,15 @@ class OneOf:
     def __str__(self) -> str:
         return ", ".join(map(str, self.values))
 
+    @property
+    def kind(self) -> type:
+        """What the values are."""
+        return type(self.values[0])
+
     def check(self, name: str, value: Any) -> Any:
         """Return `value` in normal form, or say what `name` may be."""
-        if isinstance(self.values[0], int):
-            return check_among(name, value, self.values)
+        if self.kind is int:
+            return check_among(name, value, tuple(map(int, self.values)))
         choose(name, value, dict.fromkeys(map(str, self.values)))
         return str(value)
 
@@ -32,6 +37,8 @@ class OneOf:
 class Range:
     """An integer from `least` to `most`."""
 
+    kind: ClassVar[type] = int
+    values: ClassVar[tuple[int, ...]] = ()
     least: int
     most: int
 
@@ -46,6 +53,9 @@ class Range:
 @dataclass(frozen=True, slots=True)
 class Lanes:
     """A power of two from 1 to the block size."""
+
+    kind: ClassVar[type] = int
+    values: ClassVar[tuple[int, ...]] = (1, 2, 4, 8, 16, 32, 64, 128)
 
     def __str__(self) -> str:
         return "a power of two from 1 to the block size"
@@ -63,6 +73,7 @@ class Lanes:
 class Names:
     """Some of `values`, or none of them, separated by commas."""
 
+    kind: ClassVar[type] = str
     values: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -76,6 +87,9 @@ class Names:
         for word in given:
             choose(name, word, dict.fromkeys(self.values))
         return ",".join(word for word in self.values if word in given)
+
+
+Allowed = OneOf | Range | Lanes | Names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,14 +109,12 @@ class Parameter:
     """
 
     text: str
-    allowed: OneOf | Range | Lanes | Names
+    allowed: Allowed
     default: str
     optional: bool
 
 
-def field(
-    text: str, allowed: OneOf | Range | Lanes | Names, default: Any = None, *, unset: str = ""
-) -> Any:
+def field(text: str, allowed: Allowed, default: Any = None, *, unset: str = "") -> Any:
     """Make a field of a configuration class, see `Parameter`.
 
     Without a `default` the configuration fills the field in, with what `unset` says.

@@ -228,9 +228,7 @@ def mask(register: str, *names: str) -> int:
 
 def fields_of(register: str, value: int) -> dict[str, int]:
     """Take the value of a register apart, by field."""
-    return {
-        name: value >> f.bit & ((1 << f.width) - 1) for name, f in _FIELDS[register].items()
-    }
+    return {name: value >> f.bit & ((1 << f.width) - 1) for name, f in _FIELDS[register].items()}
 
 
 def enumeration(field: str) -> dict[str, int] | None:

@@ -9,7 +9,7 @@ from amxfp4.params.engine import EngineConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 
-__all__ = ["UNITS"]
+__all__ = ["STREAMING", "UNITS"]
 
 UNITS: dict[str, type[QuantizerConfig | DequantizerConfig | DotConfig]] = {
     config.unit: config
@@ -23,3 +23,6 @@ UNITS: dict[str, type[QuantizerConfig | DequantizerConfig | DotConfig]] = {
     )
 }
 """Configuration class of every unit, by the unit's name."""
+
+STREAMING = {unit: config for unit, config in UNITS.items() if not issubclass(config, EngineConfig)}
+"""The units with one stream in and one out, which whole batches can be run through."""

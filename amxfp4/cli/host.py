@@ -1,125 +1,121 @@
-"""The commands of the host program: ``amxfp4 host``."""
+"""``amxfp4 host``: an engine on a board, real or simulated."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from amxfp4.cli.options import configured, integer_option
+from amxfp4.cli.groups import group
+from amxfp4.cli.options import (
+    ResultFile,
+    TransposeB,
+    choice,
+    integer,
+    number,
+    passing,
+    unit_options,
+)
+from amxfp4.commands.simulated_board import SMALL
+from amxfp4.params.fields import OneOf
+from amxfp4.params.serial import EngineUartConfig
+from amxfp4.synth.boards import BOARDS
 from amxfp4.util import extras
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    help="Drive an engine on a board, real or simulated (docs/host.md).",
-    rich_markup_mode=None,
-)
+app = group("Drive an engine on a board, real or simulated (docs/host.md).")
+
+PANEL = "Simulated board (and the options of `amxfp4 host simulate`)"
+Connect = Callable[[], Any]
+"""Opens the engine at the port that was asked for."""
 
 
-@app.callback(invoke_without_command=True)
-def _root(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+def _line(
+    port: Annotated[
+        str,
+        typer.Option(
+            metavar="PORT", envvar="AMXFP4_PORT",
+            help="/dev/ttyUSB0 or COM3; mem:ADDRESS,...; uio:N,...; sim, or sim:BOARD, simulated.",
+        ),
+    ],
+    baud: Annotated[
+        int | None, integer("Bits per second on the line; 1000000 by default")
+    ] = None,
+    noise: Annotated[
+        float | None,
+        number(
+            "Chance of a byte to be flipped, lost or doubled", metavar="P", rich_help_panel=PANEL
+        ),
+    ] = None,
+    noise_seed: Annotated[
+        int | None, integer("Seed of the noise", rich_help_panel=PANEL)
+    ] = None,
+    verilog: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=PANEL,
+            help="Verilog of the unit, for instance gates; repeat for more.",
+        ),
+    ] = None,
+    build: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of builds.", rich_help_panel=PANEL)
+    ] = None,
+) -> None:  # fmt: skip
+    """Options of every command that talks to an engine."""
 
 
-Port = Annotated[
-    str,
-    typer.Option(
-        "--port", metavar="PORT", envvar="AMXFP4_PORT",
-        help="/dev/ttyUSB0 or COM3; mem:ADDRESS,...; uio:N,...; sim, or sim:BOARD, simulated.",
-    ),
-]  # fmt: skip
-NoiseShare = Annotated[
-    float | None,
-    typer.Option(metavar="P", help="Of a simulated line: chance of a byte to be harmed."),
-]
-Sources = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--verilog", metavar="FILE",
-        help="Of a simulated board: Verilog of the unit, for instance gates; repeat for more.",
-    ),
-]  # fmt: skip
-NoiseSeed = Annotated[int | None, integer_option("Seed of the noise; 1.")]
-BuildFolder = Annotated[
-    Path, typer.Option("--build", metavar="DIR", help="Folder of a simulated board's builds.")
-]
-
-
-def _open(
-    port: str,
-    noise: float | None,
-    noise_seed: int | None,
-    verilog: list[Path] | None,
-    build: Path,
-    options: dict[str, Any],
+def _connect(
+    port: str, baud: int | None = None, build: Path = Path("build"), **options: Any
 ) -> Any:
-    """Open the engine at a port; `options` are those of a simulated board, and the bit rate."""
     extras.require("host")
     if port.partition(":")[0] == "sim":
         extras.require("sim")
     from amxfp4.host import open_engine
 
-    baud = options.pop("baud", None)
-    given = {"noise": noise, "noise_seed": noise_seed, "verilog": verilog}
-    options |= {name: value for name, value in given.items() if value is not None}
     return open_engine(port, baud=baud, build=str(build), **options)
 
 
-@app.command()
-@configured()
-def info(
-    port: Port,
-    noise: NoiseShare = None,
-    noise_seed: NoiseSeed = None,
-    verilog: Sources = None,
-    build: BuildFolder = Path("build"),
-    **options: Any,
-) -> None:
-    """Say what engine is there, and how well the line works.
-
-    The other options are --baud of a serial port, and what a simulated board is made of.
-    """
-    from amxfp4.commands import host as host_commands
-
-    with _open(port, noise, noise_seed, verilog, build, options) as engine:
-        host_commands.info(engine)
+_CONNECTION = [
+    *inspect.signature(_line, eval_str=True).parameters.values(),
+    *unit_options(EngineUartConfig, without=("baud",), hidden=True),
+]
+connected = passing("connect", _CONNECTION, lambda given: lambda: _connect(**given))
 
 
 @app.command()
-@configured()
+@connected
+def info(connect: Connect) -> None:
+    """Say what engine is there, and how well the line works."""
+    from amxfp4.commands import host
+
+    with connect() as engine:
+        host.info(engine)
+
+
+@app.command()
+@connected
 def selftest(
-    port: Port,
-    count: Annotated[
-        int | None, integer_option("Random products; without it, until Ctrl-C.")
-    ] = None,
-    seed: Annotated[int, integer_option("Seed of all numbers.")] = 1,
-    first: Annotated[int, integer_option("Number of the first random product, to repeat it.")] = 0,
-    noise: NoiseShare = None,
-    noise_seed: NoiseSeed = None,
-    verilog: Sources = None,
-    build: BuildFolder = Path("build"),
-    **options: Any,
+    connect: Connect,
+    count: Annotated[int | None, integer("Random products; without it, until Ctrl-C", 0)] = None,
+    seed: Annotated[int, integer("Seed of all numbers", 0)] = 1,
+    first: Annotated[int, integer("Number of the first random product, to repeat it", 0)] = 0,
 ) -> int:
-    """Check registers, provoked errors and products against golden, bit for bit.
+    """Check registers, provoked errors and products against golden.
 
     Exits 1 at the first difference, and if nothing was compared.
     """
-    from amxfp4.commands import host as host_commands
+    from amxfp4.commands import host
 
-    for name, value in (("--count", 0 if count is None else count), ("--first", first)):
-        if value < 0:
-            raise ValueError(f"{name} must be at least 0, not {value}")
-    if seed < 0:
-        raise ValueError(f"--seed must be at least 0, not {seed}")
-    with _open(port, noise, noise_seed, verilog, build, options) as engine:
-        return host_commands.selftest(engine, count=count, seed=seed, first=first)
+    with connect() as engine:
+        return host.selftest(engine, count=count, seed=seed, first=first)
 
 
 @app.command()
-@configured()
+@connected
 def matmul(
     a: Annotated[str, typer.Argument(metavar="A", help="Tensor [M, K]: FILE, or FILE:NAME.")],
     b: Annotated[
@@ -128,75 +124,62 @@ def matmul(
             metavar="B", help="Tensor [K, N]: FILE, or FILE:NAME; or a file that quantize wrote."
         ),
     ],
-    port: Port,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="A .npy or .safetensors file for C."),
-    ] = None,
-    transpose_b: Annotated[
-        bool, typer.Option("--transpose-b", help="B is [N, K], as linear layers store weights.")
-    ] = False,
+    connect: Connect,
+    out: ResultFile = None,
+    transpose_b: TransposeB = False,
     check: Annotated[
         bool,
         typer.Option("--check", help="Compare every bit with golden; exit 1 if it differs."),
     ] = False,
-    noise: NoiseShare = None,
-    noise_seed: NoiseSeed = None,
-    verilog: Sources = None,
-    build: BuildFolder = Path("build"),
-    **options: Any,
 ) -> int:
     """Multiply two tensors on the board: C = A B."""
-    from amxfp4.commands import host as host_commands
+    from amxfp4.commands import host
 
-    operands = host_commands.load(a, b, out=out, transpose_b=transpose_b)
-    with _open(port, noise, noise_seed, verilog, build, options) as engine:
-        return host_commands.matmul(engine, *operands, out=out, check=check)
+    operands = host.load(a, b, out=out, transpose_b=transpose_b)
+    with connect() as engine:
+        return host.matmul(engine, *operands, out=out, check=check)
 
 
 @app.command()
-@configured()
+@connected
 def bench(
-    port: Port,
-    repeat: Annotated[int, integer_option("Products of each size; the fastest counts.")] = 3,
-    largest: Annotated[int, integer_option("Most elements of A, and of B; 32768.")] = 1 << 15,
-    noise: NoiseShare = None,
-    noise_seed: NoiseSeed = None,
-    verilog: Sources = None,
-    build: BuildFolder = Path("build"),
-    **options: Any,
+    connect: Connect,
+    repeat: Annotated[int, integer("Products of each size; the fastest counts", 1)] = 3,
+    largest: Annotated[int, integer("Most elements of A, and of B", 1)] = 1 << 15,
 ) -> int:
     """Time products of growing sizes, and read the engine's counters.
 
     Cycles are compared with the ideal, M N K / (rows cols lanes). Every product is checked;
     exits 1 at the first that is wrong.
     """
-    from amxfp4.commands import host as host_commands
+    from amxfp4.commands import host
 
-    for name, value in (("--repeat", repeat), ("--largest", largest)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, not {value}")
-    with _open(port, noise, noise_seed, verilog, build, options) as engine:
-        return host_commands.bench(engine, repeat=repeat, largest=largest)
+    with connect() as engine:
+        return host.bench(engine, repeat=repeat, largest=largest)
 
 
 @app.command()
-@configured()
+@passing("options", unit_options(EngineUartConfig, defaults=SMALL), dict)
 def simulate(
+    options: Any,
     noise: Annotated[
-        float, typer.Option(metavar="P", help="Chance of a byte to be flipped, lost or doubled.")
+        float, number("Chance of a byte to be flipped, lost or doubled", metavar="P")
     ] = 0.0,
-    noise_seed: Annotated[int, integer_option("Seed of the noise.")] = 1,
+    noise_seed: Annotated[int, integer("Seed of the noise")] = 1,
     board: Annotated[
         str | None,
-        typer.Option(metavar="BOARD", help="Be what amxfp4 fpga BOARD builds, but for options."),
+        choice("Take the defaults of a board instead.", OneOf(tuple(BOARDS))),
     ] = None,
-    verilog: Sources = None,
+    verilog: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Verilog of the unit, for instance gates; repeat for more."
+        ),
+    ] = None,
     guarded: Annotated[
         bool, typer.Option("--guarded", hidden=True, help="End when standard input does.")
     ] = False,
     build: Annotated[Path, typer.Option(metavar="DIR", help="Folder of builds.")] = Path("build"),
-    **options: Any,
 ) -> None:
     """Serve a simulated board at a pseudo-terminal until stopped.
 

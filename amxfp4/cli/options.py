@@ -1,118 +1,180 @@
-"""The options that configure a unit, written once for every command that takes them."""
+"""Options of commands; those that configure a unit are made from its configuration class."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from amxfp4.params.dot import ACCUMULATIONS, CLASS_SUMS, PIPELINE, SCALING
-from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, Ties
-from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE
+from amxfp4.cli.groups import App
+from amxfp4.params.config import UnitConfig
+from amxfp4.params.fields import Allowed, Names, parameters
 
-__all__ = ["ALL", "OPTIONS", "Block", "Format", "TieRule", "among", "configured", "integer_option"]
-
-ALL = "all"
-"""What stands for every unit, or every target."""
-
-
-def among(names: Any) -> str:
-    """List what an option may be."""
-    return ", ".join(str(name) for name in names)
-
-
-def _integer(text: str | int) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        # typer's own message does not repeat the value.
-        raise typer.BadParameter(f"must be an integer, not {text!r}") from None
-
-
-def integer_option(text: str) -> Any:
-    """Make an option for an integer; a mistake repeats the value."""
-    return typer.Option(parser=_integer, metavar="N", help=text)
-
-
-def _word(text: str) -> Any:
-    return Annotated[str | None, typer.Option(help=text)]
-
-
-def _number(text: str) -> Any:
-    return Annotated[int | None, integer_option(text)]
-
-
-Format = Annotated[str | None, typer.Option(help=f"Block format: {among(FORMATS)}.")]
-Block = Annotated[
-    int | None,
-    integer_option(f"Elements per block: {among(BLOCK_SIZES)}; the format's by default."),
+__all__ = [
+    "BuildFolder",
+    "ResultFile",
+    "TransposeB",
+    "choice",
+    "configured",
+    "for_each",
+    "integer",
+    "number",
+    "passing",
+    "unit_options",
 ]
-TieRule = Annotated[str | None, typer.Option(help=f"Where halfway values go: {among(Ties)}.")]
 
-OPTIONS: dict[str, Any] = {
-    "format": Format,
-    "block": Block,
-    "input": _word(f"Words a quantizer reads: {among(INPUTS)}; an engine: or records."),
-    "output": _word(f"Output words: {among(OUTPUTS)}."),
-    "lanes": _number("Elements per cycle: a power of two from 1 to the block size."),
-    "ties": TieRule,
-    "format_a": _word("Block format of A, as --format."),
-    "format_b": _word("Block format of B, as --format."),
-    "acc": _word(f"How sums over blocks are kept: {among(ACCUMULATIONS)}."),
-    "max_blocks": _number("Longest sum the exact accumulator holds, in blocks; 4096."),
-    "frac_bits": _number("Fraction bits of the fixed accumulator."),
-    "int_bits": _number("Integer bits of the fixed accumulator."),
-    "rows": _number("Rows of the array, 1 to 64; 4."),
-    "cols": _number("Columns of the array, 1 to 64; 4."),
-    "class_sums": _word(f"How products are summed by class: {among(CLASS_SUMS)}."),
-    "scaling": _word(
-        f"How the terms of a block are scaled: {among(SCALING)}; serial where it is free."
-    ),
-    "maxima": _word(f"How a quantizer finds the maxima of a block: {among(MAXIMA)}."),
-    "pipeline": _word(
-        f"Registers, separated by commas, out of {among(PIPELINE)}; of a quantizer, out of "
-        f"{among(QUANTIZER_PIPELINE)}."
-    ),
-    "requantize": _word("Block format that an engine returns C in; none: words."),
-    "depth_a": _number("Blocks of a row in a half of A's memory; 64."),
-    "depth_b": _number("Blocks of a column in a half of B's memory; 64."),
-    "bytes_a": _number("Width of the stream A, 4 to 64 bytes; 8."),
-    "bytes_b": _number("Width of the stream B, as --bytes-a."),
-    "bytes_c": _number("Width of the stream C, as --bytes-a."),
-    "clock": _number("Frequency of the clock beside a serial line, in Hz; 25000000."),
-    "baud": _number("Bits a second on a serial line; 1000000."),
-    "payload": _number("Most bytes in a frame on a serial line, 64 to 4096; 256."),
-}
-"""Type and help of the option for each field of a unit's configuration."""
+Function = Callable[..., int | None]
+T = TypeVar("T")
 
 
-def configured(
-    *without: str,
-) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
-    """Give a command the options that configure a unit, except those named.
+def _parser(kind: type, least: float | None = None) -> Callable[[Any], Any]:
+    """Make what reads a number; typer's own messages do not all repeat the value."""
 
-    The command takes ``**options: Any`` and finds there what the user has given.
+    def parse(value: Any) -> Any:
+        try:
+            found = kind(value)
+        except ValueError:
+            wanted = "an integer" if kind is int else "a number"
+            raise typer.BadParameter(f"must be {wanted}, not {value!r}") from None
+        if least is not None and not found >= least:
+            raise typer.BadParameter(f"must be at least {least}, not {found}")
+        return found
+
+    return parse
+
+
+def number(
+    text: str,
+    least: float | None = None,
+    *,
+    kind: type = float,
+    metavar: str = "N",
+    **settings: Any,
+) -> Any:
+    """Make an option for a number, `least` or more."""
+    bound = "" if least is None else f"; at least {least}"
+    text = f"{text}{bound}."
+    return typer.Option(parser=_parser(kind, least), metavar=metavar, help=text, **settings)
+
+
+integer = functools.partial(number, kind=int)
+
+
+def choice(text: str, allowed: Allowed, **settings: Any) -> Any:
+    """Make an option that completes to what is allowed; what takes the value checks it."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, _ = incomplete.rpartition(",")
+        front = before + comma if isinstance(allowed, Names) else ""
+        return [f"{front}{value}" for value in allowed.values]
+
+    if allowed.kind is int:
+        settings["parser"] = _parser(int)
+    metavar = "N" if allowed.kind is int else "NAME"
+    return typer.Option(metavar=metavar, help=text, autocompletion=complete, **settings)
+
+
+def unit_options(
+    config: type[UnitConfig],
+    *,
+    only: Iterable[str] | None = None,
+    without: Iterable[str] = (),
+    defaults: Mapping[str, object] | None = None,
+    **settings: Any,
+) -> list[inspect.Parameter]:
+    """Make an option for each field of a configuration class, ``None`` where it is not given.
+
+    Parameters
+    ----------
+    only, without
+        Fields to take, and to leave out; all are taken by default.
+    defaults
+        Defaults that help states, where they are not the class's.
     """
+    made = []
+    for name, field in parameters(config).items():
+        if name in without or (only is not None and name not in only):
+            continue
+        default = (defaults or {}).get(name, field.default)
+        text = f"{field.text}: {field.allowed}. [default: {default}]"
+        option = choice(text, field.allowed, **{"rich_help_panel": config.unit} | settings)
+        kind: Any = field.allowed.kind
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        made.append(
+            inspect.Parameter(
+                name, keyword, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
+    return made
 
-    def decorate(command: Callable[..., int | None]) -> Callable[..., int | None]:
-        names = [name for name in OPTIONS if name not in without]
 
+def passing(
+    name: str, options: Iterable[inspect.Parameter], make: Callable[[dict[str, Any]], Any]
+) -> Callable[[Function], Function]:
+    """Give a command options that reach it together, as its argument `name`.
+
+    Parameters
+    ----------
+    make
+        Makes that argument from the options that were given.
+    """
+    options = list(options)
+
+    def decorate(command: Function) -> Function:
         @functools.wraps(command)
-        def configured_command(**given: Any) -> int | None:
-            options = {n: given.pop(n) for n in names}
-            return command(**given, **{n: v for n, v in options.items() if v is not None})
+        def whole(**given: Any) -> int | None:
+            ours = {o.name: given.pop(o.name) for o in options}
+            ours = {key: value for key, value in ours.items() if value is not None}
+            return command(**given, **{name: make(ours)})
 
-        # What typer reads to know the options: those of the command itself, then ours.
+        # What typer reads to know the options: those of the command itself, and ours.
         signature = inspect.signature(command, eval_str=True)
-        *own, _ = signature.parameters.values()
-        kind = inspect.Parameter.KEYWORD_ONLY
-        ours = [inspect.Parameter(n, kind, default=None, annotation=OPTIONS[n]) for n in names]
-        parameters = [*(p.replace(kind=kind) for p in own), *ours]
-        vars(configured_command)["__signature__"] = signature.replace(parameters=parameters)
-        configured_command.__annotations__ = {p.name: p.annotation for p in parameters}
-        return configured_command
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        own = [p for p in signature.parameters.values() if p.name != name]
+        every = [p.replace(kind=keyword) for p in [*options, *own]]
+        vars(whole)["__signature__"] = signature.replace(parameters=every)
+        whole.__annotations__ = {p.name: p.annotation for p in every}
+        return whole
 
     return decorate
+
+
+def configured(config: type[UnitConfig], **selection: Any) -> Callable[[Function], Function]:
+    """Give a command the options of a unit; its argument `config` is the unit's configuration."""
+    return passing("config", unit_options(config, **selection), lambda given: config(**given))
+
+
+def for_each(
+    app: App,
+    items: Mapping[str, T],
+    options: Callable[[T], Callable[[Function], Function]] = configured,  # type: ignore[assignment]
+) -> Callable[[Function], Function]:
+    """Register a command once for each of `items`: units, with their options, or others.
+
+    ``{name}`` in the command's docstring is the item's name.
+    """
+
+    def decorate(command: Function) -> Function:
+        text = inspect.getdoc(command) or ""
+        for name, item in items.items():
+            register = app.command(name, help=text.replace("{name}", name))
+            register(options(item)(command))
+        return command
+
+    return decorate
+
+
+BuildFolder = Annotated[
+    Path, typer.Option("--build", metavar="DIR", help="Folder of builds and of reports/.")
+]
+ResultFile = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="A .npy or .safetensors file for C."),
+]
+TransposeB = Annotated[
+    bool, typer.Option("--transpose-b", help="B is [N, K], as linear layers store weights.")
+]

@@ -26,10 +26,10 @@ def quantize(
     source: Path,
     target: Path,
     *,
-    format: str | None,
-    axis: int,
-    ties: str | None,
-    block: int | None,
+    format: str = "amxfp4",
+    axis: int = -1,
+    ties: str = "RNA",
+    block: int | None = None,
 ) -> None:
     """Quantize every floating-point tensor of `source` into `target`, and say how well.
 
@@ -39,8 +39,8 @@ def quantize(
         A parameter, a file or a tensor is not what it must be; `target` is as it was before.
     """
     # Options first: a mistyped format is told before a large file is read.
-    row = block_format(format or "amxfp4", block)
-    mode = choose("ties", ties or "RNA", {str(t): t for t in Ties})
+    row = block_format(format, block)
+    mode = choose("ties", ties, {str(t): t for t in Ties})
     _require_suffix(target, ".safetensors")
     with reading("IN", source, TENSORS):
         left_out: list[str] = []

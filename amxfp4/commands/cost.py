@@ -12,17 +12,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from amxfp4.synth.flow import results
 from amxfp4.synth.flow.liberty import from_environment
 from amxfp4.synth.gates import energy_per_mac as energy
-from amxfp4.synth.gates.energy_per_mac import EnergyRow
 from amxfp4.synth.plan import plan_file
 from amxfp4.synth.plan.plan import Plan
 from amxfp4.synth.plan.sweep import Sweep
 from amxfp4.synth.plan.workers import Outcome, Workers
 from amxfp4.synth.report import page as report
 from amxfp4.synth.report.page import Report
-from amxfp4.util import console
+from amxfp4.util import console, files
 from amxfp4.util.errors import reading, writing
 
 __all__ = ["run"]
@@ -82,8 +80,7 @@ def run(
     if len(failures) == len(outcomes):
         print(f"nothing to report: all jobs failed, {len(failures)}", file=sys.stderr)
         return 1
-    spent = results.read(build / energy.FILE, EnergyRow)
-    made = report.make(plan, outcomes, accuracy=_accuracy(plan), energy=spent)
+    made = report.make(plan, outcomes, accuracy=_accuracy(plan), energy=energy.read(build))
     _print(made)
     with writing("--build", build, "a folder that can be written"):
         report.write(made, target)
@@ -109,7 +106,7 @@ def _record(made: Report, path: Path) -> None:
         if section.table is not None
     }  # fmt: skip
     text = json.dumps({"tools": dict(made.tools), "tables": tables}, indent=1)
-    results.write_whole(path, text + "\n")
+    files.write(path, text + "\n")
 
 
 def _progress(work: Sweep, workers: Workers, plan: Plan) -> Iterator[Outcome]:

@@ -1,18 +1,16 @@
-"""What a unit spends on real tensors: ``amxfp4 energy``."""
+"""What a unit spends on real tensors: ``amxfp4 synth energy``."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import Progress
 
 from amxfp4 import golden
-from amxfp4.commands import units
 from amxfp4.gen import verilog
 from amxfp4.golden import Blocks, formats
 from amxfp4.params.config import UnitConfig
@@ -133,8 +131,7 @@ def _tensor(config: Any, name: str, x: npt.NDArray[Any]) -> Workload:
 
 
 def run(
-    unit: str,
-    options: dict[str, Any],
+    config: UnitConfig,
     *,
     liberty: tuple[Path, ...],
     script: str | None,
@@ -149,8 +146,8 @@ def run(
 
     Parameters
     ----------
-    options
-        The unit's own, by name.
+    config
+        The unit, one with streams.
     liberty
         Liberty files; without any, those that the environment variable LIBERTY names.
     components
@@ -169,7 +166,6 @@ def run(
     ValueError
         An option is not what it must be.
     """
-    config = units.configure(unit, options, among=units.STREAMING)
     if not liberty:
         liberty = from_environment()
     if not clock_mhz > 0:
@@ -183,14 +179,9 @@ def run(
     with writing("--build", build, "a folder that can be written"):
         (build / "synth").mkdir(parents=True, exist_ok=True)
     rows: list[EnergyRow] = []
-    screen = Console(stderr=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(f"mapping {unit} to gates", total=None)
+    with console.working(f"mapping {config.unit} to gates") as step:
         for workload in workloads(config):
-
-            def show(taken: int, total: int, name: str = workload.name) -> None:
-                progress.update(task, description=name, completed=taken, total=total)
-
+            show = functools.partial(step, workload.name)
             rows += measure(job, workload, conditions, build, again=again, progress=show)
     _show(rows, "MAC" if isinstance(config, DotConfig) else "element")
     print(

@@ -1,4 +1,4 @@
-"""Bitstreams for boards: ``amxfp4 fpga`` and ``amxfp4 program``."""
+"""Bitstreams for boards: ``amxfp4 fpga``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from amxfp4.params.checks import choose
 from amxfp4.params.serial import EngineUartConfig
@@ -18,7 +14,7 @@ from amxfp4.synth.boards import BOARDS
 from amxfp4.synth.boards.board import Board
 from amxfp4.synth.boards.build import RESULT, Result, TimingError, build
 from amxfp4.synth.flow.programs import SynthesisError
-from amxfp4.util.console import Table
+from amxfp4.util.console import Table, working
 from amxfp4.util.errors import reading, writing
 
 __all__ = ["program", "run"]
@@ -49,8 +45,8 @@ def _kept(board: Board, folder: Path) -> str:
 
 
 def run(
-    name: str,
-    options: dict[str, Any],
+    board: Board,
+    config: EngineUartConfig,
     *,
     device: str | None,
     seed: int,
@@ -61,10 +57,8 @@ def run(
 
     Parameters
     ----------
-    name
-        Of the board.
-    options
-        Of the unit, where they differ from the board's own.
+    board, config
+        The board, and the unit it gets.
     device
         Size of the board's device; ``None`` for the usual one.
     seed
@@ -83,32 +77,20 @@ def run(
     ValueError
         An option is not what it must be, or a package is missing.
     """
-    board = choose("BOARD", name, BOARDS)
-    if seed < 0:
-        raise ValueError(f"--seed must be at least 0, not {seed!r}")
-    config = board.configure(options)
     folder = _folder(board, out)
     settings = config.to_dict()
     del settings["unit"]
     print(f"{board.title}: " + " ".join(f"{n}={v}" for n, v in settings.items()), flush=True)
-    screen = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("generating", total=None)
-        try:
-            result = build(
-                board, config, folder, device=device, seed=seed,
-                progress=lambda stage: bar.update(task, description=stage),
-            )  # fmt: skip
-        except TimingError as error:
-            bar.stop()
-            _show(error.result)
-            print(f"{board.name}: {error}{_kept(board, folder)}", file=sys.stderr)
-            return 1
-        except SynthesisError as error:
-            bar.stop()
-            print(f"{board.name} cannot be built: {error}{_kept(board, folder)}", file=sys.stderr)
-            return 1
+    try:
+        with working("generating") as step:
+            result = build(board, config, folder, device=device, seed=seed, progress=step)
+    except TimingError as error:
+        _show(error.result)
+        print(f"{board.name}: {error}{_kept(board, folder)}", file=sys.stderr)
+        return 1
+    except SynthesisError as error:
+        print(f"{board.name} cannot be built: {error}{_kept(board, folder)}", file=sys.stderr)
+        return 1
     _show(result)
     print(f"wrote {_bitstream(board, folder)} in {result.seconds:.0f} s")
     if record is not None:
@@ -167,7 +149,7 @@ def program(name: str, *, out: Path | None) -> int:
     bitstream = _bitstream(board, folder)
     if not bitstream.is_file():
         raise ValueError(
-            f"{bitstream} must be built first: amxfp4 fpga {board.name}, or make fpga "
+            f"{bitstream} must be built first: amxfp4 fpga build {board.name}, or make fpga "
             f"BOARD={board.name}"
         )
     tool, *arguments = board.programmer

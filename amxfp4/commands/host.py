@@ -6,9 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from amxfp4 import golden
 from amxfp4.commands.convert import holds_blocks
 from amxfp4.commands.matmul import matrix
@@ -20,7 +17,7 @@ from amxfp4.host.comparison import difference
 from amxfp4.host.errors import TooLongError
 from amxfp4.host.selftest import run as tests
 from amxfp4.params.engine import NONE
-from amxfp4.util.console import Table
+from amxfp4.util.console import Table, working
 from amxfp4.util.errors import reading, writing
 
 __all__ = ["bench", "info", "load", "matmul", "selftest"]
@@ -66,12 +63,10 @@ def info(engine: Engine) -> None:
 
 def selftest(engine: Engine, *, count: int | None, seed: int, first: int) -> int:
     """Run the selftest, and say how it went; return the exit code."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("selftest", total=None)
+    with working("selftest") as step:
 
         def show(totals: tests.Totals, name: str) -> None:
-            progress.update(task, description=f"{totals.products} products, {name}")
+            step(f"{totals.products} products, {name}")
 
         totals = tests.run(engine, seed=seed, count=count, first=first, progress=show)
     print(
@@ -180,12 +175,10 @@ def bench(engine: Engine, *, repeat: int, largest: int) -> int:
         "M", "N", "K", "ms", "k MAC/s", "kB/s", "cycles", "ideal", "of ideal", "stall A", "stall B",
         "stall C",
     )  # fmt: skip
-    console = Console(stderr=True)
     rows, wrong, too_long = 0, None, None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("bench", total=None)
+    with working("bench") as step:
         for m, n, k in benchmark.sizes(engine, largest):
-            progress.update(task, description=f"M = {m}, N = {n}, K = {k}")
+            step(f"M = {m}, N = {n}, K = {k}")
             try:
                 done = benchmark.measure(engine, m, n, k, repeat=repeat)
             except TooLongError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from amxfp4.golden.engine import product
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
+from amxfp4.util.console import working
 from amxfp4.util.errors import reading, writing
 
 __all__ = ["matmul", "matrix"]
@@ -38,10 +38,12 @@ def matmul(
 
     Returns
     -------
-    0, or 1 if the RTL and golden differ.
+    0.
 
     Raises
     ------
+    Mismatch, ContractError
+        The RTL and golden differ.
     TypeError, ValueError
         A parameter, a file or a tensor is not what it must be.
     """
@@ -60,13 +62,11 @@ def matmul(
     qb = golden.quantize(right, config.format_b, axis=axis, block=config.block)
     if through == "golden":
         result, flags = product(config, qa, qb)
-        if flags is not None:
-            _report_flags(flags)
     else:
-        checked = _rtl(qa, qb, config, build)
-        if checked is None:
-            return 1
-        result = checked
+        result, flags = _rtl(qa, qb, config, build)
+    if flags is not None:
+        inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
+        print(f"  flags of {result.size} results: {inexact} inexact, {overflow} overflow")
     print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
     reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
     ratio = sqnr(reference, result)
@@ -98,42 +98,22 @@ def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     return values
 
 
-def _report_flags(flags: npt.NDArray[np.bool_]) -> None:
-    inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
-    print(f"  flags of {flags[..., 0].size} results: {inexact} inexact, {overflow} overflow")
-
-
 def _rtl(
     a: golden.Blocks, b: golden.Blocks, config: ArrayConfig, build: Path
-) -> npt.NDArray[np.float32] | None:
-    """Run the product through the array; None if it is wrong, which is told."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
+    """Run the product through the array, checking every word; return it, and flags if any."""
     from amxfp4.golden import formats
-    from amxfp4.verif.sim.batch.check import Mismatch
-    from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
+    from amxfp4.verif.sim.batch.dut import BatchDut
     from amxfp4.verif.sim.tiles import through_rtl
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"building {config.rows} x {config.cols} array", total=None)
+    with working(f"building a {config.rows} x {config.cols} array") as step:
         dut = BatchDut(config, cache=build)
-        progress.update(task, description="tiles through the array")
-        try:
-            done = through_rtl(
-                dut, a, b,
-                lambda tiles, total: progress.update(task, completed=tiles, total=total),
-            )  # fmt: skip
-        except (Mismatch, ContractError) as error:
-            progress.stop()
-            print(error, file=sys.stderr)
-            return None
+        step("tiles through the array")
+        done = through_rtl(dut, a, b, lambda tiles, total: step(None, tiles, total))
     print(
         f"{done.tiles} tiles of {config.rows} x {config.cols} through the RTL: every word equals "
         f"golden\n  {done.cycles} cycles ({done.ideal_cycles} ideal), utilization "
         f"{done.utilization:.1%}\n  {done.macs / 1e6:.2f} M MACs verified in {done.seconds:.2f} s: "
         f"{done.macs_per_second / 1e6:.1f} M a second"
     )
-    if done.flags is not None:
-        _report_flags(done.flags)
-    return formats.values(done.words, config.output)
+    return formats.values(done.words, config.output), done.flags

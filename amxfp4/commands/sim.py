@@ -1,4 +1,4 @@
-"""``make sim``: the testbenches of the default preset, then real tensors through the RTL.
+"""``amxfp4 sim``: testbenches, then real tensors through the RTL; or one testbench, with waves.
 
 The tensors are activations and weights of one layer of a language model. Each goes whole through
 a generated quantizer and on through a generated dequantizer in Verilator. Then two of the layer's
@@ -9,242 +9,152 @@ for bit.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from amxfp4 import golden
-from amxfp4.golden import formats, packing
-from amxfp4.golden.quality import sqnr
+from amxfp4.commands.sim_report import (
+    FORMATS_COMPARED,
+    ProductRow,
+    Row,
+    measure,
+    multiply,
+    picture,
+    product_table,
+    tensor_table,
+)
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.util.errors import reading
 from amxfp4.verif.sim import benches
-from amxfp4.verif.sim.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
-from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
-from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
+from amxfp4.verif.sim.batch.dut import BatchDut
+from amxfp4.verif.sim.cocotb.runner import (
+    JOBS_OF_A_TEST,
+    Summary,
+    TestbenchError,
+    run_testbench,
+)
+from amxfp4.verif.sim.sources import Source
 from amxfp4.verif.sim.tensors import real_products, real_tensors
-from amxfp4.verif.sim.tiles import through_rtl
 
-__all__ = [
-    "FORMATS_COMPARED",
-    "ProductRow",
-    "Row",
-    "run",
-]
-
-FORMATS_COMPARED = ("amxfp4", "mxfp4")
-"""Formats of the tables: this project's own, and OCP's."""
+__all__ = ["run"]
 
 DEFAULT_SEED = 20411
 
-# Narrow enough for a terminal of 80 columns.
-_PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
+def run(
+    unit: str | None = None,
+    test: str | None = None,
+    seed: int | None = None,
+    waves: bool = False,
+    jobs: int | None = None,
+    out: Path = Path("build"),
+) -> int:
+    """Simulate everything there is, or with `unit` one testbench.
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """What one tensor in one format came to."""
+    Parameters
+    ----------
+    unit
+        A unit's name, for a configuration of its own; or a folder that holds the Verilog and the
+        manifest of a unit, as ``amxfp4 verilog`` writes them. ``None`` for the testbenches of all
+        units, with tables of real tensors and products.
+    test
+        One test, or all that have the name and differ in parameters; by default every one.
+    seed
+        Of the testbenches' random stimulus; ``None`` for the default.
+    waves
+        Record every signal, and print where.
+    jobs
+        Random jobs of a test of an engine, at least 1; 12 by default.
+    out
+        Folder of builds (kept for the next run), of ``waves/``, and of ``reports/sim.json`` and
+        ``sim.png``.
 
-    tensor: str
-    shape: tuple[int, ...]
-    format: str
-    blocks: int
-    mismatches: int
-    """Blocks that differ from golden, in the quantizer's records or the dequantizer's words."""
-    sqnr_db: float | None
-    """Signal over quantization noise of what came back from the RTL."""
-    cycles_per_block: float | None
-    """Of the quantizer, filling and draining included."""
-    blocks_per_second: float | None
-    """Verified: golden, both simulations and the comparisons together."""
+    Returns
+    -------
+    0 when everything agreed, 1 when anything did not.
 
-
-@dataclass(frozen=True, kw_only=True)
-class ProductRow:
-    """What one matrix product in one format came to."""
-
-    product: str
-    shape: str
-    format: str
-    tiles: int
-    mismatches: int
-    """1 if a tile differs from golden; the product stops there."""
-    sqnr_db: float | None
-    """Against the product of the unquantized tensors, in FP64."""
-    utilization: float | None
-    """MACs over what the array's lanes could have done."""
-    macs_per_second: float | None
-    """Verified: golden, simulation and comparison together."""
-
-
-def _blocks(x: npt.NDArray[np.float16], block: int) -> npt.NDArray[np.uint16]:
-    """Words of a tensor as blocks along its last axis, the last of a row filled up with +0."""
-    rows = x.reshape(-1, x.shape[-1])
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))
-    return np.ascontiguousarray(padded).view(np.uint16).reshape(-1, block)
-
-
-def _through_rtl(
-    quantizer: BatchDut, dequantizer: BatchDut, words: npt.NDArray[np.uint16]
-) -> tuple[Checked, npt.NDArray[np.float32]]:
-    """Quantize and dequantize in the RTL, checking both units; the words that came back."""
-    row = quantizer.config.row
-    quantized = check_quantizer(quantizer, words)
-    records = packing.unpack(quantized.outputs, row.name, (words.size,), block=row.block)
-    codes = records.codes.reshape(-1, row.block)
-    scales = [s.reshape(-1) for s in (records.scale_pos, records.scale_neg) if s is not None]
-    back = check_dequantizer(dequantizer, codes, *scales)
-    return quantized, formats.values(back.outputs, dequantizer.config.word.name)
-
-
-def _measure(
-    name: str, x: npt.NDArray[np.float16], quantizer: BatchDut, dequantizer: BatchDut
-) -> tuple[Row, str]:
-    """One row of the table, and what went wrong, if anything."""
-    row = quantizer.config.row
-    words = _blocks(x, row.block)
-    known = {"tensor": name, "shape": x.shape, "format": row.name, "blocks": len(words)}
-    start = time.perf_counter()
+    Raises
+    ------
+    ValueError
+        There is no such unit or test, or one of these options is of no use.
+    """
+    seed = DEFAULT_SEED if seed is None else seed
+    if unit is None:
+        for name, given in (("test", test), ("waves", waves or None), ("jobs", jobs)):
+            if given is not None:
+                raise ValueError(f"{name} must come with a unit: one of {_names()}")
+        return _everything(seed, out)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    made = _unit(unit)
+    name = made.unit if isinstance(made, UnitConfig) else str(made.manifest["unit"])
+    tests = None if test is None else benches.select(name, test)
+    console = Console()
+    console.print(f"seed {seed}", highlight=False)
     try:
-        quantized, values = _through_rtl(quantizer, dequantizer, words)
-    except (Mismatch, ContractError) as error:
-        wrong = getattr(error, "differing", len(words))
-        failed = Row(
-            **known, mismatches=wrong, sqnr_db=None, cycles_per_block=None, blocks_per_second=None
+        summary = run_testbench(
+            made, seed=seed, out=out, tests=tests, waves=waves, jobs=jobs or JOBS_OF_A_TEST
         )
-        return failed, f"{name} in {row.name}: {error}"
-    seconds = time.perf_counter() - start
-    signal = formats.values(words, "fp16")
-    return Row(
-        **known,
-        mismatches=0,
-        sqnr_db=sqnr(signal, values),
-        cycles_per_block=quantized.cycles / len(words),
-        blocks_per_second=len(words) / seconds,
-    ), ""
+    except TestbenchError as error:
+        _complain(console, str(error))
+        return 1
+    _show(console, summary)
+    if summary.waves:
+        print(f"waves: {summary.waves}")
+    return 0
 
 
-def _table(rows: list[Row]) -> Table:
-    title = "Real tensors through quantizer and dequantizer, RTL against golden"
-    table = Table(title=title, **_PLAIN)
-    table.add_column("tensor", no_wrap=True)
-    table.add_column("format", no_wrap=True)
-    columns = ("blocks", "mismatches", "SQNR dB", "cycles / block", "blocks/s verified")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for r in rows:
-        figures = (
-            f"{value:{style}}" if value is not None else "-"
-            for value, style in (
-                (r.sqnr_db, ".2f"),
-                (r.cycles_per_block, ".3f"),
-                (r.blocks_per_second, ",.0f"),
-            )
-        )
-        table.add_row(r.tensor, r.format, str(r.blocks), str(r.mismatches), *figures)
-    return table
+def _names() -> str:
+    return ", ".join(benches.CONFIGS)
 
 
-def _multiply(
-    name: str, x: npt.NDArray[np.float16], y: npt.NDArray[np.float16], array: BatchDut
-) -> tuple[ProductRow, str]:
-    """One row of the products' table, and what went wrong, if anything."""
-    config: ArrayConfig = array.config
-    a, b = golden.quantize(x, config.format_a), golden.quantize(y, config.format_b)
-    known = {
-        "product": name,
-        "shape": "x".join(map(str, (*x.shape, y.shape[0]))),
-        "format": config.format_a,
-        "tiles": -(-x.shape[0] // config.rows) * -(-y.shape[0] // config.cols),
-    }
-    try:
-        done = through_rtl(array, a, b)
-    except (Mismatch, ContractError) as error:
-        failed = ProductRow(
-            **known, mismatches=1, sqnr_db=None, utilization=None, macs_per_second=None
-        )
-        return failed, f"{name} in {config.format_a}: {error}"
-    reference = x.astype(np.float64) @ y.astype(np.float64).T
-    return ProductRow(
-        **known,
-        mismatches=0,
-        sqnr_db=sqnr(reference, formats.values(done.words, config.output)),
-        utilization=done.utilization,
-        macs_per_second=done.macs_per_second,
-    ), ""
-
-
-def _product_table(rows: list[ProductRow]) -> Table:
-    table = Table(title="Matrix products through the array, RTL against golden", **_PLAIN)
-    table.add_column("product", no_wrap=True)
-    table.add_column("M x K x N", no_wrap=True)
-    table.add_column("format", no_wrap=True)
-    for column in ("tiles", "mis-\nmatches", "SQNR\ndB", "utili-\nzation", "M MAC/s\nverified"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for r in rows:
-        figures = (
-            f"{value:{style}}" if value is not None else "-"
-            for value, style in (
-                (r.sqnr_db, ".2f"),
-                (r.utilization, ".1%"),
-                (r.macs_per_second and r.macs_per_second / 1e6, ".1f"),
-            )
-        )
-        table.add_row(r.product, r.shape, r.format, str(r.tiles), str(r.mismatches), *figures)
-    return table
-
-
-def _picture(rows: list[Row], path: Path) -> None:
-    """Draw the SQNR of every tensor, a bar per format."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    names = list(dict.fromkeys(r.tensor for r in rows))
-    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    width = 0.8 / len(FORMATS_COMPARED)
-    for n, name in enumerate(FORMATS_COMPARED):
-        sqnr = {r.tensor: r.sqnr_db for r in rows if r.format == name}
-        at = np.arange(len(names)) + (n - (len(FORMATS_COMPARED) - 1) / 2) * width
-        bars = axes.bar(at, [sqnr.get(t) or 0 for t in names], width, label=name)
-        axes.bar_label(bars, fmt="%.1f", fontsize=7)
-    axes.set_xticks(np.arange(len(names)), names, rotation=20)
-    axes.set_ylabel("SQNR (dB), from the RTL's output")
-    blocks, wrong = sum(r.blocks for r in rows), sum(r.mismatches for r in rows)
-    axes.set_title(
-        f"SmolLM2-135M layer 9 through generated Verilog: {blocks} blocks, {wrong} mismatches"
+def _unit(unit: str) -> UnitConfig | Source:
+    """Find a unit by its name, or in a folder."""
+    if unit in benches.CONFIGS:
+        return benches.CONFIGS[unit]
+    for name in benches.CONFIGS:
+        verilog, manifest = (Path(unit) / f"{name}.{end}" for end in ("v", "json"))
+        if verilog.is_file() and manifest.is_file():
+            with reading("unit", manifest, "a manifest that `amxfp4 verilog` wrote"):
+                held = json.loads(manifest.read_text())
+                if not isinstance(held, dict) or held.get("unit") != name:
+                    raise ValueError(f"it does not state unit {name}")
+                benches.CONFIGS[name].from_dict(held.get("config") or {})
+            return Source(verilog.read_text(), held)
+    raise ValueError(
+        f"unit must be one of {_names()}, or a folder that `amxfp4 verilog` wrote, not {unit!r}"
     )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+
+
+def _complain(console: Console, text: str) -> None:
+    console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(console: Console, summary: Summary) -> None:
+    console.print(
+        f"cocotb {summary.unit}: {summary.passed} of {summary.tests} tests passed, "
+        f"{summary.transactions} transactions checked, {summary.seconds:.1f} s "
+        f"(build {summary.build_seconds:.1f} s)",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[str, Any]]:
     """Run a cocotb testbench of every unit; of engines, which are small here, some of the tests."""
     task = progress.add_task("cocotb", total=len(benches.CONFIGS))
     for unit, configuration in benches.CONFIGS.items():
-        progress.update(task, description=f"cocotb: {unit} (first run: compiling)")
+        progress.update(task, description=f"cocotb: {unit}")
         tests = benches.FIRST_LOOK[unit]
         summary = run_testbench(configuration, seed=seed, out=build, tests=tests)
-        progress.console.print(
-            f"cocotb {unit}: {summary.passed} of {summary.tests} tests passed, "
-            f"{summary.transactions} transactions checked, {summary.seconds:.1f} s "
-            f"(build {summary.build_seconds:.1f} s)",
-            highlight=False,
-        )
+        _show(progress.console, summary)
         yield {
             "unit": unit,
             "tests": summary.tests,
@@ -256,27 +166,46 @@ def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[st
     progress.update(task, description="cocotb")
 
 
-def run(seed: int | None = None, out: Path = Path("build")) -> int:
-    """Simulate: testbenches, then real tensors; print a table, write JSON and a picture.
+def _tensors(out: Path, progress: Progress) -> Iterator[tuple[Row, str]]:
+    """Send every tensor through quantizer and dequantizer of every format."""
+    tensors = real_tensors()
+    task = progress.add_task("tensors", total=len(tensors) * len(FORMATS_COMPARED))
+    for name in FORMATS_COMPARED:
+        progress.update(task, description=f"tensors: building {name}")
+        configs: list[UnitConfig] = [
+            QuantizerConfig(format=name, input="fp16"),
+            DequantizerConfig(format=name, output="fp32"),
+        ]
+        quantizer, dequantizer = (BatchDut(config, cache=out) for config in configs)
+        for tensor, x in tensors.items():
+            progress.update(task, description=f"tensors: {tensor} in {name}")
+            yield measure(tensor, x, quantizer, dequantizer)
+            progress.advance(task)
+    progress.update(task, description="tensors")
 
-    Parameters
-    ----------
-    seed
-        Of the testbenches' random stimulus; ``None`` for the default.
-    out
-        Folder of builds (kept for the next run) and of ``reports/sim.json`` and ``sim.png``.
 
-    Returns
-    -------
-    0 when everything agreed, 1 when anything did not.
-    """
-    seed = DEFAULT_SEED if seed is None else seed
+def _products(out: Path, progress: Progress) -> Iterator[tuple[ProductRow, str]]:
+    """Run every product on an array of every format."""
+    products = real_products()
+    task = progress.add_task("products", total=len(FORMATS_COMPARED) * len(products))
+    for name in FORMATS_COMPARED:
+        progress.update(task, description=f"products: building a {name} array")
+        array = BatchDut(ArrayConfig(format_a=name, format_b=name), cache=out)
+        for product, (x, y) in products.items():
+            progress.update(task, description=f"products: {product} in {name}")
+            yield multiply(product, x, y, array)
+            progress.advance(task)
+    progress.update(task, description="products")
+
+
+def _everything(seed: int, out: Path) -> int:
+    """Run all testbenches, then real tensors and products: tables, JSON and a picture."""
     console = Console()
     console.print(f"seed {seed}", highlight=False)
     reports = out / "reports"
     reports.mkdir(parents=True, exist_ok=True)
-    tensors = real_tensors()
     rows: list[Row] = []
+    products: list[ProductRow] = []
     problems: list[str] = []
     columns = (
         SpinnerColumn(),
@@ -289,45 +218,22 @@ def run(seed: int | None = None, out: Path = Path("build")) -> int:
         try:
             testbenches = list(_testbenches(seed, out, progress))
         except TestbenchError as error:
-            console.print(str(error), style="red", markup=False)
+            _complain(console, str(error))
             return 1
-        task = progress.add_task("tensors", total=len(tensors) * len(FORMATS_COMPARED))
-        for name in FORMATS_COMPARED:
-            configs: list[UnitConfig] = [
-                QuantizerConfig(format=name, input="fp16"),
-                DequantizerConfig(format=name, output="fp32"),
-            ]
-            progress.update(task, description=f"tensors: building {name}")
-            quantizer, dequantizer = (BatchDut(config, cache=out) for config in configs)
-            for tensor, x in tensors.items():
-                progress.update(task, description=f"tensors: {tensor} in {name}")
-                row, problem = _measure(tensor, x, quantizer, dequantizer)
-                rows.append(row)
+        steps: tuple[tuple[list[Any], Any], ...] = ((rows, _tensors), (products, _products))
+        for found, made in steps:
+            for row, problem in made(out, progress):
+                found.append(row)
                 if problem:
                     problems.append(problem)
-                    console.print(problem, style="red", markup=False)
-                progress.advance(task)
-        progress.update(task, description="tensors")
-        products: list[ProductRow] = []
-        task = progress.add_task("products", total=len(FORMATS_COMPARED) * len(real_products()))
-        for name in FORMATS_COMPARED:
-            progress.update(task, description=f"products: building a {name} array")
-            array = BatchDut(ArrayConfig(format_a=name, format_b=name), cache=out)
-            for product, (x, y) in real_products().items():
-                progress.update(task, description=f"products: {product} in {name}")
-                done, problem = _multiply(product, x, y, array)
-                products.append(done)
-                if problem:
-                    problems.append(problem)
-                    console.print(problem, style="red", markup=False)
-                progress.advance(task)
-        progress.update(task, description="products")
+                    _complain(console, problem)
 
-    rows.sort(key=lambda r: list(tensors).index(r.tensor))
-    console.print(_table(rows))
-    products.sort(key=lambda r: list(real_products()).index(r.product))
-    console.print(_product_table(products))
-    _picture(rows, reports / "sim.png")
+    tensors, multiplied = list(real_tensors()), list(real_products())
+    rows.sort(key=lambda r: tensors.index(r.tensor))
+    console.print(tensor_table(rows))
+    products.sort(key=lambda r: multiplied.index(r.product))
+    console.print(product_table(products))
+    picture(rows, reports / "sim.png")
     report = {
         "seed": seed,
         "testbenches": testbenches,
@@ -342,8 +248,8 @@ def run(seed: int | None = None, out: Path = Path("build")) -> int:
         return 1
     blocks = sum(r.blocks for r in rows)
     console.print(
-        f"All {blocks} blocks of {len(tensors)} tensors and all {sum(r.tiles for r in products)} "
-        f"tiles of {len(products)} products agree, bit for bit.",
+        f"All {blocks} blocks of {len(tensors)} tensors and all "
+        f"{sum(r.tiles for r in products)} tiles of {len(products)} products agree, bit for bit.",
         highlight=False,
     )
     return 0

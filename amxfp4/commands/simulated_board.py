@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from amxfp4.commands import units
 from amxfp4.params.checks import choose
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.synth.boards import BOARDS
@@ -45,10 +44,9 @@ def simulate(
         An option is not what it must be, or a tool is missing.
     """
     if board is None:
-        config = units.configure("engine_uart", SMALL | options)
+        config = EngineUartConfig(**SMALL | options)
     else:
         config = choose("--board", board, BOARDS).configure(options)
-    assert isinstance(config, EngineUartConfig)
     if not 0 <= noise < 1:
         raise ValueError(f"--noise must be from 0 up to, not including, 1, not {noise!r}")
     if sys.platform == "win32":

@@ -1,15 +1,11 @@
-"""What one circuit costs, ours or another's: ``amxfp4 synth`` and ``amxfp4 measure``."""
+"""What one circuit costs, ours or another's: ``amxfp4 synth unit`` and ``synth files``."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from amxfp4.commands import units
 from amxfp4.params.checks import choose
 from amxfp4.params.config import UnitConfig
 from amxfp4.synth.flow import pnr
@@ -40,8 +36,7 @@ _AREAS = {"transistors": "T", "area_um2": "um2", "lut_equivalent": "LUT"}
 
 
 def run(
-    unit: str,
-    options: dict[str, Any],
+    config: UnitConfig,
     *,
     target: str,
     dsp: bool,
@@ -58,8 +53,8 @@ def run(
 
     Parameters
     ----------
-    options
-        The unit's own, by name.
+    config
+        The unit.
     target
         A target, or ``all``: every one that there are the files and programs for.
     liberty
@@ -79,7 +74,6 @@ def run(
         An option is not what it must be.
     """
     choose("target", target, dict.fromkeys([*TARGETS, ALL]))
-    config = units.configure(unit, options)
     if target in ("liberty", ALL) and not liberty:
         liberty = from_environment()
     given: dict[str, Any] = {
@@ -93,7 +87,10 @@ def run(
         jobs, left_out = [Job(config=config, component=component, target=target, **known)], []
     with writing("--build", build, "a folder that can be written"):
         (build / "synth").mkdir(parents=True, exist_ok=True)
-    rows = [_watched(job, build, again) for job in jobs]
+    rows = []
+    for job in jobs:
+        with console.working(f"{job.top} for {job.target}"):
+            rows.append(run_job(job, build, again=again))
     _show(rows, per="MAC" if "format_a" in config.to_dict() else "element")
     for row in rows:
         if row.critical_path:
@@ -139,8 +136,6 @@ def measure(
         An option is not what it must be.
     """
     choose("target", target, TARGETS)
-    if per < 1:
-        raise ValueError(f"--per must be 1 or more, not {per}")
     job = ForeignJob(
         name=top, sources=sources, parameters=parameters, defines=defines, includes=includes,
         target=target, dsp=dsp, script=script,
@@ -148,7 +143,7 @@ def measure(
     )  # fmt: skip
     with writing("--build", build, "a folder that can be written"):
         (build / "synth").mkdir(parents=True, exist_ok=True)
-    with _waiting(job):
+    with console.working(f"{job.top} for {job.target}"):
         result = measure_job(job, build, again=again)
     figures = {name: result["figures"].get(name) for name in _COLUMNS}
     names = [name for name, value in figures.items() if value not in (None, "")]
@@ -184,27 +179,14 @@ def _all(
                 left_out.append(f"{name} ({error})")
                 continue
         takes = {
-            "dsp": target.dsp, "script": given["script"] in target.scripts, "seeds": target.placed,
-            "liberty": name == "liberty", "delay_ps": name == "liberty",
+            "dsp": target.family is not None, "script": given["script"] in target.scripts,
+            "seeds": target.placed, "liberty": name == "liberty", "delay_ps": name == "liberty",
             "constraint": name == "liberty",
         }  # fmt: skip
         known = {option: given[option] for option in given if takes[option]}
         known = {option: value for option, value in known.items() if value is not None}
         jobs.append(Job(config=config, component=component, target=name, **known))
     return jobs, left_out
-
-
-def _watched(job: Job, build: Path, again: bool) -> Row:
-    with _waiting(job):
-        return run_job(job, build, again=again)
-
-
-def _waiting(job: Job) -> contextlib.AbstractContextManager[object]:
-    """In a terminal, say what is running while it does."""
-    screen = Console(stderr=True)
-    if screen.is_terminal:
-        return screen.status(f"{job.top} for {job.target}")
-    return contextlib.nullcontext()
 
 
 def _show(rows: list[Row], per: str) -> None:

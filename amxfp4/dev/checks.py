@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from amxfp4.util import process
+from amxfp4.util.errors import ToolError
 
 __all__ = ["checkout", "lint", "types"]
 
@@ -98,19 +100,15 @@ def _run(
     if importlib.util.find_spec(tool) is None:
         target = "type" if tool == "mypy" else "lint"
         raise ValueError(f"{tool} must be installed: run `make {target}`")
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd or root,
-        env={**os.environ, **({"MYPYPATH": str(path)} if path else {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    environment = {**os.environ, **({"MYPYPATH": str(path)} if path else {})}
+    try:
+        text, code = process.run([sys.executable, *arguments], cwd=cwd or root, env=environment), 0
+    except ToolError as error:
+        text, code = error.log, 1
     prefix = f"{TREE.as_posix()}/amxfp4/"
-    for line in done.stdout.splitlines():
+    for line in text.splitlines():
         shown = line.removeprefix(prefix)
         # The files of amxfp4/ lie at the top of the tree.
         inside = shown == line or shown.partition("/")[0] in FOLDERS
         print(shown if inside else f"amxfp4/{shown}")
-    return done.returncode
+    return code

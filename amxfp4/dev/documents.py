@@ -10,13 +10,19 @@ A document marks where a table goes::
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 __all__ = ["SECTIONS", "documents", "stale", "update"]
+
+Sections = dict[str, Callable[[], str]]
+"""What can stand between marks, by name."""
 
 _SECTION = re.compile(r"(<!-- generated: (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
 
@@ -44,8 +50,22 @@ def _formats() -> str:
     return _table(header, rows)
 
 
+_UNITS = {
+    "quantizer": "finds the scales of a block and rounds its words to codes, without a divider",
+    "dequantizer": "turns a block record back into BF16 or FP32 words",
+    "dot": "multiplies two blocks, adds over blocks, and rounds each sum once",
+    "array": "`rows` x `cols` dot products on shared blocks: a tile of a matrix product",
+    "engine": (
+        "a matrix product of any M, N, K behind AXI4-Lite and AXI4-Stream: quantizes A as it "
+        "streams in, keeps B on chip, names every error"
+    ),
+    "engine_uart": "the engine behind a serial line of two wires, for boards with open tools",
+}
+"""What each unit does, in a sentence."""
+
+
 def _units() -> str:
-    """Describe every unit in its default configuration, from its manifest."""
+    """Describe every unit, with its figures in the default configuration, from its manifest."""
     from amxfp4.gen import verilog
     from amxfp4.params.units import UNITS
 
@@ -55,22 +75,20 @@ def _units() -> str:
             port["width"] for port in ports
             if port["direction"] == direction and (port["name"] in data or "tdata" in port["name"])
         ]  # fmt: skip
-        return " and ".join(map(str, widths))
+        return " + ".join(map(str, widths))
 
     rows, pages = [], {"engine_uart": "bridge"}
     for unit, configuration in UNITS.items():
         manifest = verilog.generate(configuration()).manifest
         ports = manifest["ports"]
-        names = (name.replace("_", "-") for name in manifest["config"] if name != "unit")
-        options = ", ".join(f"`--{name}`" for name in names)
         rows.append(
             (
-                f"[`{unit}`](docs/{pages.get(unit, unit)}.md)",
+                f"[`{unit}`](docs/{pages.get(unit, unit)}.md)", _UNITS[unit],
                 bits(ports, "in"), bits(ports, "out"),
-                manifest["latency"], manifest["cycles_per_block"], options,
+                manifest["latency"], manifest["cycles_per_block"],
             )
         )  # fmt: skip
-    header = ("unit", "bits in", "bits out", "latency", "cycles per block", "options")
+    header = ("unit", "what it does", "bits in", "bits out", "latency", "cycles per block")
     return _table(header, rows)
 
 
@@ -163,23 +181,75 @@ def _engine_codes() -> str:
     return _table(("field", "codes"), rows)
 
 
-def _costs(root: Path) -> dict[str, Callable[[], str]]:
-    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `amxfp4 cost --record` wrote them."""
+_COSTS = {
+    "units": {
+        "quantizer, AMXFP4": "AMXFP4 `quantizer`, 32 elements per cycle",
+        "dequantizer, AMXFP4": "AMXFP4 `dequantizer`, 32 elements per cycle",
+    },
+    "dot-products": {
+        "dot, AMXFP4, exact": "AMXFP4 `dot`, 32 MACs per cycle, exact sums",
+        "dot, AMXFP4, exact, 4 lanes": "AMXFP4 `dot`, 4 MACs per cycle, exact sums",
+        "dot, MXFP4, fp32": "MXFP4 `dot`, 32 MACs per cycle, FP32 sums",
+    },
+}
+"""Circuits whose cost README.md states, by table and label of the record of `make synth`."""
+
+
+def _cost(tables: dict[str, Any]) -> str:
+    """Say what the units cost, in five rows."""
+    columns = ("T in all", "LUT in all", "LUT4e in all", "FF")
+    rows = []
+    for name, circuits in _COSTS.items():
+        heads, record = tables[name]["header"], tables[name]["rows"]
+        by_label = {row[0]: dict(zip(heads, row, strict=True)) for row in record}
+        rows += [
+            (text, *(by_label[label][column] for column in columns))
+            for label, text in circuits.items()
+        ]
+    header = ("circuit", "transistors", "LUT, UltraScale+", "LUT, ECP5", "flip-flops")
+    return _table(header, rows)
+
+
+def _costs(root: Path) -> Sections:
+    """Tables of costs, by name: ``cost/RECORD/TABLE``, as `synth plan --record` wrote them."""
 
     def table(record: dict[str, Any]) -> Callable[[], str]:
         return lambda: _table(record["header"], record["rows"])
 
-    return {
-        f"cost/{path.stem}/{anchor}": table(record)
-        for path in sorted((root / FIGURES).glob("*.json"))
-        for anchor, record in json.loads(path.read_text())["tables"].items()
-    }
+    made: dict[str, Callable[[], str]] = {}
+    for path in sorted((root / FIGURES).glob("*.json")):
+        tables = json.loads(path.read_text())["tables"]
+        made |= {f"cost/{path.stem}/{anchor}": table(record) for anchor, record in tables.items()}
+        if path.stem == "default":
+            made["cost"] = functools.partial(_cost, tables)
+    return made
+
+
+def _layers(root: Path) -> str:
+    """Draw the layers that `make lint` holds imports against, from top to bottom."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    boxes = [
+        [f"{room.removeprefix('amxfp4.'):12}{_purpose(room)}" for room in layer.split(" | ")]
+        for layer in layers
+    ]
+    width = max(len(line) for box in boxes for line in box)
+    text = f"├{'─' * (width + 2)}┤\n".join(
+        "".join(f"│ {line:{width}} │\n" for line in box) for box in boxes
+    )
+    return f"```text\n┌{'─' * (width + 2)}┐\n{text}└{'─' * (width + 2)}┘\n```\n"
+
+
+def _purpose(room: str) -> str:
+    """Return what the docstring of a package says first."""
+    described = " ".join((importlib.import_module(room).__doc__ or "").split())
+    return re.split(r"[.;](?: |$)", described)[0].replace("`", "")
 
 
 FIGURES = Path("docs", "figures")
 """Where records of costs are, below the project's folder; measuring takes long."""
 
-SECTIONS: dict[str, Callable[[], str]] = {
+SECTIONS: Sections = {
     "formats": _formats,
     "units": _units,
     "sqnr": _sqnr,
@@ -188,15 +258,16 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "engine-registers": _engine_registers,
     "engine-codes": _engine_codes,
 }
-"""What can stand between marks, by name."""
+"""Sections made from the rooms below; the command line adds its own."""
 
 
 def documents(root: Path) -> list[Path]:
     """Documents of the project that may hold generated tables."""
-    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    top = [root / name for name in ("README.md", "CONTRIBUTING.md")]
+    return [path for path in (*top, *sorted((root / "docs").glob("*.md"))) if path.exists()]
 
 
-def _renewed(text: str, made: dict[str, str], sections: dict[str, Callable[[], str]]) -> str:
+def _renewed(text: str, made: dict[str, str], sections: Sections) -> str:
     def section(match: re.Match[str]) -> str:
         name = match[2]
         if name not in sections:
@@ -211,18 +282,19 @@ def _renewed(text: str, made: dict[str, str], sections: dict[str, Callable[[], s
 
 
 def _drawings(root: Path) -> dict[Path, str]:
-    """Draw the timing diagrams that the documents of `root` show."""
-    from amxfp4.dev import diagrams as waves
+    """Draw the timing diagrams and pictures that the documents of `root` show."""
+    from amxfp4.dev import diagrams, pictures
 
     shown = "".join(d.read_text() for d in documents(root))
-    names = [name for name in waves.WAVES if f"waves/{name}.svg" in shown]
-    return {root / "docs" / "waves" / f"{name}.svg": waves.draw(name) for name in names}
+    made: Sections = {f"waves/{n}.svg": functools.partial(diagrams.draw, n) for n in diagrams.WAVES}
+    made |= {f"pictures/{name}.svg": draw for name, draw in pictures.PICTURES.items()}
+    return {root / "docs" / place: draw() for place, draw in made.items() if place in shown}
 
 
-def _current(root: Path) -> dict[Path, str]:
+def _current(root: Path, more: Sections) -> dict[Path, str]:
     """Make what the files of `root` with generated parts should hold, by path."""
     made: dict[str, str] = {}
-    sections = SECTIONS | _costs(root)
+    sections = SECTIONS | more | _costs(root) | {"layers": lambda: _layers(root)}
     texts = {d: _renewed(d.read_text(), made, sections) for d in documents(root)}
     return texts | _drawings(root)
 
@@ -231,26 +303,40 @@ def _differing(current: dict[Path, str]) -> list[Path]:
     return [p for p, text in current.items() if not p.exists() or p.read_text() != text]
 
 
-def stale(root: Path) -> list[Path]:
+def stale(root: Path, more: Sections) -> list[Path]:
     """Documents and timing diagrams that are not what the project makes now.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    more
+        Sections beside those of `SECTIONS`.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist.
     """
-    return _differing(_current(root))
+    return _differing(_current(root, more))
 
 
-def update(root: Path) -> list[Path]:
+def update(root: Path, more: Sections) -> list[Path]:
     """Rewrite the generated tables and diagrams below `root`; return what changed.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    more
+        Sections beside those of `SECTIONS`.
 
     Raises
     ------
     ValueError
         A document asks for a table that does not exist; nothing is written then.
     """
-    current = _current(root)
+    current = _current(root, more)
     changed = _differing(current)
     for path in changed:
         path.parent.mkdir(exist_ok=True)

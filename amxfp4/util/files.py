@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import secrets
 import shutil
@@ -39,13 +40,21 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
     """Yield a new name beside `path`; the file or folder made there takes the place of `path`.
 
     It does so at the end of the block, by renaming. If the block fails, `path` stays as it was and
     nothing is left of the other. The name ends as that of `path`, and the umask decides the mode.
+
+    Parameters
+    ----------
+    alone
+        Whether a lock keeps others from doing the same: then what processes left that were killed
+        while they did is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".????????.{glob.escape(path.name)}") if alone else ():
+        _remove(leftover)
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         yield temporary
@@ -90,6 +99,6 @@ def once(target: Path, make: Callable[[Path], None]) -> bool:
     with locked(target.with_name(f"{target.name}.lock")):
         if target.exists():
             return False
-        with replacing(target) as fresh:
+        with replacing(target, alone=True) as fresh:
             make(fresh)
         return True

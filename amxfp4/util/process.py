@@ -17,7 +17,7 @@ from typing import IO
 
 from amxfp4.util.errors import ToolError
 
-__all__ = ["chosen", "python", "require", "run"]
+__all__ = ["python", "require", "run"]
 
 SHOWN = 30
 """Lines of a failing tool's output in the error: the first ones name the cause."""
@@ -47,21 +47,6 @@ def require(tool: str, remedy: str) -> str:
     if found is None:
         raise ToolError(f"{tool} not found: {remedy}")
     return found
-
-
-def chosen(variable: str, default: str) -> list[str]:
-    """Command that an environment variable names, as ``CXX="ccache g++"``, or the `default`.
-
-    Raises
-    ------
-    ToolError
-        The variable has a quote without its other half.
-    """
-    text = os.environ.get(variable, "")
-    try:
-        return shlex.split(text) or [default]
-    except ValueError as error:
-        raise ToolError(f"{variable} must be a command, not {text!r} ({error})") from None
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -103,7 +88,7 @@ def run(
     Raises
     ------
     ToolError
-        It cannot be started, failed, or did not end in time; the text has its first lines.
+        It is not there, failed, or did not end in time; the text has its first lines.
     """
     name = Path(command[0]).name
     with log.open("a+b") if log is not None else tempfile.TemporaryFile() as output:
@@ -124,9 +109,9 @@ def run(
             raise
         text = _printed(output, start)
     if code is None:
-        raise ToolError(f"{name} did not end within {timeout:g} s: {_shown(command, text)}", text)
+        raise ToolError(f"{name} did not end within {timeout:g} s{_shown(command, text)}", text)
     if code:
-        raise ToolError(f"{name} failed (exit code {code}): {_shown(command, text)}", text)
+        raise ToolError(f"{name} failed (exit code {code}){_shown(command, text)}", text)
     return text
 
 
@@ -161,9 +146,9 @@ def _printed(output: IO[bytes], start: int) -> str:
 
 
 def _shown(command: Sequence[str], text: str) -> str:
-    """Say what was run and how its output begins."""
+    """Say in lines of their own what was run and how its output begins."""
     lines = text.splitlines()
-    shown = [shlex.join(command), *lines[:SHOWN]]
+    shown = ["", shlex.join(command), *lines[:SHOWN]]
     if len(lines) > SHOWN:
         shown.append(f"... {len(lines) - SHOWN} lines more")
     return "\n".join(shown)

@@ -14,18 +14,25 @@ from typing import Any
 from amxfp4.util import process
 from amxfp4.util.errors import ToolError
 
-__all__ = ["run"]
+__all__ = ["command", "complaint", "run"]
 
-_YOSYS = """
+_DONE = "all commands done"
+_YOSYS = f"""
 from pyosys import libyosys
 design = libyosys.Design()
 for command in sys.argv[1:]:
     libyosys.Pass.call(design, command)
+print("{_DONE}")
 """
 
 
+def command(*commands: str) -> list[str]:
+    """Command line of a process that runs commands of Yosys, one after the other, on one design."""
+    return process.python(_YOSYS, *commands)
+
+
 def run(commands: Iterable[str], folder: Path, **how: Any) -> str:
-    """Run commands of Yosys in `folder`, one after the other, on one design.
+    """Run commands of Yosys in `folder`.
 
     Parameters
     ----------
@@ -44,12 +51,15 @@ def run(commands: Iterable[str], folder: Path, **how: Any) -> str:
         A command failed; the text is Yosys' own line about it.
     """
     try:
-        return process.run(process.python(_YOSYS, *commands), cwd=folder, **how)
+        text = process.run(command(*commands), cwd=folder, **how)
     except ToolError as error:
         raise ToolError(f"Yosys stopped: {complaint(error)}", error.log) from None
+    if not text.endswith(f"{_DONE}\n"):
+        raise ToolError("Yosys stopped before the last command", text)
+    return text.removesuffix(f"{_DONE}\n")
 
 
 def complaint(error: ToolError) -> str:
-    """First line of a tool's output that says what is wrong; else the end of what there is."""
+    """First line of a tool's output that says what is wrong; else how the tool ended."""
     found = re.search(r"^.*(?:ERROR|Error: ).*$", error.log, re.M)
-    return found[0].strip() if found else error.log.strip()[-1000:] or str(error)
+    return found[0].strip() if found else str(error).splitlines()[0]

@@ -65,7 +65,8 @@ class Simulated(SerialLine):
             line = next((x for x in self._process.stdout if x.startswith(READY)), "")
             if not line:
                 assert self._process.stderr is not None
-                error = self._process.stderr.read().strip().removeprefix("amxfp4: error: ")
+                # In front of it may be warnings, and what took long.
+                error = self._process.stderr.read().rpartition("amxfp4: error: ")[2].strip()
                 raise LineError(f"the simulated board does not start: {error or 'no message'}")
             rate = DEFAULT_BAUD if baud is None else baud
             wire = PortWire(line.removeprefix(READY).strip(), rate)

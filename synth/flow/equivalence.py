@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import enum
 import re
-import subprocess
-import sys
 import tempfile
-from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+
+from amxfp4.synth.flow.names import Port, ports
+from amxfp4.util import process, pyosys
+from amxfp4.util.errors import ToolError
 
 __all__ = ["ProofError", "Verdict", "prove"]
 
@@ -30,19 +32,6 @@ class Verdict(enum.Enum):
     REFUTED = "refuted"
     """There are inputs from which they differ."""
 
-
-@dataclass(frozen=True)
-class _Port:
-    name: str
-    output: bool
-    width: int
-
-
-_YOSYS = """
-import sys
-from pyosys import libyosys
-libyosys.Pass.call(libyosys.Design(), "script script.ys")
-"""
 
 _SCRIPT = """
 read_verilog design.v
@@ -82,16 +71,7 @@ _DURING_RESET = {"clk": "clk", "rst": "rst | !running"}
 _STATUS = {"1": Verdict.PROVEN, "0": Verdict.REFUTED}
 
 
-def _ports(verilog: str, top: str) -> list[_Port]:
-    """Ports of a module as Yosys writes them."""
-    body = re.search(rf"^module {re.escape(top)}\(.*?^endmodule", verilog, re.M | re.S)
-    if body is None:
-        raise ProofError(f"the design must have a module {top}")
-    found = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\S+) ?;", body[0], re.M)
-    return [_Port(name, kind == "output", int(top or 0) + 1) for kind, top, name in found]
-
-
-def _miter(ports: list[_Port]) -> str:
+def _miter(ports: list[Port]) -> str:
     """Verilog of both circuits side by side, and of what says that they differ."""
     clocked = any(port.name == "clk" for port in ports)
     inputs = [port for port in ports if not port.output]
@@ -124,33 +104,15 @@ def _miter(ports: list[_Port]) -> str:
     return "\n".join([*lines, f"  assign differs = running & ({different});", "endmodule", ""])
 
 
-def _yosys(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _YOSYS], cwd=folder, text=True, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    if done.returncode != 0 or not (folder / "miter.aig").exists():
-        errors = re.findall(r"ERROR: .*", done.stdout) or [done.stdout[-1000:]]
-        raise ProofError(f"Yosys stopped: {errors[0]}")
-
-
-def _abc(folder: Path, clocked: bool, timeout: int) -> Verdict:
-    import pyosys
-
+def _decide(folder: Path, clocked: bool, timeout: int) -> Verdict:
     # `cycle` runs through the reset; `scorr` merges what is always equal.
     steps = [f"cycle -F {_RESET_CYCLES}", "scorr", "dprove"] if clocked else ["iprove"]
     commands = "; ".join(["read_aiger miter.aig", "strash", *steps, "print_status"])
-    program = Path(pyosys.__file__).parent / "yosys-abc"
-    try:
-        done = subprocess.run(
-            [str(program), "-q", commands], cwd=folder, text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise ProofError(f"no answer in {timeout} s") from None
-    found = re.findall(r"^Status = (-?\d)", done.stdout, re.M)
-    if done.returncode != 0 or len(found) != 1 or found[0] not in _STATUS:
-        raise ProofError(f"ABC came to no answer: {done.stdout[-1000:]!r}")
+    program = str(resources.files("pyosys") / "yosys-abc")
+    text = process.run([program, "-q", commands], cwd=folder, timeout=timeout)
+    found = re.findall(r"^Status = (-?\d)", text, re.M)
+    if len(found) != 1 or found[0] not in _STATUS:
+        raise ProofError(f"ABC came to no answer: {text[-1000:]!r}")
     return _STATUS[found[0]]
 
 
@@ -173,16 +135,23 @@ def prove(design: str, netlist: str, top: str, *, timeout: int = 300) -> Verdict
     ProofError
         Neither was shown.
     """
-    ports = _ports(design, top)
-    if {(p.name, p.width) for p in ports} != {(p.name, p.width) for p in _ports(netlist, top)}:
+    try:
+        return _prove(design, netlist, top, timeout)
+    except (ToolError, ValueError) as error:
+        raise ProofError(f"no answer: {error}") from None
+
+
+def _prove(design: str, netlist: str, top: str, timeout: int) -> Verdict:
+    found = ports(design, top)
+    if set(found) != set(ports(netlist, top)):
         raise ProofError("design and netlist must have the same ports")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         texts = {
-            "design.v": design, "netlist.v": netlist, "miter.v": _miter(ports),
+            "design.v": design, "netlist.v": netlist, "miter.v": _miter(found),
             "script.ys": _SCRIPT.format(top=top),
         }  # fmt: skip
         for file, text in texts.items():
             (folder / file).write_text(text)
-        _yosys(folder)
-        return _abc(folder, any(port.name == "clk" for port in ports), timeout)
+        pyosys.run(["script script.ys"], folder)
+        return _decide(folder, any(port.name == "clk" for port in found), timeout)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from amxfp4.params.config import UnitConfig
 from amxfp4.synth.flow.job import Job
-from amxfp4.synth.flow.programs import SynthesisError, yosys
-from amxfp4.util.errors import reading
+from amxfp4.synth.flow.programs import SynthesisError
+from amxfp4.util import pyosys
+from amxfp4.util.errors import ToolError, reading
 
 __all__ = ["ForeignJob"]
 
@@ -85,10 +86,9 @@ class ForeignJob(Job):
             for link, path in links.items():
                 (folder / link).symlink_to(path.resolve())
             read = f"read_slang {' '.join([*options, *words])}"
-            (folder / "script.ys").write_text(f"{read}\nwrite_verilog -noattr design.v\n")
             try:
-                yosys("script.ys", folder)
-            except SynthesisError as error:
+                pyosys.run([read, "write_verilog -noattr design.v"], folder)
+            except ToolError as error:
                 raise SynthesisError(
                     f"FILE must be a design with the top module {self.name}: {error}", error.log
                 ) from None

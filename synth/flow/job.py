@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
+import importlib.util
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,33 +12,47 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amxfp4.gen.manifest import TOOLS
 from amxfp4.params.checks import choose
 from amxfp4.params.config import UnitConfig
 from amxfp4.synth.flow import liberty, pnr
 from amxfp4.synth.flow.targets import TARGETS, Target, fill, script_options
 from amxfp4.util.errors import reading
+from amxfp4.util.files import digest
 
 if TYPE_CHECKING:
     from amxfp4.gen.components import Build
 
-__all__ = ["Job", "parts"]
+__all__ = ["Job", "parts", "sources"]
 
 _MEASURE = "1"
 """Counted up when the same output of the same tools is read differently."""
 
 
-def _digest(*parts: str | bytes) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of `parts`, each with its length."""
-    state = hashlib.sha256()
-    for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
-        state.update(len(raw).to_bytes(8, "little") + raw)
-    return state.hexdigest()[:16]
+@functools.cache
+def _content(path: Path, changed: int, size: int) -> str:
+    """Digest a file, once as long as it does not change."""
+    return digest(path.read_bytes())
 
 
-def _content(parameter: str, path: Path, wanted: str) -> str:
+def _named(parameter: str, path: Path, wanted: str) -> str:
+    """Digest a file that the user has named."""
     with reading(parameter, path, wanted):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        state = path.stat()
+        return _content(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def sources() -> str:
+    """Digest all text that decides results: what makes the Verilog, and what measures it."""
+    parts: list[str | bytes] = [metadata.version(tool) for tool in TOOLS]
+    for package in ("amxfp4.params", "amxfp4.gen", "amxfp4.rtl", "amxfp4.synth"):
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        for folder in map(Path, spec.submodule_search_locations or ()):
+            for path in sorted([*folder.rglob("*.py"), *folder.glob("yosys/*")]):
+                parts += [path.name, path.read_bytes()]
+    return digest(*parts)
 
 
 def parts(unit: str) -> dict[str, Build]:
@@ -99,7 +115,7 @@ class Job:
         target = choose("target", self.target, TARGETS)
         if self.component is not None:
             choose("component", self.component, parts(self.config.unit))
-        if self.dsp and not target.dsp:
+        if self.dsp and target.family is None:
             raise ValueError(f"dsp must be False for target {self.target}, not {self.dsp!r}")
         if self.script is None:
             object.__setattr__(self, "script", next(iter(target.scripts)))
@@ -168,10 +184,11 @@ class Job:
             "liberty_tcl": " ".join(f'"{name}"' for name in names),
             "period": str(liberty.PERIOD),
             "flatten": "" if self.hierarchy else "-flatten",
-            "nodsp": "" if self.dsp else "-nodsp",
-            "dsp": "-dsp" if self.dsp else "",
             "script": script_options(self),
         }
+        if (family := self.flow.family) is not None:
+            values["flow"] = f"{family.flow} {family.dsp_options[self.dsp]}".strip()
+            values["levels"] = " ".join(f"t:{kind}" for kind in family.levels.split())
         return fill(script, values)
 
     @property
@@ -208,21 +225,37 @@ class Job:
         ValueError
             A Liberty file or the constraint cannot be read.
         """
-        contents = [_content("liberty", path, "a Liberty file") for path in self.liberty]
-        scripts = [self._filled(self.flow.script, contents)]
+        contents = self._contents()
+        scripts = [self._filled(self.flow.script, contents[: len(self.liberty)])]
         if self.opensta_script is not None:
-            scripts.append(self._filled("opensta.tcl", contents))
-        if self.constraint is not None:
-            scripts.append(_content("constraint", self.constraint, "a file of constraints"))
+            scripts.append(self._filled("opensta.tcl", contents[: len(self.liberty)]))
         tools = [f"{name} {version}" for name, version in self.tools.items()]
-        return _digest(
+        return digest(
             _MEASURE, self.target, repr(self.seeds), *tools, *contents, *scripts, self.verilog
         )
+
+    def _contents(self) -> list[str]:
+        """Digests of the Liberty files, then of the constraint."""
+        contents = [_named("liberty", path, "a Liberty file") for path in self.liberty]
+        if self.constraint is not None:
+            contents.append(_named("constraint", self.constraint, "a file of constraints"))
+        return contents
 
     @cached_property
     def key(self) -> str:
         """16 hexadecimal digits, of one row of results: of the circuit and whose it is."""
-        return _digest(self.circuit, self.config.digest, self.component or "")
+        return digest(self.circuit, self.config.digest, self.component or "")
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of what decides the result of a job, without generating its Verilog.
+
+        ``None`` where that cannot be said, because a tool or a file is missing.
+        """
+        try:
+            return digest(sources(), repr(self), json.dumps(self.tools), *self._contents())
+        except (ValueError, metadata.PackageNotFoundError):
+            return None
 
     def folder(self, build: Path) -> Path:
         """Where scripts, netlists and figures are kept, below the folder of builds."""

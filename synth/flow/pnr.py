@@ -12,7 +12,8 @@ from typing import Any
 
 from amxfp4.synth.flow.measures import Figures, cells, count, depth
 from amxfp4.synth.flow.names import Design, plain, ports
-from amxfp4.synth.flow.programs import python
+from amxfp4.synth.flow.programs import execute
+from amxfp4.util import process
 
 __all__ = ["SEEDS", "TOOL", "harness", "place", "read", "require"]
 
@@ -97,7 +98,7 @@ def place(folder: Path, seeds: tuple[int, ...]) -> None:
             # Missing a frequency is a result.
             "--timing-allow-fail",
         ]  # fmt: skip
-        python(_COMMAND, options, folder)
+        execute(process.python(_COMMAND, *options), folder)
 
 
 def read(folder: Path, seeds: tuple[int, ...]) -> Figures:

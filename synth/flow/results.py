@@ -1,26 +1,38 @@
-"""Results of synthesis: one row per job, in one CSV file."""
+"""Results of synthesis: kept with each circuit, and gathered in tables.
+
+``result.json`` in the folder of a circuit is the truth: figures, and whose circuit it is. The table
+``results.csv`` is made from all of them.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
-import fcntl
 import io
-import os
-import types
-import typing
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from amxfp4.params.config import UnitConfig
+from amxfp4.params.units import UNITS
+from amxfp4.synth.flow.job import Job
+from amxfp4.util import files
 
-__all__ = ["FILE", "Row", "locked", "macs_per_cycle", "read", "update", "write_whole"]
+__all__ = [
+    "FILE", "RESULT", "Row", "Subject", "add", "columns", "fail", "gather", "known",
+    "macs_per_cycle", "read", "subject", "write_table",
+]  # fmt: skip
+
+RESULT = "result.json"
+"""In the folder of a circuit: figures, seconds and tools, or an error; and its `rows`."""
 
 FILE = Path("synth") / "results.csv"
-"""Where `amxfp4.synth.flow.run.run` keeps its rows, below the folder of builds."""
+"""The table, below the folder of builds."""
+
+OPTIONS = tuple(dict.fromkeys(f.name for unit in UNITS.values() for f in dataclasses.fields(unit)))
+"""Parameters of all units."""
 
 
 def macs_per_cycle(config: UnitConfig, component: str | None = None) -> int:
@@ -40,49 +52,34 @@ def macs_per_cycle(config: UnitConfig, component: str | None = None) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """Figures of one circuit on one target.
-
-    A number that there is none of for the unit or the target is ``None``, a text is empty.
-
-    What each means is in docs/synthesis.md.
-    """
+class Subject:
+    """What was measured. Options of the configuration are attributes, ``None`` if it has none."""
 
     key: str
     unit: str
     component: str = ""
-    digest: str
-    format: str = ""
-    format_a: str = ""
-    format_b: str = ""
-    block: int | None = None
-    lanes: int | None = None
-    rows: int | None = None
-    cols: int | None = None
-    input: str = ""
-    output: str = ""
-    ties: str = ""
-    acc: str = ""
-    max_blocks: int | None = None
-    frac_bits: int | None = None
-    int_bits: int | None = None
-    maxima: str = ""
-    class_sums: str = ""
-    scaling: str = ""
-    pipeline: str = ""
-    requantize: str = ""
-    depth_a: int | None = None
-    depth_b: int | None = None
-    bytes_a: int | None = None
-    bytes_b: int | None = None
-    bytes_c: int | None = None
-    clock: int | None = None
-    baud: int | None = None
-    payload: int | None = None
-    target: str
-    dsp: bool = False
+    """Empty for the whole unit."""
+    digest: str = ""
+    """Of the configuration."""
+    options: dict[str, Any] = field(default_factory=dict)
     hierarchy: bool = False
     script: str = ""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in OPTIONS:
+            return self.options.get(name)
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Subject):
+    """Figures of one circuit on one target; what each means is in docs/synthesis.md.
+
+    A number that there is none of for the unit or the target is ``None``, a text is empty.
+    """
+
+    target: str
+    dsp: bool = False
     transistors: int | None = None
     area_um2: float | None = None
     nand2_um2: float | None = None
@@ -101,7 +98,7 @@ class Row:
     critical_path: str = ""
     macs_per_cycle: int = 1
     seconds: float = 0.0
-    tools: str = ""
+    tools: dict[str, str] = field(default_factory=dict)
     error: str = ""
 
     def per_mac(self, metric: str) -> float | None:
@@ -112,75 +109,100 @@ class Row:
         ValueError
             There is no such column.
         """
-        if metric not in COLUMNS:
-            raise ValueError(f"metric must be one of {', '.join(COLUMNS)}, not {metric!r}")
+        if metric not in columns(Row):
+            raise ValueError(f"metric must be one of {', '.join(columns(Row))}, not {metric!r}")
         value = getattr(self, metric)
         return None if value is None else float(value) / self.macs_per_cycle
 
 
-COLUMNS = {field.name: field for field in dataclasses.fields(Row)}
-
-AnyRow = TypeVar("AnyRow", bound=Any)
-
-
-def _parse(kind: Any, text: str) -> Any:
-    if isinstance(kind, types.UnionType):
-        if not text:
-            return None
-        kind = typing.get_args(kind)[0]
-    return text == "True" if kind is bool else kind(text)
+def columns(kind: type[Subject]) -> list[str]:
+    """Columns of a table of such rows: a column for each option."""
+    names = [f.name for f in dataclasses.fields(kind)]
+    at = names.index("options")
+    return [*names[:at], *OPTIONS, *names[at + 1 :]]
 
 
-def read(path: Path, kind: type[AnyRow] = Row) -> list[AnyRow]:  # type: ignore[assignment]
-    """Rows of a CSV file of results; none if there is no such file.
+def subject(job: Job) -> dict[str, Any]:
+    """Fields of `Subject` that say what a job measures."""
+    options = job.config.to_dict()
+    return {
+        "key": job.key,
+        "unit": options.pop("unit"),
+        "component": job.component or "",
+        "digest": job.config.digest,
+        "options": options,
+        "hierarchy": job.hierarchy,
+        "script": job.how,
+    }
 
-    `kind` is what its lines hold: a dataclass of texts, numbers and truth values.
+
+def _own(job: Job) -> dict[str, Any]:
+    """Fields of a row that are the job's, not its circuit's."""
+    per = macs_per_cycle(job.config, job.component)
+    return {**subject(job), "target": job.target, "dsp": job.dsp, "macs_per_cycle": per}
+
+
+def _row(own: dict[str, Any], result: dict[str, Any]) -> Row:
+    rest = {name: result[name] for name in ("seconds", "tools", "error") if name in result}
+    return Row(**own, **rest, **result.get("figures", {}))
+
+
+def add(job: Job, build: Path, result: dict[str, Any]) -> Row:
+    """Write down what was measured of a job, with its circuit and in the table.
+
+    Parameters
+    ----------
+    result
+        As `amxfp4.synth.flow.run.measure` returns it.
     """
-    if not path.exists():
-        return []
-    types = typing.get_type_hints(kind)
-    with path.open(newline="") as file:
-        return [
-            kind(
-                **{name: _parse(types[name], text) for name, text in line.items() if name in types}
-            )
-            for line in csv.DictReader(file)
-        ]
+    return _add(job, build, job.folder(build), result)
 
 
-def update(
-    path: Path,
-    rows: Iterable[AnyRow],
-    kind: type[AnyRow] = Row,  # type: ignore[assignment]
-) -> None:
-    """Add `rows` to a CSV file of results, in place of those with the same keys.
-
-    Other processes may do so at the same time: no row is lost, and a reader sees whole files.
-    """
-    with locked(path.with_suffix(".lock")):
-        merged = {row.key: row for row in (*read(path, kind), *rows)}
-        text = io.StringIO()
-        columns = [field.name for field in dataclasses.fields(kind)]
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(row) for row in merged.values())
-        write_whole(path, text.getvalue())
+def fail(job: Job, build: Path, error: str) -> None:
+    """Write down why there is no result of a job."""
+    _add(job, build, job.folder(build).with_suffix(".failed"), {"error": error})
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, across processes; a killed holder releases it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _add(job: Job, build: Path, folder: Path, result: dict[str, Any]) -> Row:
+    path, own = folder / RESULT, _own(job)
+    with files.locked(job.folder(build).with_suffix(".lock")):
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        rows = {**kept.get("rows", {}), job.fingerprint or job.key: own}
+        files.write(path, json.dumps({**result, "rows": rows}, indent=2) + "\n")
+    # Whoever waits for the lock finds what was added before; nothing is missing at the end.
+    with files.locked((build / FILE).with_suffix(".lock")):
+        write_table(build / FILE, read(build))
+    return _row(own, result)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that readers see whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def gather(build: Path, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the contents of the file `name` of every circuit in a folder of builds, latest last."""
+    found = (build / "synth").glob(f"[!.]*/{name}")
+    for path in sorted(found, key=lambda path: path.stat().st_mtime):
+        yield json.loads(path.read_text())
+
+
+def known(build: Path) -> dict[str, Row]:
+    """Rows of a folder of builds, failures among them, by `Job.fingerprint`."""
+    return {
+        fingerprint: _row(own, result)
+        for result in gather(build, RESULT)
+        for fingerprint, own in result.get("rows", {}).items()
+    }
+
+
+def read(build: Path) -> list[Row]:
+    """Rows of all that was ever synthesized in a folder of builds; none if there is no folder."""
+    return list({row.key: row for row in known(build).values()}.values())
+
+
+def write_table(path: Path, rows: Sequence[Subject]) -> None:
+    """Write rows of one kind as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = columns(type(rows[0]))
+    writer.writerow(names)
+    for row in rows:
+        values = (getattr(row, name) for name in names)
+        writer.writerow(json.dumps(v) if isinstance(v, dict) else v for v in values)
+    files.write(path, text.getvalue())

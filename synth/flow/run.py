@@ -11,12 +11,10 @@ from typing import Any
 from amxfp4.synth.flow import pnr, results
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.programs import LOG, SynthesisError
-from amxfp4.synth.flow.results import Row
+from amxfp4.synth.flow.results import RESULT, Row
+from amxfp4.util import files
 
 __all__ = ["SynthesisError", "measure", "run"]
-
-RESULT = "result.json"
-"""Figures, seconds and tool versions of a finished job, in its folder."""
 
 
 def run(job: Job, build: Path = Path("build"), *, again: bool = False) -> Row:
@@ -36,13 +34,11 @@ def run(job: Job, build: Path = Path("build"), *, again: bool = False) -> Row:
     SynthesisError
         A program of the flow failed. Its folder is kept beside where the results would be.
     """
-    row = _row(job, measure(job, build, again=again))
-    results.update(build / results.FILE, [row])
-    return row
+    return results.add(job, build, measure(job, build, again=again))
 
 
 def measure(job: Job, build: Path, *, again: bool = False) -> dict[str, Any]:
-    """Do what `run` does, but leave the table of results alone.
+    """Do what `run` does, but do not count the job among the results.
 
     Returns
     -------
@@ -51,50 +47,34 @@ def measure(job: Job, build: Path, *, again: bool = False) -> dict[str, Any]:
     if job.flow.placed:
         pnr.require()
     folder = job.folder(build)
-    with results.locked(folder.with_suffix(".lock")):
-        if again or not (folder / RESULT).exists():
-            _synthesize(job, folder)
-        return dict(json.loads((folder / RESULT).read_text()))
+    with files.locked(folder.with_suffix(".lock")):
+        kept = json.loads((folder / RESULT).read_text()) if (folder / RESULT).exists() else {}
+        rows = kept.pop("rows", {})
+        # Of what another machine synthesized there is nothing but the result.
+        if again or not kept or not (folder / "netlist.v").exists():
+            kept = _synthesize(job, folder, rows)
+        return kept
 
 
-def _synthesize(job: Job, folder: Path) -> None:
-    scratch, failed = folder.with_suffix(".new"), folder.with_suffix(".failed")
-    for leftover in (scratch, failed):
-        shutil.rmtree(leftover, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+def _synthesize(job: Job, folder: Path, rows: dict[str, Any]) -> dict[str, Any]:
+    failed = folder.with_suffix(".failed")
+    shutil.rmtree(failed, ignore_errors=True)
+    with files.replacing(folder, alone=True) as scratch:
+        scratch.mkdir()
         (scratch / "design.v").write_text(job.verilog)
         start = time.monotonic()
-        job.flow.run(job, scratch)
-        seconds = round(time.monotonic() - start, 2)
-        figures = job.flow.read(job, scratch)
-        result = {"figures": figures, "seconds": seconds, "tools": job.tools}
-        (scratch / RESULT).write_text(json.dumps(result, indent=2) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
-    except SynthesisError as error:
-        scratch.rename(failed)
-        raise SynthesisError(
-            f"{job.target} must take {job.top}, not stop at: {error} (see {failed / LOG})",
-            error.log,
-        ) from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _row(job: Job, result: dict[str, Any]) -> Row:
-    config = job.config.to_dict()
-    return Row(
-        key=job.key,
-        component=job.component or "",
-        digest=job.config.digest,
-        target=job.target,
-        dsp=job.dsp,
-        hierarchy=job.hierarchy,
-        script=job.how,
-        macs_per_cycle=results.macs_per_cycle(job.config, job.component),
-        seconds=result["seconds"],
-        tools=json.dumps(result["tools"]),
-        **{name: value for name, value in config.items() if name in results.COLUMNS},
-        **result["figures"],
-    )
+        try:
+            job.flow.run(job, scratch)
+        except SynthesisError as error:
+            scratch.rename(failed)
+            raise SynthesisError(
+                f"{job.target} must take {job.top}, not stop at: {error} (see {failed / LOG})",
+                error.log,
+            ) from None
+        result = {
+            "figures": job.flow.read(job, scratch),
+            "seconds": round(time.monotonic() - start, 2),
+            "tools": job.tools,
+        }
+        (scratch / RESULT).write_text(json.dumps({**result, "rows": rows}, indent=2) + "\n")
+    return result

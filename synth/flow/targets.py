@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +66,8 @@ class Target:
     """Figures in a folder in which everything ran, by column of the results."""
     scripts: Mapping[str, str] = field(default_factory=lambda: ABC_SCRIPTS)
     """What may be chosen to be done, by name, the usual first."""
-    dsp: bool = False
-    """Whether it may be allowed to use DSP blocks."""
+    family: Family | None = None
+    """Its FPGA family, whose DSP blocks it may be allowed to use."""
     placed: bool = False
     """Whether it is placed and routed, once for each seed."""
     tools: tuple[str, ...] = ("pyosys",)
@@ -128,12 +127,10 @@ def _generic(job: Job, folder: Path) -> Figures:
     }
 
 
-def _family(family: Family, job: Job, folder: Path) -> Figures:
-    return family.read(folder)
-
-
-def _fpga(name: str, family: Family, scripts: Mapping[str, str] = WIDE_SCRIPTS) -> Target:
-    return Target(script=f"{name}.ys", read=partial(_family, family), scripts=scripts, dsp=True)
+def _fpga(family: Family, scripts: Mapping[str, str] = WIDE_SCRIPTS) -> Target:
+    return Target(
+        script="fpga.ys", read=lambda _, folder: family.read(folder), scripts=scripts, family=family
+    )
 
 
 TARGETS: dict[str, Target] = {
@@ -142,15 +139,15 @@ TARGETS: dict[str, Target] = {
         script="liberty.ys",
         read=lambda job, folder: liberty.read(folder, job.liberty, flat=not job.hierarchy),
     ),
-    "xilinx": _fpga("xilinx", utilization.XILINX),
-    "ecp5": _fpga("ecp5", utilization.ECP5, WIDE_SCRIPTS | {"boards": BOARD_OPTIONS}),
-    "ice40": _fpga("ice40", utilization.ICE40, FLOW_SCRIPTS),
-    "gowin": _fpga("gowin", utilization.GOWIN),
+    "xilinx": _fpga(utilization.XILINX),
+    "ecp5": _fpga(utilization.ECP5, WIDE_SCRIPTS | {"boards": BOARD_OPTIONS}),
+    "ice40": _fpga(utilization.ICE40, FLOW_SCRIPTS),
+    "gowin": _fpga(utilization.GOWIN),
     "ecp5-pnr": Target(
         script="ecp5-pnr.ys",
         read=lambda job, folder: pnr.read(folder, job.seeds or ()),
         scripts=WIDE_SCRIPTS,
-        dsp=True,
+        family=utilization.ECP5,
         placed=True,
         tools=("pyosys", pnr.TOOL),
     ),

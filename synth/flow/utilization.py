@@ -13,8 +13,12 @@ __all__ = ["ECP5", "GOWIN", "ICE40", "XILINX", "Family"]
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Cell types of an FPGA family, by what they are: regular expressions of their names."""
+    """An FPGA family: Yosys' flow, and regular expressions of its cells by what they are."""
 
+    flow: str
+    """Yosys' command."""
+    levels: str
+    """Cells that count as levels of logic, as Yosys selects types."""
     lut: str
     carry: str
     ff: str
@@ -24,6 +28,8 @@ class Family:
     """Cells that come with others and cost nothing: wide multiplexers, constants, clock buffers."""
     in_luts: Mapping[str, int] = field(default_factory=dict)
     """LUTs taken by a cell that is none, by its type."""
+    dsp_options: tuple[str, str] = ("-nodsp", "")
+    """Options of the command without DSP blocks and with them."""
 
     def read(self, folder: Path) -> Figures:
         """Figures of a netlist.
@@ -50,6 +56,8 @@ class Family:
 
 
 XILINX = Family(
+    flow="synth_xilinx -family xcup -flatten -noiopad",
+    levels="LUT? CARRY4 MUXF? INV DSP48E2",
     lut="LUT[1-6]",
     carry="CARRY[48]",
     ff="FD[RSCP]E(_1)?",
@@ -64,6 +72,8 @@ XILINX = Family(
 )  # fmt: skip
 
 ECP5 = Family(
+    flow="synth_lattice -family ecp5",
+    levels="LUT4 CCU2C PFUMX L6MUX21 MULT18X18D ALU54B",
     lut="LUT4",
     carry="CCU2C",
     ff="TRELLIS_FF",
@@ -74,6 +84,9 @@ ECP5 = Family(
 )
 
 ICE40 = Family(
+    flow="synth_ice40 -device u",
+    dsp_options=("", "-dsp"),
+    levels="SB_LUT4 SB_CARRY SB_MAC16",
     lut="SB_LUT4",
     carry="SB_CARRY",
     ff="SB_DFF[A-Z]*",
@@ -83,6 +96,8 @@ ICE40 = Family(
 )
 
 GOWIN = Family(
+    flow="synth_gowin -family gw2a -noiopads",
+    levels="LUT? ALU MUX2_LUT? MULT* PADD* ALU54D",
     lut="LUT[1-4]",
     carry="ALU",
     ff="DFF[A-Z]*",

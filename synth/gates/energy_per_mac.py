@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from amxfp4.synth.flow import results
 from amxfp4.synth.flow.job import Job
+from amxfp4.synth.flow.results import Subject
 from amxfp4.synth.flow.run import run
 from amxfp4.synth.gates import activity, cells, energy_model
 from amxfp4.synth.gates import graph as netlist
@@ -27,11 +28,17 @@ from amxfp4.synth.gates.cells import Library
 from amxfp4.synth.gates.energy_model import INPUTS, Conditions, Energy
 from amxfp4.synth.gates.gates import Simulation
 from amxfp4.synth.gates.graph import Netlist
+from amxfp4.util.files import digest, locked, write
 
-__all__ = ["FILE", "EnergyRow", "Workload", "component_of", "measure"]
+__all__ = ["FILE", "TABLE", "EnergyRow", "Workload", "component_of", "measure", "read"]
 
-FILE = Path("synth") / "energy.csv"
-"""Where `measure` keeps its rows, below the folder of builds."""
+PARTS = ("switching", "internal", "leakage", "clock", "total")
+
+FILE = "energy.json"
+"""In the folder of a circuit: rows by measurement. The truth, of which the table is made."""
+
+TABLE = Path("synth") / "energy.csv"
+"""All rows, below the folder of builds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,39 +57,16 @@ class Workload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnergyRow:
+class EnergyRow(Subject):
     """Energy of a unit, or of one of its components, under one workload.
 
-    Energies are in femtojoules for each multiply-accumulate (each element of a quantizer or
-    dequantizer). docs/energy.md says what they mean.
+    Its key is that of the measurement, and the component. Energies are in femtojoules for each
+    multiply-accumulate (each element of a quantizer or dequantizer). docs/energy.md says what they
+    mean.
     """
 
-    key: str
-    """16 hexadecimal digits of the measurement, and the component."""
-    unit: str
-    component: str = ""
-    """Empty for the whole."""
-    digest: str
-    format: str | None = None
-    format_a: str | None = None
-    format_b: str | None = None
-    block: int | None = None
-    lanes: int | None = None
-    rows: int | None = None
-    cols: int | None = None
-    input: str | None = None
-    output: str | None = None
-    ties: str | None = None
-    acc: str | None = None
-    max_blocks: int | None = None
-    frac_bits: int | None = None
-    int_bits: int | None = None
-    class_sums: str | None = None
-    pipeline: str | None = None
     netlist: str
     """Key of the synthesis."""
-    hierarchy: bool
-    script: str
     liberty: str
     workload: str
     voltage: float
@@ -118,13 +102,15 @@ def component_of(path: str, unit: str) -> str:
 
 def _key(job: Job, workload: Workload, conditions: Conditions) -> str:
     """Digest of all that decides the result, this code included."""
-    state = hashlib.sha256()
-    for module in (activity, cells, energy_model, netlist):
-        state.update(Path(str(module.__file__)).read_bytes())
+    code = (Path(str(m.__file__)).read_bytes() for m in (activity, cells, energy_model, netlist))
     parts = [job.key, workload.name, workload.work, workload.skip, workload.beats.shape, conditions]
-    state.update(repr(parts).encode())
-    state.update(np.ascontiguousarray(workload.beats).tobytes())
-    return state.hexdigest()[:16]
+    return digest(*code, repr(parts), np.ascontiguousarray(workload.beats).tobytes())
+
+
+def read(build: Path) -> list[EnergyRow]:
+    """Rows of all that was ever measured in a folder of builds; none if there is no folder."""
+    kept = results.gather(build, FILE)
+    return [EnergyRow(**row) for circuit in kept for rows in circuit.values() for row in rows]
 
 
 def measure(
@@ -170,9 +156,10 @@ def measure(
     if job.target != "liberty" or job.component is not None:
         raise ValueError(f"job must be a whole unit for target liberty, not {job!r}")
     key = _key(job, workload, conditions)
-    kept = [r for r in results.read(build / FILE, EnergyRow) if r.key.split(".")[0] == key]
-    if kept and not again:
-        return kept
+    file = job.folder(build) / FILE
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if key in kept and not again:
+        return [EnergyRow(**row) for row in kept[key]]
     library = cells.read(job.liberty)
     if conditions.slew is None:
         conditions = dataclasses.replace(conditions, slew=energy_model.usual_slew(library))
@@ -187,7 +174,9 @@ def measure(
     if not job.hierarchy:
         sums = {"": sums[""]}
     counted = workload.beats[:, workload.skip :]
-    common = _identity(job) | {
+    common = results.subject(job) | {
+        "netlist": job.key,
+        "liberty": " ".join(path.name for path in job.liberty),
         "workload": workload.name,
         "voltage": library.voltage,
         "frequency_mhz": conditions.frequency / 1e6,
@@ -198,7 +187,10 @@ def measure(
         "seconds": round(time.monotonic() - start, 2),
     }
     rows = [_row(f"{key}.{name}", name, energy, common) for name, energy in sums.items()]
-    results.update(build / FILE, rows, EnergyRow)
+    with locked((build / TABLE).with_suffix(".lock")):
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        write(file, json.dumps({**kept, key: [dataclasses.asdict(row) for row in rows]}))
+        results.write_table(build / TABLE, read(build))
     return rows
 
 
@@ -220,29 +212,8 @@ def _drive(
     return done
 
 
-def _identity(job: Job) -> dict[str, Any]:
-    """Columns that say what was measured."""
-    columns = {field.name for field in dataclasses.fields(EnergyRow)}
-    config = job.config.to_dict()
-    return {name: value for name, value in config.items() if name in columns} | {
-        "digest": job.config.digest,
-        "netlist": job.key,
-        "hierarchy": job.hierarchy,
-        "script": job.script or "",
-        "liberty": " ".join(path.name for path in job.liberty),
-    }
-
-
 def _row(key: str, component: str, energy: Energy, common: dict[str, Any]) -> EnergyRow:
     each = 1e15 / common["macs"]
-    return EnergyRow(
-        key=key,
-        component=component,
-        toggles=energy.toggles / common["macs"],
-        switching_fj=energy.switching * each,
-        internal_fj=energy.internal * each,
-        leakage_fj=energy.leakage * each,
-        clock_fj=energy.clock * each,
-        total_fj=energy.total * each,
-        **common,
-    )
+    parts = {f"{name}_fj": getattr(energy, name) * each for name in PARTS}
+    toggles = energy.toggles / common["macs"]
+    return EnergyRow(**{**common, "key": key, "component": component}, toggles=toggles, **parts)

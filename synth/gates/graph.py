@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.synth.gates.cells import Library
+from amxfp4.util import pyosys
+from amxfp4.util.errors import ToolError
 
 __all__ = ["ONE", "ZERO", "Instances", "Netlist", "from_json", "load"]
 
@@ -22,14 +22,6 @@ ZERO, ONE = 0, 1
 """Nets that are always low and high."""
 
 Indices = npt.NDArray[np.intp]
-
-_YOSYS = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in sys.stdin.read().splitlines():
-    libyosys.Pass.call(design, "tee -q " + command)
-"""
 
 
 @dataclass(frozen=True)
@@ -125,20 +117,18 @@ def load(verilog: Path, top: str, library: Library, liberty: Iterable[Path]) -> 
     ValueError
         As `from_json`, or Yosys cannot read it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "netlist.json"
-        commands: Sequence[str] = [
-            *(f"read_liberty -lib -ignore_miss_func {path.resolve()}" for path in liberty),
-            f"read_verilog {verilog.resolve()}",
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        commands = [
+            *(f'read_liberty -lib -ignore_miss_func "{path.resolve()}"' for path in liberty),
+            f'read_verilog "{verilog.resolve()}"',
             f"hierarchy -check -top {top}",
             "flatten",
-            f"write_json {output}",
+            "write_json netlist.json",
         ]
-        done = subprocess.run(
-            [sys.executable, "-c", _YOSYS], input="\n".join(commands), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-        if done.returncode != 0 or not output.exists():
-            raise ValueError(f"netlist must be Verilog of library cells: {done.stdout[-2000:]}")
-        module = json.loads(output.read_text())["modules"][top]
+        try:
+            pyosys.run(commands, folder)
+        except ToolError as error:
+            raise ValueError(f"netlist must be Verilog of library cells: {error}") from None
+        module = json.loads((folder / "netlist.json").read_text())["modules"][top]
     return from_json(module, library)

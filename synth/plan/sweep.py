@@ -1,81 +1,24 @@
 """Many jobs at once: what is done is not done again, and what fails stops nothing else.
 
-Workers return rows; only this process writes them down, each as soon as it comes, so that an
+Workers return results; only this process writes them down, each as soon as it comes, so that an
 interrupted call leaves what it had.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
+import dataclasses
 import statistics
 from collections.abc import Iterable, Iterator
-from importlib import metadata
+from contextlib import suppress
 from pathlib import Path
 
 import distributed
 
 from amxfp4.synth.flow import results
 from amxfp4.synth.flow.job import Job
-from amxfp4.synth.flow.results import Row
-from amxfp4.synth.plan.workers import Outcome, Workers, line_of, sources, work
+from amxfp4.synth.plan.workers import Outcome, Workers, line_of, work
 
 __all__ = ["Sweep"]
-
-DONE = Path("synth") / "done.json"
-"""Keys of finished jobs by their fingerprints, below the folder of builds."""
-
-
-@functools.cache
-def _digest(path: Path, changed: int, size: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _content(path: Path) -> str:
-    """Digest a file, once as long as it does not change."""
-    state = path.stat()
-    return _digest(path, state.st_mtime_ns, state.st_size)
-
-
-def _fingerprint(job: Job) -> str | None:
-    """Digest what decides the result of a job, without generating its Verilog.
-
-    ``None`` where that cannot be said, because a tool or a file is missing.
-    """
-    files = [*job.liberty, *([job.constraint] if job.constraint else [])]
-    try:
-        parts = [sources(), repr(job), json.dumps(job.tools), *map(_content, files)]
-    except (OSError, metadata.PackageNotFoundError):
-        return None
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-class _Done:
-    """Rows of finished jobs in a folder of builds."""
-
-    def __init__(self, build: Path) -> None:
-        self._build, self._path = build, build / DONE
-        self.rows = {row.key: row for row in results.read(build / results.FILE, Row)}
-        self._keys = self._read()
-
-    def _read(self) -> dict[str, str]:
-        return dict(json.loads(self._path.read_text())) if self._path.exists() else {}
-
-    def find(self, job: Job) -> Row | None:
-        """Row of `job`, if it is finished."""
-        row = self.rows.get(self._keys.get(_fingerprint(job) or "", ""))
-        return row if row is not None and not row.error else None
-
-    def add(self, job: Job, row: Row) -> None:
-        """Write down a finished job."""
-        results.update(self._build / results.FILE, [row])
-        name = _fingerprint(job)
-        if name is None or row.error:
-            return
-        with results.locked(self._path.with_suffix(".lock")):
-            self._keys = {**self._read(), name: row.key}
-            results.write_whole(self._path, json.dumps(self._keys, indent=0) + "\n")
 
 
 class Sweep:
@@ -91,14 +34,14 @@ class Sweep:
 
     def __init__(self, jobs: Iterable[Job], build: Path, *, again: bool = False) -> None:
         self._build, self._again = build.resolve(), again
-        self._done = _Done(self._build)
-        self._known = [row for row in self._done.rows.values() if not row.error]
+        rows = {name: row for name, row in results.known(self._build).items() if not row.error}
+        self._known = list(rows.values())
         self.done: list[Outcome] = []
         """Found finished at the start."""
         self.missing: list[Job] = []
         """To be done, the longest first."""
         for job in jobs:
-            row = None if again else self._done.find(job)
+            row = None if again else rows.get(job.fingerprint or "")
             if row is None:
                 self.missing.append(job)
             else:
@@ -152,11 +95,12 @@ class Sweep:
         self._open.discard(job)
         if future.status != "finished":
             error = future.exception() or RuntimeError(f"the job was {future.status}")
-            return Outcome(job=job, row=None, error=line_of(error), log=line_of(error))
+            return Outcome(job=job, error=line_of(error), log=line_of(error))
         outcome: Outcome = future.result()
-        if outcome.record is not None:
-            results.update(self._build / results.FILE, [outcome.record])
-        if outcome.row is not None:
-            self._done.add(job, outcome.row)
-            self._known.append(outcome.row)
-        return outcome
+        if outcome.result is None:
+            with suppress(Exception):  # there may be no Verilog, and so no circuit
+                results.fail(job, self._build, outcome.error)
+            return outcome
+        row = results.add(job, self._build, outcome.result)
+        self._known.append(row)
+        return dataclasses.replace(outcome, row=row)

@@ -6,16 +6,12 @@ A local cluster has one worker process a core. Any other Dask scheduler will do 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
-import importlib.util
 import logging
 import resource
 import signal
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +21,13 @@ from dask.system import CPU_COUNT
 from dask.utils import parse_bytes
 from distributed.system import MEMORY_LIMIT
 
-from amxfp4.gen.manifest import TOOLS
-from amxfp4.synth.flow.job import Job
-from amxfp4.synth.flow.results import COLUMNS, Row, macs_per_cycle
-from amxfp4.synth.flow.run import run
+from amxfp4.synth.flow.job import Job, sources
+from amxfp4.synth.flow.results import Row
+from amxfp4.synth.flow.run import measure
 
-__all__ = ["Outcome", "Workers", "line_of", "sources", "work"]
+__all__ = ["Outcome", "Workers", "line_of", "work"]
 
-PATIENCE = 30
+TIMEOUT = 30
 """Seconds to wait for a scheduler, and for its first worker."""
 
 
@@ -41,29 +36,14 @@ class Outcome:
     """What became of a job."""
 
     job: Job
-    row: Row | None
+    row: Row | None = None
     """``None`` where it failed."""
+    result: dict[str, Any] | None = None
+    """What the worker measured, as `amxfp4.synth.flow.run.measure` returns it."""
     error: str = ""
     """In one line."""
     log: str = ""
-    """All that the failed program said, or the traceback."""
-    record: Row | None = None
-    """What the results say of a failure, where its Verilog could be made."""
-
-
-@functools.cache
-def sources() -> str:
-    """Digest all text that decides results: what makes the Verilog, and what measures it."""
-    state = hashlib.sha256()
-    for package in ("amxfp4.params", "amxfp4.gen", "amxfp4.rtl", "amxfp4.synth"):
-        spec = importlib.util.find_spec(package)
-        assert spec is not None
-        for folder in map(Path, spec.submodule_search_locations or ()):
-            for path in sorted([*folder.rglob("*.py"), *folder.glob("yosys/*")]):
-                state.update(path.name.encode() + path.read_bytes())
-    for tool in TOOLS:
-        state.update(metadata.version(tool).encode())
-    return state.hexdigest()
+    """All that the failed program printed, or the traceback."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,11 +150,11 @@ def _quiet() -> Iterator[None]:
 def _connect(address: str) -> distributed.Client:
     wanted = f"--scheduler must be the address of a Dask scheduler, not {address!r}"
     try:
-        client = distributed.Client(address, timeout=PATIENCE)
+        client = distributed.Client(address, timeout=TIMEOUT)
     except (OSError, TimeoutError, ValueError) as error:
         raise ValueError(f"{wanted} ({error})") from None
     try:
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=TIMEOUT)
         others = {name for name, digest in client.run(sources).items() if digest != sources()}
     except BaseException as error:
         client.close()
@@ -208,29 +188,10 @@ def work(job: Job, build: Path | None, limit: int | None, again: bool) -> Outcom
     folder = Path(distributed.get_worker().local_directory) if build is None else build
     try:
         with _bounded(limit):
-            return Outcome(job=job, row=run(job, folder, again=again))
+            return Outcome(job=job, result=measure(job, folder, again=again))
     except Exception as error:
         log = getattr(error, "log", None) or traceback.format_exc()
-        line = line_of(error)
-        return Outcome(job=job, row=None, error=line, log=log, record=_record(job, line))
-
-
-def _record(job: Job, error: str) -> Row | None:
-    """Row of a job without figures."""
-    config = job.config.to_dict()
-    with contextlib.suppress(Exception):
-        return Row(
-            key=job.key,
-            component=job.component or "",
-            digest=job.config.digest,
-            target=job.target,
-            dsp=job.dsp,
-            script=job.script or "",
-            macs_per_cycle=macs_per_cycle(job.config, job.component),
-            error=error,
-            **{name: value for name, value in config.items() if name in COLUMNS},
-        )
-    return None
+        return Outcome(job=job, error=line_of(error), log=log)
 
 
 def line_of(error: BaseException) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import jinja2
 
-from amxfp4.synth.flow.results import write_whole
 from amxfp4.synth.gates.energy_per_mac import EnergyRow
 from amxfp4.synth.plan.goals import load_peers
 from amxfp4.synth.plan.plan import Plan
@@ -17,6 +16,7 @@ from amxfp4.synth.plan.workers import Outcome
 from amxfp4.synth.report import energy_report, pictures, tables
 from amxfp4.synth.report.drawing import Picture
 from amxfp4.synth.report.tables import Rows, Table
+from amxfp4.util import files
 
 __all__ = ["Report", "Section", "make", "write"]
 
@@ -185,5 +185,4 @@ def write(report: Report, path: Path) -> None:
         heading_style=_heading_style,
         scripts=_scripts(report.plan),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text)
+    files.write(path, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -251,5 +250,5 @@ def tools(rows: Rows) -> dict[str, str]:
     """Versions of the programs behind some results, by name."""
     found: dict[str, str] = {}
     for row in rows.values():
-        found |= json.loads(row.tools or "{}")
+        found |= row.tools
     return dict(sorted(found.items()))

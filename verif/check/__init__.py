@@ -1,1 +1,1 @@
-"""Proofs: assertions about the hardware, checked for every input by Yosys' SAT solver."""
+"""Checks that need the RTL: proofs for every input by Yosys, and bugs planted on purpose."""

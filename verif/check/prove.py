@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import enum
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment
 from amaranth.lib import wiring
+
+from amxfp4.util import pyosys
+from amxfp4.util.errors import ToolError
 
 __all__ = ["ProofError", "Verdict", "decide", "signals"]
 
@@ -34,15 +35,6 @@ class Verdict(enum.Enum):
     REFUTED = "refuted"
     """There is a counterexample, from the initial state on."""
 
-
-_YOSYS = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-for command in open("commands").read().splitlines():
-    libyosys.Pass.call(design, command)
-print("all commands done")
-"""
 
 _PREPARE = (
     "read_rtlil design.il",
@@ -104,23 +96,22 @@ def decide(harness: wiring.Component, *, depth: int = 0, timeout: int = 100) -> 
     ]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "design.il").write_text(text)
-        (Path(folder) / "commands").write_text("\n".join(commands))
-        done = subprocess.run(
-            [sys.executable, "-c", _YOSYS], cwd=folder, capture_output=True, text=True, check=False
-        )
-    return _read(done.stdout, done.stderr, done.returncode)
+        try:
+            output, ended = pyosys.run(commands, Path(folder)), True
+        except ToolError as error:
+            output, ended = error.log, False
+    return _read(output, ended)
 
 
-def _read(output: str, errors: str, code: int) -> Verdict:
+def _read(output: str, ended: bool) -> Verdict:
     """Verdict of a run of Yosys: a sentence we know, and an end that agrees with it."""
     said = {verdict for sentence, verdict in _SENTENCES.items() if sentence in output}
-    ended = "all commands done" in output.splitlines()[-1:] and code == 0
     if said == {Verdict.PROVEN} and ended:
         return Verdict.PROVEN
     # `sat -verify` ends the process after a counterexample, and says so.
-    if said == {Verdict.REFUTED} and not ended and "proof did fail" in output + errors:
+    if said == {Verdict.REFUTED} and not ended and "proof did fail" in output:
         return Verdict.REFUTED
-    raise ProofError(f"no answer (exit {code}): {output[-1500:]}{errors[-500:]}")
+    raise ProofError(f"no answer: {output[-2000:]}")
 
 
 def signals(fragment: Fragment, name: str | None = None, *, domain: str | None = None):

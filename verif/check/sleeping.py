@@ -19,6 +19,7 @@ from typing import Any
 from amaranth.hdl import Instance, Module, Mux, Signal
 
 from amxfp4.params.config import UnitConfig
+from amxfp4.util.files import digest, write
 from amxfp4.verif.sim import build, sources
 from amxfp4.verif.sim.sources import Source
 
@@ -113,14 +114,13 @@ def plant(config: UnitConfig, bugs: Bugs, cache: Path = build.CACHE) -> Source:
     """
     texts = _texts(bugs)
     edited = (text for _, text in texts.values())
-    key = build.digest(sources._generator_key(), Path(__file__).read_text(), *edited)
+    key = digest(sources._generator_key(), Path(__file__).read_text(), *edited)
     file = cache / "verilog-cache" / f"{config.unit}-{config.digest}-{key}-bugs.json"
     if not file.is_file():
         with _edited(texts) as verilog:
             made = verilog.generate(config)
         text = made.text + _MODULE
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"text": text, "manifest": made.manifest}))
+        write(file, json.dumps({"text": text, "manifest": made.manifest}))
     kept = json.loads(file.read_text())
     return Source(kept["text"], kept["manifest"])
 

@@ -35,10 +35,17 @@ FIRST_LOOK: dict[str, Sequence[str] | None] = {
 """Tests that `make sim` runs; ``None`` for all of them."""
 
 
+_MODULES = {
+    **dict.fromkeys(("quantizer", "dequantizer"), "cocotb.tb_blocks"),
+    **dict.fromkeys(("dot", "array"), "cocotb.tb_products"),
+    "engine": "cocotb_engine.tb_engine",
+    "engine_uart": "line.tb_engine_uart",
+}
+
+
 def module(unit: str) -> str:
     """Name of the module that holds the tests of a unit."""
-    room = {"engine": "cocotb_engine", "engine_uart": "line"}.get(unit, "cocotb")
-    return f"amxfp4.verif.sim.{room}.tb_{unit}"
+    return f"amxfp4.verif.sim.{_MODULES[unit]}"
 
 
 def names(unit: str) -> list[str]:

@@ -7,27 +7,23 @@ translation unit beside them.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import functools
-import hashlib
 import json
 import re
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.util import process
+from amxfp4.util.console import working
+from amxfp4.util.files import digest, once
 from amxfp4.verif.sim import toolchain
 
-__all__ = ["CACHE", "body", "build", "digest", "locked", "port_width", "verilate"]
+__all__ = ["CACHE", "body", "build", "port_width", "verilate"]
 
 CACHE = Path("build")
-_run = functools.partial(process.run, timeout=toolchain.LIMIT)
 """Where builds are kept, below the working directory; removing it is always safe."""
 
 _HARNESS = Path(__file__).parent / "batch" / "harness.cpp"
@@ -38,30 +34,12 @@ _DEFINES = ["-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-
 _VERILATE = ["--cc", "-Wall", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
 
 
-def digest(*parts: str | bytes) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of `parts`, each with its length."""
-    state = hashlib.sha256()
-    for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
-        state.update(len(raw).to_bytes(8, "little") + raw)
-    return state.hexdigest()[:16]
-
-
 def body(text: str) -> str:
     """Verilog without the comments it begins with, which name the configuration.
 
     Configurations that are the same hardware differ in nothing else, and share a build.
     """
     return re.sub(r"\A(?://[^\n]*\n)+", "", text)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, across processes; a killed holder releases it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def port_width(manifest: Mapping[str, Any], name: str) -> int:
@@ -86,18 +64,6 @@ def _port_header(manifest: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _once(target: Path, make: Callable[[Path], None]) -> Path:
-    """Have `make` make `target`, if no process has: elsewhere, so that it appears whole."""
-    if not target.exists():
-        with locked(target.with_suffix(".lock")):
-            if not target.exists():
-                with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-                    fresh = Path(scratch) / target.name
-                    make(fresh)
-                    fresh.replace(target)
-    return target
-
-
 def _of_tools(tools: toolchain.Toolchain, options: list[str]) -> str:
     """Digest of the tools and of how the compiler is called."""
     return digest(tools.version, str(tools.root), *tools.cxx, *options, *_DEFINES)
@@ -107,19 +73,20 @@ def _runtime(tools: toolchain.Toolchain, cache: Path) -> Path:
     key = _of_tools(tools, _COMPILE)
     library = (cache / "runtime" / f"libverilated-{key}.so").resolve()
     include = tools.root / "include"
-    env = tools.environment(cache.parent / "ccache")
+    how = tools.how(cache.parent / "ccache")
 
     def make(fresh: Path) -> None:
         objects = []
         for source in _RUNTIME_SOURCES:
-            objects.append(str(fresh.parent / f"{source}.o"))
+            objects.append(f"{fresh}.{source}.o")
             command = [*tools.compiler, *_COMPILE, *_DEFINES, f"-I{include}", "-c"]
-            _run([*command, str(include / source), "-o", objects[-1]], env=env)
+            process.run([*command, str(include / source), "-o", objects[-1]], **how)
         # The name it will be found under, or the loader would look into the scratch folder.
         link = [*tools.cxx, "-shared", "-pthread", f"-Wl,-soname,{library}"]
-        _run([*link, *objects, "-o", str(fresh)], env=env)
+        process.run([*link, *objects, "-o", str(fresh)], **how)
 
-    return _once(library, make)
+    once(library, make)
+    return library
 
 
 def _headers(tools: toolchain.Toolchain, cache: Path, options: list[str]) -> Path:
@@ -135,12 +102,13 @@ def _headers(tools: toolchain.Toolchain, cache: Path, options: list[str]) -> Pat
         fresh.mkdir()
         (fresh / "all.h").write_text(_HEADERS)
         command = [*tools.cxx, *options, *_DEFINES, f"-I{tools.root / 'include'}"]
-        _run(
+        process.run(
             [*command, "-x", "c++-header", "all.h", "-o", "all.h.gch"],
-            env=tools.environment(cache.parent / "ccache"), cwd=fresh,
+            cwd=fresh, **tools.how(cache.parent / "ccache"),
         )  # fmt: skip
 
-    return _once(folder, make) / "all.h"
+    once(folder, make)
+    return folder / "all.h"
 
 
 def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE) -> Path:
@@ -170,9 +138,9 @@ def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE) -> Path:
     verilog, model = folder / f"{top}.v", folder / "model"
     verilog.write_text(text)
     command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
-    _run(
+    process.run(
         [*command, "-Mdir", str(model), str(WAIVERS), str(verilog)],
-        env=tools.environment(cache / "ccache"),
+        **tools.how(cache / "ccache"),
     )
     return model
 
@@ -190,7 +158,7 @@ def _compile(
     model = verilate(text, str(manifest["unit"]), scratch, cache=cache.parent)
     (scratch / "ports.h").write_text(header)
     (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2))
-    env = tools.environment(cache.parent / "ccache")
+    how = tools.how(cache.parent / "ccache")
     # One translation unit: the headers are read once, and the optimiser sees the harness.
     sources = [*sorted(model.glob("*.cpp")), harness.resolve()]
     unity = scratch / "unity.cpp"
@@ -200,16 +168,16 @@ def _compile(
     includes = [f"-I{p}" for p in folders]
     headers = ["-include", str(_headers(tools, cache, options))]
     # Not behind the compiler cache: what it could know is known by the name of the folder.
-    _run(
+    process.run(
         [
             *tools.cxx, *options, *_DEFINES, *headers, *includes,
             "-c", "unity.cpp", "-o", "unity.o",
         ],
-        env=env, cwd=scratch,
+        cwd=scratch, **how,
     )  # fmt: skip
-    _run(
+    process.run(
         [*tools.cxx, "-shared", "-pthread", "unity.o", str(runtime), "-o", "dut.so"],
-        env=env, cwd=scratch,
+        cwd=scratch, **how,
     )  # fmt: skip
     for leftover in ("unity.o", "unity.cpp", "ports.h"):
         (scratch / leftover).unlink()
@@ -268,18 +236,12 @@ def build(
         *_VERILATE, *options, *_DEFINES, _HEADERS,
     )  # fmt: skip
     folder = (cache / "batch" / f"{manifest['unit']}-{key}").resolve()
-    library = folder / "dut.so"
-    if library.exists():
-        return library, 0.0
-    with locked(folder.with_suffix(".lock")):
-        if library.exists():  # another process built it while this one waited
-            return library, 0.0
-        start = time.monotonic()
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
-        try:
-            _compile(tools, scratch, manifest, text, cache / "batch", options, harness, header)
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.replace(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return library, time.monotonic() - start
+    start = time.monotonic()
+
+    def make(fresh: Path) -> None:
+        fresh.mkdir()
+        with working(f"compiling {manifest['unit']}, once for {cache}"):
+            _compile(tools, fresh, manifest, text, cache / "batch", options, harness, header)
+
+    made = once(folder, make)
+    return folder / "dut.so", time.monotonic() - start if made else 0.0

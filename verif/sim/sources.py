@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4.params.config import UnitConfig
+from amxfp4.util.console import working
+from amxfp4.util.files import digest, write
 from amxfp4.verif.sim import build
 
 __all__ = ["Source", "source"]
@@ -55,7 +56,7 @@ def _generator_key() -> str:
     from amxfp4.gen.manifest import TOOLS
 
     versions = [f"{name} {metadata.version(name)}" for name in TOOLS]
-    return build.digest(*versions, *(part for file in _files(_folders()) for part in file))
+    return digest(*versions, *(part for file in _files(_folders()) for part in file))
 
 
 def source(config: UnitConfig, cache: Path = build.CACHE) -> Source:
@@ -77,9 +78,7 @@ def source(config: UnitConfig, cache: Path = build.CACHE) -> Source:
         return Source(kept["text"], kept["manifest"])
     from amxfp4.gen import verilog
 
-    made = verilog.generate(config)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as scratch:
-        json.dump({"text": made.text, "manifest": made.manifest}, scratch)
-    Path(scratch.name).replace(file)
+    with working(f"generating the Verilog of {config.unit}"):
+        made = verilog.generate(config)
+    write(file, json.dumps({"text": made.text, "manifest": made.manifest}))
     return Source(made.text, made.manifest)

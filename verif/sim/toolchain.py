@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amxfp4.util.errors import ToolError
 
@@ -59,6 +60,10 @@ class Toolchain:
             env["CCACHE_SLOPPINESS"] = "time_macros"
         return env
 
+    def how(self, cache: Path) -> dict[str, Any]:
+        """How `amxfp4.util.process.run` runs a tool of a build: environment and time limit."""
+        return {"env": self.environment(cache), "timeout": LIMIT}
+
     @property
     def compiler(self) -> list[str]:
         """The C++ compiler as the head of a command, behind the compiler cache if there is one."""
@@ -88,13 +93,17 @@ def _verilator() -> tuple[Path, Path, str]:
 
 def _compiler() -> tuple[str, ...]:
     """Find the compiler that CXX names, with its options; a compiler cache before it is ours."""
-    chosen = shlex.split(os.environ.get("CXX", ""))
-    if chosen and Path(chosen[0]).stem == "ccache":
-        chosen = chosen[1:]
-    for name in [chosen[0]] if chosen else ["g++", "clang++"]:
+    text = os.environ.get("CXX", "")
+    try:
+        command = shlex.split(text)
+    except ValueError as error:
+        raise ToolError(f"CXX must be a command, not {text!r} ({error})") from None
+    if command and Path(command[0]).stem == "ccache":
+        command = command[1:]
+    for name in command[:1] or ["g++", "clang++"]:
         if found := shutil.which(name):
-            return (found, *chosen[1:])
-    if chosen:
+            return (found, *command[1:])
+    if command:
         raise ToolError(f"CXX must name a C++ compiler, not {os.environ['CXX']!r}")
     raise ToolError("no C++ compiler found: install g++ (apt install g++) or set CXX")
 

@@ -10,6 +10,7 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
+from amxfp4.util import console
 from amxfp4.verif.tests.simulate import (  # noqa: F401  (fixtures of every folder)
     decisions,
     evaluate,
@@ -69,6 +70,12 @@ def pytest_runtest_makereport(
         command = f".venv/bin/python -m pytest {test} --seed={seed} --blocks={blocks}"
         report.sections.append(("repeat with", command))
     return report
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name no slow step on standard error, whose lines many tests compare, on a busy machine."""
+    monkeypatch.setattr(console, "SILENCE", 3600)
 
 
 @pytest.fixture

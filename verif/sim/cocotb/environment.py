@@ -23,12 +23,14 @@ from amxfp4.verif.sim.cocotb.models import DequantizerModel, Model, QuantizerMod
 from amxfp4.verif.sim.cocotb.models_products import ProductModel
 from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard
 
-__all__ = ["MANIFEST", "REPORT", "Environment"]
+__all__ = ["JOBS", "MANIFEST", "REPORT", "Environment"]
 
 MANIFEST = "AMXFP4_MANIFEST"
 """Environment variable: path of the unit's manifest."""
 REPORT = "AMXFP4_REPORT"
 """Environment variable: path that counts and coverage of the run are written to."""
+JOBS = "AMXFP4_JOBS"
+"""Environment variable: random jobs of a test of an engine."""
 
 _PATIENCE = 2_000
 """Cycles without any transfer that mean the unit is stuck; pauses are far shorter."""

@@ -18,16 +18,14 @@ from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.registers import REGISTERS
 from amxfp4.verif.sim.cocotb import coverage
-from amxfp4.verif.sim.cocotb.environment import MANIFEST, REPORT
+from amxfp4.verif.sim.cocotb.environment import JOBS, MANIFEST, REPORT
 from amxfp4.verif.sim.cocotb_engine import coverage_engine
 from amxfp4.verif.sim.cocotb_engine.agents_engine import Drivers, Watcher, packet, set_pause
 from amxfp4.verif.sim.cocotb_engine.models_engine import EngineModel, Job
 from amxfp4.verif.sim.cocotb_engine.scoreboard_engine import PacketBoard
 
-__all__ = ["ERRORS", "JOBS", "OFFSETS", "EngineEnvironment", "bit"]
+__all__ = ["ERRORS", "OFFSETS", "EngineEnvironment", "bit"]
 
-JOBS = "AMXFP4_JOBS"
-"""Environment variable: random jobs of a test."""
 OFFSETS = {register.name: register.offset for register in REGISTERS}
 _BITS = {(r.name, f.name): f.bit for r in REGISTERS for f in r.fields}
 ERRORS = tuple(name for register, name in _BITS if register == "error")
@@ -57,7 +55,7 @@ class EngineEnvironment:
         self.config = EngineConfig.from_dict(self.manifest["config"])
         self.model = EngineModel(self.config)
         self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
-        self.jobs = int(os.environ.get(JOBS, "8"))
+        self.jobs = int(os.environ[JOBS])
         self.dut = dut
         self.drivers = Drivers(dut)
         self.watcher = Watcher(dut)

@@ -55,7 +55,7 @@ async def special_values(dut: Any) -> None:
     env = await EngineEnvironment.start(dut)
     config = env.config
     env.pause("random", "none", "random")
-    for _ in range(max(4, env.jobs // 2)):
+    for _ in range(env.jobs):
         k = min(config.largest_k, pick(env.rng, (config.block, 2 * config.block + 5, 3)))
         shape = (2 * config.rows + 1, 2 * config.cols - 1, k)
         await env.run(env.model.job(env.rng, shape, kind="special"))

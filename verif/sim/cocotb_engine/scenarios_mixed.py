@@ -40,6 +40,8 @@ class _Mixture:
     async def reuse(self) -> None:
         """Run a job with the B that was kept, or be refused where there is none."""
         env = self.env
+        if self.kept is None and env.rng.integers(2):
+            await self.keep()
         if self.kept is None:
             for name, value in (("m", 1), ("n", 1), ("k", 1), ("job", bit("job", "reuse_b"))):
                 await env.write(name, value)

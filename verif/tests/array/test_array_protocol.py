@@ -19,7 +19,7 @@ CONFIGS = [
     "config", CONFIGS, ids=lambda c: "-".join(str(v) for v in c.to_dict().values())
 )
 def test_array(config: ArrayConfig, request: pytest.FixtureRequest) -> None:
-    """Every test of tb_array passes and compares something."""
+    """Every test of the testbench passes and compares something."""
     summary = run_testbench(config, seed=request.config.getoption("--seed"))
     assert summary.tests == summary.passed > 0
     assert summary.transactions > summary.tests

@@ -7,7 +7,7 @@ import pytest
 
 from amxfp4.params.engine import NONE, RECORDS, STREAM_BYTES, EngineConfig
 from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS
-from amxfp4.verif.sim.cocotb.runner import run_testbench
+from amxfp4.verif.sim.cocotb.runner import JOBS_OF_A_TEST, run_testbench
 
 CONFIGS = [
     EngineConfig(rows=2, cols=3, lanes=8, depth_a=4, depth_b=4),
@@ -30,13 +30,11 @@ CONFIGS = [
 @pytest.mark.parametrize(
     "config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}-{c.input}-{c.acc}-{c.requantize}"
 )
-def test_engine(
-    config: EngineConfig, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_engine(config: EngineConfig, request: pytest.FixtureRequest, blocks: int) -> None:
     """Every test of tb_engine passes and compares something."""
-    # More jobs where more blocks are asked for: 12 in a test by default, 250 at night.
-    monkeypatch.setenv("AMXFP4_JOBS", str(max(12, request.config.getoption("--blocks") // 4000)))
-    summary = run_testbench(config, seed=request.config.getoption("--seed"))
+    # More jobs where more blocks are asked for: 250 in a test at night.
+    jobs = max(JOBS_OF_A_TEST, blocks // 4000)
+    summary = run_testbench(config, seed=request.config.getoption("--seed"), jobs=jobs)
     assert summary.tests == summary.passed > 0
     assert summary.transactions > summary.tests
 
@@ -77,10 +75,9 @@ def any_engine(rng: np.random.Generator) -> EngineConfig:
             return config
 
 
-def test_any_engine(rng: np.random.Generator, blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_engine(rng: np.random.Generator, blocks: int) -> None:
     """Engines of random configurations pass, one by default, eight at night."""
-    monkeypatch.setenv("AMXFP4_JOBS", "4")
     for _ in range(max(1, blocks // 125_000)):
         config, seed = any_engine(rng), int(rng.integers(1 << 31))
-        summary = run_testbench(config, seed=seed, tests=MANY)
+        summary = run_testbench(config, seed=seed, tests=MANY, jobs=4)
         assert summary.tests == summary.passed == len(MANY), config

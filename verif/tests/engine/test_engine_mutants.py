@@ -67,7 +67,52 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         r"\(s_axis_a_tkeep\)", r"(s_axis_a_tkeep | {{8{{{bug}}}}})",
         "faults/name=a_keep", r"a failed job|beginning of C|must come to its end|TKEEP|must be",
     ),
+    "valid of C waits for ready": (
+        r"(\w+ \\output  \((?:\n.*?)*?\.o__valid\()m_axis_c_tvalid\)",
+        r"wire has_c; assign m_axis_c_tvalid = has_c & (~{bug} | m_axis_c_tready); \1has_c)",
+        "ready_after_valid", r"must come to its end",
+    ),
+    "ready of B follows its valid": (
+        r"(\w+ skid_b \((?:\n.*?)*?\.i__ready\()s_axis_b_tready\)",
+        r"wire free_b; assign s_axis_b_tready = free_b & (~{bug} | s_axis_b_tvalid); \1free_b)",
+        "paths", r"s_axis_b_tready must not depend on s_axis_b_tvalid at once",
+    ),
+    "what comes of A before a job is lost": (
+        r"(\w+ skid_a \((?:\n.*?)*?\.i__ready\()s_axis_a_tready\)",
+        r"wire free_a; assign s_axis_a_tready = free_a | ({bug} & idle); \1free_a)",
+        "orders", r"must come to its end|at most two beats",
+    ),
     # Control.
+    "a reserved bit is kept": (
+        r"29'h0+, interrupt_enable_flags,",
+        "28'h0, {bug} & interrupt_enable_flags, interrupt_enable_flags,",
+        "access", r"interrupt_enable must be 0x\d, not 0x[8-f]; after writing",
+    ),
+    "what waits of the next B is lost when a job ends": (
+        r"(\w+ skid_b \((?:\n.*?)*?\.control_soft_reset\()(control_soft_reset)\)",
+        r"\1\2 | ({bug} & finished))",
+        "back_to_back", r"irq must come",
+    ),
+    "a B that serves again is waited for": (
+        r"(\w+ path \((?:\n.*?)*?\.job__reuse\()(job__reuse)\)", r"\1\2 & ~{bug})",
+        "kept_b", r"must come to its end",
+    ),
+    "a B serves again only where A waits": (
+        r"(assign is_kept = )(.*);", r"\1(\2) & ~({bug} & ~engine.a__valid);",
+        "mixtures/pattern=bursts", r"must come to its end",
+    ),
+    "the largest M is refused": (
+        r"(\w+ job \((?:\n.*?)*?\.m\()(m)\)", r"\1({bug} & (&m[19:0])) ? 32'h0 : \2)",
+        "limits_accepted", r"M = 1048575, N = 1 is allowed",
+    ),
+    "N is cut to twenty bits": (
+        r"(\w+ job \((?:\n.*?)*?\.n\()(n)\)", r"\1{bug} ? {{12'h0, n[19:0]}} : \2)",
+        "refused", r"error must be 0x1, not 0x\w+; M, N, K 1, ",
+    ),
+    "a start beside an abort starts": (
+        r"(assign _\d+_ = ~ )(control_abort);", r"\1(\2 & ~{bug});",
+        "commands_at_once", r"status must be 0x1, .*outside a job",
+    ),
     "a byte without a strobe is written": (
         r"(_\d+_ \? )(bus__wstrb)", r"\1(\2 | {{3'h0, {bug}}})",
         "strobes", r"strobe|no start",
@@ -135,6 +180,14 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         r"(assign is_kept = )", r"\1{bug} | ",
         "forgotten_b", r"error must be 0x2",
     ),
+    "an abort while a job is checked is lost": (
+        r"\.abort\(abort\)", r".abort(abort & ~({bug} & ~run))",
+        "aborts", r"must come to its end",
+    ),
+    "the end of C that waits is not known": (
+        r"(has_end <= )(_\d+_);", r"\1\2 & ~{bug};",
+        "abort_at_the_end", r"must send one packet, not two",
+    ),
     "soft reset leaves a word of A": (
         r"(engine_skid_a skid_a \((?:\n.*?)*?\.control_soft_reset\()(control_soft_reset)\)",
         r"\1\2 & ~{bug})",
@@ -167,7 +220,13 @@ def _made() -> Source:
   integer bug = 0;
   reg [1:0] tick = 0;
   initial if (!$value$plusargs("bug=%d", bug)) bug = 0;
-  always @(posedge clk) tick <= tick + 1;
+  reg [1:0] turns = 0;
+  always @(posedge clk) begin
+    /* verilator lint_off BLKSEQ */
+    while (bug == -1) turns = turns + 1;
+    /* verilator lint_on BLKSEQ */
+    tick <= tick + 1 + turns;
+  end
 """
     text, count = re.subn(r"(?m)(^module engine\([^;]*;)", r"\1" + declared, text)
     if count != 1:
@@ -177,7 +236,7 @@ def _made() -> Source:
 
 def test_nothing_is_caught_while_bugs_sleep() -> None:
     """Every test that must fail with a bug passes without one."""
-    tests = sorted({test for _, _, test, _ in BUGS.values()} | {"latency", "reset_values"})
+    tests = sorted({test for _, _, test, _ in BUGS.values()} | set(MANIFESTS))
     summary = run_testbench(_made(), seed=1, tests=tests)
     assert summary.tests == summary.passed >= len(tests)
 
@@ -191,20 +250,30 @@ def test_engine_bug_is_caught(name: str) -> None:
         run_testbench(_made(), seed=1, tests=test, plusargs=[f"+bug={number}"])
 
 
-@pytest.mark.parametrize(
-    ("test", "changes", "found"),
-    [
-        ("latency", {"latency": 1}, "latency must be 1 cycles, as the manifest states"),
-        ("reset_values", {"digest": "0123456789abcdef"}, "digest_low must be 0x89abcdef"),
-        ("shapes", {"output": "bf16"}, "byte|must have"),
-    ],
-)
-def test_engine_with_another_manifest_is_caught(
-    test: str, changes: dict[str, object], found: str
-) -> None:
+MANIFESTS: dict[str, tuple[dict[str, object], str]] = {
+    "latency": ({"latency": 1}, "latency must be 1 cycles, as the manifest states"),
+    "reset_values": ({"digest": "0123456789abcdef"}, "digest_low must be 0x89abcdef"),
+    "shapes": ({"output": "bf16"}, "byte|must have"),
+}
+"""Wrong manifests by the test that must fail: what they state, and what it must say."""
+
+CAUGHT = {test.split("/")[0] for _, _, test, _ in BUGS.values()} | set(MANIFESTS)
+"""Tests of the testbench that a planted bug makes fail: test_verification_plan.py asks for all."""
+
+
+@pytest.mark.parametrize("test", MANIFESTS)
+def test_engine_with_another_manifest_is_caught(test: str) -> None:
     """What the manifest says is not believed."""
+    changes, found = MANIFESTS[test]
     with pytest.raises(TestbenchError, match=found):
         run_testbench(planted.with_manifest(_made(), **changes), seed=1, tests=test)
+
+
+def test_hung_simulation_names_itself() -> None:
+    """A simulation that never ends is ended, and its test is named."""
+    hung = r"(?s)must end, not stop in test shapes at.*engine did not end within 15 s.*--test sh"
+    with pytest.raises(TestbenchError, match=hung):
+        run_testbench(_made(), seed=1, tests="shapes", plusargs=["+bug=-1"], limit=15)
 
 
 def test_engine_scoreboard_refuses_to_compare_nothing() -> None:

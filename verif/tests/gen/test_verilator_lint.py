@@ -63,7 +63,7 @@ def _library(made: Source) -> None:
 
 
 def _simulator(made: Source) -> None:
-    runner._build(made, build.CACHE)
+    runner._build(made, build.CACHE, waves=False)
 
 
 @pytest.mark.parametrize("make", [_library, _simulator])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,24 +69,6 @@ from amxfp4.verif.sim.sources import source
 made = source(DequantizerConfig(format="nvfp4", lanes=1))
 print(build.build(made.text, made.manifest, Path(sys.argv[1]))[1] > 0)
 """
-
-
-def test_what_units_share_is_made_once(tmp_path: Path) -> None:
-    """Builds of different units that need the runtime at the same time wait for one to make it."""
-    made = []
-
-    def make(fresh: Path) -> None:
-        made.append(fresh)
-        time.sleep(0.2)
-        fresh.mkdir()
-        (fresh / "whole").touch()
-
-    with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda _: build._once(tmp_path / "shared", make), range(3)))
-    assert found == [tmp_path / "shared"] * 3
-    assert len(made) == 1
-    assert (tmp_path / "shared" / "whole").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["shared", "shared.lock"]
 
 
 def test_compiled_headers_are_used(tmp_path: Path, empty: Path) -> None:
@@ -161,18 +141,6 @@ def test_generator_imports_nothing_unknown() -> None:
     assert len(known) == len(sources._files(folders))
     assert set(imported.split()) <= known
     assert len(imported.split()) > 30
-
-
-def test_build_recovers(empty: Path) -> None:
-    """What an interrupted build left behind is built again, not used."""
-    made = source(UNIT)
-    library, _ = build.build(made.text, made.manifest, empty)
-    library.unlink()
-    (library.parent.parent / "building-1").mkdir()
-    again, seconds = build.build(made.text, made.manifest, empty)
-    assert again == library
-    assert library.exists()
-    assert seconds > 0
 
 
 def test_build_wrong_verilog(empty: Path) -> None:

@@ -98,17 +98,16 @@ def test_timeout_is_no_answer(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("output", "code"),
+    ("output", "ended"),
     [
-        ("", 0),
-        ("all commands done", 0),
-        ("SAT proof finished - no model found: SUCCESS!", 1),
-        ("SAT proof finished - no model found: SUCCESS!\nERROR: killed", 1),
-        ("SAT proof finished - model found: FAIL!\nall commands done", 0),
-        ("Reached maximum number of time steps -> proof failed.\nproof did fail!", 1),
+        ("", True),
+        ("SAT proof finished - no model found: SUCCESS!", False),
+        ("SAT proof finished - no model found: SUCCESS!\nERROR: killed", False),
+        ("SAT proof finished - model found: FAIL!", True),
+        ("Reached maximum number of time steps -> proof failed.\nproof did fail!", False),
     ],
 )
-def test_half_answers(output, code):
+def test_half_answers(output, ended):
     """What Yosys says counts only together with how it ended."""
     with pytest.raises(ProofError):
-        prove._read(output, "", code)
+        prove._read(output, ended)

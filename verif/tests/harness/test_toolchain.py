@@ -1,4 +1,4 @@
-"""The tools of a build: found or missing, ended when they hang, the same in every shell."""
+"""The tools of a build: found or missing, and the same in every shell."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def own_error(config, name, value, beside):
     return None
 
 
-@pytest.mark.parametrize(("unit", "name"), FIELDS, ids="-".join)
+@pytest.mark.parametrize(("unit", "name"), FIELDS, ids=map("-".join, FIELDS))
 def test_help_is_what_is_checked(unit, name):
     config = UNITS[unit]
     allowed = parameters(config)[name].allowed
@@ -62,7 +62,7 @@ def test_help_is_what_is_checked(unit, name):
         assert message.endswith(f", not {'x' if isinstance(allowed, Names) else value!r}")
 
 
-@pytest.mark.parametrize(("unit", "name"), FIELDS, ids="-".join)
+@pytest.mark.parametrize(("unit", "name"), FIELDS, ids=map("-".join, FIELDS))
 def test_default_is_what_help_says(unit, name):
     """Where help gives a value it is the one taken; a rule is given in words otherwise."""
     parameter = parameters(UNITS[unit])[name]

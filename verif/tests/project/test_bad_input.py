@@ -20,12 +20,13 @@ UNWRITABLE = "/proc/amxfp4"
 # What is typed, and what the line must hold: parameter, range, value.
 CASES = {
     "unit-unknown": ("verilog nand", ["UNIT", "one of quantizer, dequantizer", "'nand'"]),
-    "unit-missing": ("verilog", ["UNIT"]),
+    "unit-missing": ("verilog", ["UNIT is missing", "one of quantizer, dequantizer"]),
+    "unit-missing-option": ("verilog --lanes 4", ["UNIT is missing", "one of quantizer"]),
     "unit-format": ("verilog quantizer --format mxfp5", ["format", FORMATS, "'mxfp5'"]),
     "unit-lanes-3": ("verilog quantizer --lanes 3", ["lanes", "power of two from 1 to 32", "3"]),
     "unit-lanes-0": ("verilog quantizer --lanes 0", ["lanes", "power of two from 1 to 32", "0"]),
     "unit-lanes-64": ("verilog quantizer --lanes 64", ["lanes", "from 1 to 32", "64"]),
-    "unit-lanes-word": ("verilog quantizer --lanes all", ["--lanes", "an integer", "'all'"]),
+    "unit-lanes-word": ("verilog quantizer --lanes all", ["--lanes must be an integer, not 'all'"]),
     "unit-block-0": ("verilog dequantizer --block 0", ["block", SIZES, "0"]),
     "unit-block-24": ("verilog dequantizer --block 24", ["block", SIZES, "24"]),
     "unit-input": ("verilog quantizer --input fp64", ["input", "one of bf16, fp16", "'fp64'"]),
@@ -33,9 +34,9 @@ CASES = {
     "unit-ties": ("verilog quantizer --ties up", ["ties", "one of RNA, RNE", "'up'"]),
     "unit-foreign-option": (
         "verilog quantizer --output bf16",
-        ["option of quantizer", "one of --format, --block, ", "'--output'"],
+        ["option of amxfp4 verilog quantizer", "one of --format, --block, ", "'--output'"],
     ),
-    "unit-all-option": ("verilog all --lanes 4", ["UNIT", "--lanes", "'all'"]),
+    "unit-all-option": ("verilog all --lanes 4", ["option of amxfp4 verilog all", "'--lanes'"]),
     "unit-option-unknown": ("verilog quantizer --pipes 4", ["--pipes"]),
     "unit-out-is-file": ("verilog quantizer -o a.npy", ["--out", "a folder", "'a.npy'"]),
     "unit-out-under-file": ("verilog quantizer -o a.npy/x", ["--out", "a folder", "'a.npy/x'"]),
@@ -87,7 +88,11 @@ CASES = {
     "info-missing": ("info none.safetensors", ["FILE", "none.safetensors"]),
     "info-cut": ("info cut.safetensors", ["FILE", "cut.safetensors"]),
     "sim-seed": ("sim --seed many", ["--seed", "an integer", "'many'"]),
-    "command-unknown": ("synthesize", ["synthesize"]),
+    "command-unknown": ("synthesize", ["COMMAND", "one of verilog, ", "'synthesize'"]),
+    "command-of-group": ("synth foo.toml", ["COMMAND", "one of plan, ", "'foo.toml'"]),
+    "option-of-root": ("--quiet", ["option of amxfp4", "one of --version", "'--quiet'"]),
+    "value-missing": ("verilog quantizer --lanes", ["--lanes"]),
+    "argument-too-many": ("formats all", ["all", "amxfp4 formats --help"]),
 }
 
 

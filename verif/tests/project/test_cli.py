@@ -1,9 +1,8 @@
-"""The ``amxfp4`` command: what it lists, prints and writes."""
+"""The ``amxfp4`` command: what it lists, prints and writes, and which exit code it ends with."""
 
-import dataclasses
 import hashlib
-import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,17 +12,69 @@ import pytest
 
 import amxfp4
 from amxfp4 import cli
-from amxfp4.cli import synth as synth_cli
-from amxfp4.cli.options import OPTIONS
-from amxfp4.commands import units
+from amxfp4.commands import convert
+from amxfp4.commands.simulated_board import SMALL
+from amxfp4.params.fields import parameters
 from amxfp4.params.formats import FORMATS
-from amxfp4.params.units import UNITS
+from amxfp4.params.units import STREAMING, UNITS
+from amxfp4.synth.boards import BOARDS
 
 COMMANDS = (
-    "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "bench", "report",
-    "lint", "type", "host", "synth", "measure", "energy", "postsynth", "cost", "sweep", "fpga",
-    "program",
+    "verilog", "quantize", "dequantize", "matmul", "info", "formats", "sim", "synth", "fpga",
+    "host",
 )  # fmt: skip
+# Commands, the unit that is configured, and which of its fields have no option there.
+CONFIGURING = [
+    *((f"verilog {unit}", unit, ()) for unit in UNITS),
+    *((f"synth unit {unit}", unit, ()) for unit in UNITS),
+    *((f"synth check {unit}", unit, ()) for unit in STREAMING),
+    *((f"synth energy {unit}", unit, ()) for unit in STREAMING),
+    *((f"fpga build {board}", "engine_uart", ("clock",)) for board in BOARDS),
+    ("matmul", "array", ()),
+    ("host simulate", "engine_uart", ()),
+]
+OLD_SPELLINGS = {
+    "bench": "dev bench",
+    "cost": "synth plan",
+    "energy dot": "synth energy dot",
+    "fpga ulx3s": "fpga build ulx3s",
+    "lint": "dev lint",
+    "measure": "synth files",
+    "postsynth dot": "synth check dot",
+    "program": "fpga program",
+    "report": "dev report",
+    "sweep": "synth sweep",
+    "synth quantizer": "synth unit quantizer",
+    "type": "dev type",
+}
+
+
+def commands(command=None, path=()):
+    """Return the path of every command and group."""
+    command = command or cli.command()
+    found = [path] if path else []
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(None):
+            found += commands(command.get_command(None, name), (*path, name))
+    return found
+
+
+def shown(capfd, *words):
+    """Return the help of a command."""
+    assert cli.run([*words, "--help"]) == 0
+    return capfd.readouterr().out
+
+
+def sections(text):
+    """Return the options that help lists, with their text, by heading."""
+    found = {}
+    for heading, body in re.findall(r"^(\S.*):\n((?:  .*\n)*)", text, re.M):
+        entries = re.split(r"^  (?=\S)", body, flags=re.M)[1:]
+        found[heading] = {
+            re.search(r"--[\w-]+|-\w\b|^\S+", entry)[0]: " ".join(entry.split())
+            for entry in entries
+        }
+    return found
 
 
 def digests(folder):
@@ -32,20 +83,98 @@ def digests(folder):
 
 
 def test_help_lists_every_command(capfd):
-    assert cli.run(["--help"]) == 0
-    listed = re.findall(r"^  (\w+) +\S", capfd.readouterr().out.partition("Commands:")[2], re.M)
-    assert listed[: len(COMMANDS)] == list(COMMANDS)
+    """What developers need is named in a line, and not listed."""
+    text = shown(capfd)
+    assert tuple(sections(text)["Commands"]) == COMMANDS
+    assert "`amxfp4 dev` lists" in text
 
 
-def test_no_command_is_help(capfd):
-    assert cli.run([]) == 0
+@pytest.mark.parametrize("group", ["", "host", "fpga", "dev"])
+def test_group_alone_is_help(group, capfd):
+    assert cli.run(group.split()) == 0
     assert "Commands:" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command(command, capfd):
-    assert cli.run([command, "--help"]) == 0
-    assert capfd.readouterr().out.startswith(f"Usage: amxfp4 {command} ")
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_help_of_every_command(path, capfd):
+    text = shown(capfd, *path)
+    assert text.startswith(f"Usage: amxfp4 {' '.join(path)} ")
+    assert "..." not in text.partition("Commands:")[2], "a first line is too long for a list"
+
+
+@pytest.mark.parametrize(
+    ("command", "unit", "without"), CONFIGURING, ids=[command for command, *_ in CONFIGURING]
+)
+def test_help_lists_exactly_the_fields_of_the_unit(command, unit, without, capfd):
+    """Also: each with the range that is checked, and with its default."""
+    listed = sections(shown(capfd, *command.split()))
+    fields = {"--" + n.replace("_", "-"): p for n, p in parameters(UNITS[unit]).items()}
+    assert set(listed[unit]) - {"--device"} == set(fields) - {f"--{name}" for name in without}
+    every = {name.replace("_", "-") for config in UNITS.values() for name in parameters(config)}
+    others = {f"--{name}" for name in every} - set(fields)
+    # The clock of an energy figure is a frequency, that of a serial line a parameter.
+    others -= {"--clock"} if "energy" in command else set()
+    assert not others & {option for options in listed.values() for option in options}
+    for option, parameter in fields.items():
+        if option[2:] not in without:
+            text = listed[unit][option].replace("pot- roundup", "pot-roundup")
+            assert f"{parameter.text}: {parameter.allowed}. [default: " in text
+            if "fpga" not in command and option[2:].replace("-", "_") not in SMALL:
+                assert text.endswith(f"[default: {parameter.default}]")
+
+
+def test_help_of_a_board_has_its_own_defaults(capfd):
+    for name, board in BOARDS.items():
+        listed = sections(shown(capfd, "fpga", "build", name))["engine_uart"]
+        for field, value in board.options.items():
+            assert listed["--" + field.replace("_", "-")].endswith(f"[default: {value}]")
+
+
+def test_help_of_a_simulated_board_has_its_own_defaults(capfd):
+    listed = sections(shown(capfd, "host", "simulate"))["engine_uart"]
+    for field, value in SMALL.items():
+        assert listed["--" + field.replace("_", "-")].endswith(f"[default: {value}]")
+
+
+@pytest.mark.parametrize("command", ["info", "selftest", "matmul", "bench"])
+def test_host_takes_what_a_simulated_board_takes_without_listing_it(command, capfd):
+    listed = sections(shown(capfd, "host", command))
+    assert not {"--rows", "--acc"} & {option for options in listed.values() for option in options}
+    assert cli.run(["host", command, *["a", "b"][: 2 * (command == "matmul")], "--rows", "x"]) == 2
+    assert "--rows must be an integer, not 'x'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("old", OLD_SPELLINGS)
+def test_old_spelling_is_the_new_command(old, capfd):
+    assert shown(capfd, *old.split()) == shown(capfd, *OLD_SPELLINGS[old].split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "quantizer --lanes 4 --format mxfp4 -o DIR",
+        "--lanes 4 quantizer --format mxfp4 -o DIR",
+        "--lanes=4 --format mxfp4 -o DIR quantizer",
+        "-o DIR --format=mxfp4 quantizer --lanes 4",
+    ],
+)
+def test_options_and_unit_in_any_order(words, tmp_path, capfd):
+    assert cli.run(["verilog", *words.replace("DIR", str(tmp_path)).split()]) == 0
+    assert "quantizer: format=mxfp4 block=32 lanes=4 " in capfd.readouterr().out
+    assert (tmp_path / "quantizer.v").exists()
+
+
+def test_synth_alone_is_its_plan(monkeypatch):
+    """As `make synth`; options of `plan` may follow."""
+    from amxfp4.commands import cost
+
+    asked = []
+    monkeypatch.setattr(cost, "run", lambda plan, **options: asked.append((plan, options)) or 0)
+    for words in (["synth"], ["synth", "plan"], ["synth", "--again"], ["synth", "plan", "--again"]):
+        assert cli.run(words) == 0
+    assert asked[0] == asked[1] != asked[2] == asked[3]
+    makefile = (Path(amxfp4.__file__).parents[1] / "Makefile").read_text()
+    assert re.search(r"^synth:.*\n\t@\$\(BIN\)/amxfp4 synth \$\(ARGS\)$", makefile, re.M)
 
 
 def test_version(capfd):
@@ -68,27 +197,100 @@ def test_both_ways_to_start(command):
     )
 
 
+HEAVY = ("numpy", "amaranth", "pyosys", "matplotlib", "rich", "distributed", "cocotb")
+
+
 def test_help_loads_nothing_heavy():
     """NumPy, Amaranth and Yosys take a second or two, which ``--help`` has no use for."""
     script = (
-        "import sys; from amxfp4 import cli; cli.run(['--help']); "
-        "sys.exit(any(name in sys.modules for name in ('numpy', 'amaranth', 'pyosys', 'rich')))"
+        "import sys; from amxfp4 import cli\n"
+        f"for path in {[[*path, '--help'] for path in commands()]}:\n"
+        "    assert cli.run(path) == 0\n"
+        f"    loaded = [name for name in {HEAVY} if name in sys.modules]\n"
+        "    assert not loaded, (path, loaded)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-def test_debug_shows_the_traceback(monkeypatch):
+def complete(*words):
+    """Return what bash would offer for the last of `words`."""
+    typed = {"COMP_WORDS": " ".join(["amxfp4", *words]), "COMP_CWORD": str(len(words))}
+    done = subprocess.run(
+        [sys.executable, "-c", "from amxfp4.cli import main; main()"],
+        env={**os.environ, **typed, "_AMXFP4_COMPLETE": "complete_bash"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert not done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["verilog", "de"], ["dequantizer"]),
+        (["synth", "energy", ""], list(STREAMING)),
+        (["verilog", "quantizer", "--ti"], ["--ties"]),
+        (["verilog", "quantizer", "--format", "nv"], ["nvfp4"]),
+        (["verilog", "dot", "--pipeline", "sums,al"], ["sums,aligned"]),
+        (["synth", "dot", "--lanes", "16"], ["16"]),
+        (["fpga", "build", "ice"], ["icebreaker"]),
+        (["fpga", "build", "ulx3s", "--device", "1"], ["12F"]),
+        (["fpga", "program", "ul"], ["ulx3s"]),
+        (["matmul", "a", "b", "--through", "r"], ["rtl"]),
+    ],
+    ids=lambda value: "-".join(value),
+)
+def test_completion(words, offered):
+    assert complete(*words) == offered
+
+
+def test_completion_can_be_shown(capfd):
+    script = "import sys; from amxfp4.cli import run; sys.exit(run(['--show-completion', 'bash']))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "_AMXFP4_COMPLETE=complete_bash" in done.stdout
+
+
+def raising(error):
+    """Return a function that raises `error`."""
+
+    def function(*arguments, **options):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ValueError("x must be y,\n  not z"), 2, "amxfp4: error: x must be y, not z\n"),
+        (FileNotFoundError(2, "No such file", "a"), 2, "amxfp4: error: No such file: a\n"),
+        (ChildProcessError("g++ is missing"), 2, "amxfp4: error: g++ is missing\n"),
+        (ModuleNotFoundError("No module", name="ruff.x"), 2, "amxfp4: error: ruff must be "),
+        (type("Mismatch", (AssertionError,), {})("a\nb"), 1, "a\nb\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_one_place_decides_exit_codes(error, code, text, monkeypatch, capfd):
+    monkeypatch.setattr(convert, "info", raising(error))
+    assert cli.run(["info", "x"]) == code
+    assert capfd.readouterr().err.startswith(text)
+    if isinstance(error, KeyboardInterrupt):
+        return
     monkeypatch.setenv("AMXFP4_DEBUG", "1")
-    with pytest.raises(ValueError, match=r"^UNIT must be"):
-        cli.run(["verilog", "no-such-unit"])
+    assert cli.run(["info", "x"]) == code
+    printed = capfd.readouterr().err
+    assert printed.startswith("Traceback")
+    assert "in raising" not in printed
+    assert text in printed
 
 
-def test_interrupt_is_130(monkeypatch):
-    def interrupted(unit, options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(units, "configure", interrupted)
-    assert cli.run(["verilog", "quantizer"]) == 130
+@pytest.mark.parametrize("error", [AssertionError("defect"), KeyError("defect")])
+def test_defect_is_shown_as_one(error, monkeypatch):
+    monkeypatch.setattr(convert, "info", raising(error))
+    with pytest.raises(type(error)):
+        cli.run(["info", "x"])
 
 
 def test_formats_lists_every_row(capfd):
@@ -104,18 +306,6 @@ BESIDE = {
     "engine_uart": ("engine_uart.h", "engine_uart_registers.py"),
 }
 """What else is written for a unit."""
-
-
-def test_every_field_of_every_unit_has_an_option():
-    """A field that no command can set is found, and so is an option that no unit has."""
-    fields = {field.name for config in UNITS.values() for field in dataclasses.fields(config)}
-    assert fields == set(OPTIONS)
-
-
-@pytest.mark.parametrize("command", ["verilog", "synth", "energy", "postsynth"])
-def test_commands_have_every_option(command):
-    function = getattr(cli, command, None) or getattr(synth_cli, command)
-    assert set(OPTIONS) <= set(inspect.signature(function).parameters)
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -158,10 +348,10 @@ def test_verilog_all_writes_every_unit(tmp_path):
         assert UNITS[unit]().digest in (tmp_path / f"{unit}.h").read_text()
 
 
-@pytest.mark.parametrize("command", ["energy", "postsynth"])
+@pytest.mark.parametrize("command", ["energy", "check"])
 def test_batches_need_streams(command, capfd):
     """An engine has buses: what runs batches through a unit says so at once."""
-    assert cli.run([command, "engine"]) == 2
+    assert cli.run(["synth", command, "engine"]) == 2
     error = capfd.readouterr().err
     assert error.startswith(
         "amxfp4: error: UNIT must be one of quantizer, dequantizer, dot, array, not 'engine'"

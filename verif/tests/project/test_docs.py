@@ -1,8 +1,8 @@
 """What the documents tell people to type works.
 
-In README.md and docs/*.md, a ```python block is run, and so is each line of a ```console block that
-begins with ``$ amxfp4`` or ``$ .venv/bin/python examples/``, in the order in which they stand: one
-folder and one namespace a document.
+In README.md, CONTRIBUTING.md and docs/, a ```python block is run, and so is each line of a
+```console block that begins with ``$ amxfp4`` or ``$ .venv/bin/python examples/``, in the order in
+which they stand: one folder and one namespace a document.
 """
 
 import os
@@ -17,7 +17,8 @@ import pytest
 import amxfp4
 
 ROOT = Path(amxfp4.__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+OTHERS = [ROOT / "CHANGELOG.md", *ROOT.glob("*/README.md")]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
 # CI itself runs make; simulating and measuring take minutes and have tests of their own.
 ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 bench", "amxfp4 lint", "amxfp4 type")
@@ -72,6 +73,45 @@ def test_document_runs(document, tmp_path, monkeypatch):
     (tmp_path / "build" / "batch").symlink_to(ROOT / "build" / "batch")
     monkeypatch.chdir(tmp_path)
     run_document(document.read_text(), tmp_path)
+
+
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *OTHERS], ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for target in LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def site(source, folder):
+    """Make the site of `source`; return what the command line of `make docs` came to."""
+    make = (ROOT / "Makefile").read_text()
+    line = re.search(r"-m (sphinx .* \. build/docs) \$\(ARGS\)", make)[1]
+    words = line.replace("build/", f"{folder}/").split()
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=source, capture_output=True, text=True, timeout=600,
+        check=False,
+    )  # fmt: skip
+
+
+def test_site_is_made_without_a_warning(tmp_path):
+    """Documents and docstrings; of a broken link, the name."""
+    for name in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(name, reason="the site comes with the docs extra: make docs")
+    done = site(ROOT, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "docs" / "index.html").is_file()
+    page = (tmp_path / "docs" / "docs" / "reference" / "golden.html").read_text()
+    assert 'id="amxfp4.golden.quantize"' in page
+    source = tmp_path / "source"
+    (source / "docs").mkdir(parents=True)
+    for name in ("conf.py", "templates"):
+        (source / "docs" / name).symlink_to(ROOT / "docs" / name)
+    (source / "docs" / "index.md").write_text("# Index\n\n[broken](planted.md)\n")
+    done = site(source, tmp_path / "again")
+    assert done.returncode != 0
+    assert "planted.md" in done.stderr
 
 
 def test_blocks_are_found_and_run(tmp_path, monkeypatch):

@@ -2,10 +2,12 @@
 
 import functools
 import json
+import re
 
 import numpy as np
 import pytest
 
+from amxfp4.cli.app import run
 from amxfp4.commands import sim
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.quantizer import QuantizerConfig
@@ -45,15 +47,16 @@ def test_clean_run(small, tmp_path, capfd):
     assert sim.run(seed=5, out=tmp_path) == 0
     printed = capfd.readouterr().out
     assert "seed 5" in printed
-    # 9 blocks in two formats; 2 x 1 tiles in two formats.
+    # 9 blocks in two formats, 18 in the one of half the block; 2 x 1 tiles in each.
     joined = " ".join(printed.split())
-    assert "All 18 blocks of 1 tensors and all 4 tiles of 2 products agree, bit for bit." in joined
+    assert "All 36 blocks of 1 tensors and all 6 tiles of 3 products agree, bit for bit." in joined
     report = report_of(tmp_path)
     assert report["seed"] == 5
     assert report["testbenches"][0]["unit"] == "quantizer"
     assert [row["format"] for row in report["tensors"]] == list(sim.FORMATS_COMPARED)
     for row in report["tensors"]:
-        assert (row["tensor"], row["blocks"], row["mismatches"]) == ("x", 9, 0)
+        assert (row["tensor"], row["mismatches"]) == ("x", 0)
+        assert row["blocks"] == (18 if row["format"] == "nvfp4" else 9)
         assert 10 < row["sqnr_db"] < 40
         assert row["cycles_per_block"] >= 1
     for row in report["products"]:
@@ -83,7 +86,7 @@ def test_planted_bug_in_the_quantizer(small, tmp_path, monkeypatch, capfd):
     assert "got" in joined
     # 2.5: element 1 is 3 (code 5), and came as 2 (code 4).
     assert "element 1 0x4100 2.5 0x5 0x4 <- differs" in joined
-    assert "1 of 4 tensors and products FAILED" in joined
+    assert "1 of 6 tensors and products FAILED" in joined
     assert "bit for bit" not in joined
     rows = {row["format"]: row for row in report_of(tmp_path)["tensors"]}
     assert rows["amxfp4"]["mismatches"] >= 1
@@ -112,7 +115,7 @@ def test_planted_bug_in_the_array(small, tmp_path, monkeypatch, capfd):
     assert "x x y in mxfp4: tile (1, 0), rows from 2, columns from 0" in joined
     assert "expected" in joined
     assert "got" in joined
-    assert "1 of 4 tensors and products FAILED" in joined
+    assert "1 of 6 tensors and products FAILED" in joined
     rows = {row["format"]: row for row in report_of(tmp_path)["products"]}
     assert rows["mxfp4"]["mismatches"] == 1
     assert rows["amxfp4"]["mismatches"] == 0
@@ -128,3 +131,36 @@ def test_failed_testbench(small, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(sim, "_testbenches", fail)
     assert sim.run(out=tmp_path) == 1
     assert "1 of 24 tests of quantizer failed" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["quantiser"],
+            "unit must be one of quantizer, dequantizer, dot, array, engine, ",
+        ),
+        (["engine", "--test", "shape"], "test must be one of reset_values, access, .*not 'shape'"),
+        (["engine", "--jobs", "0"], "jobs must be at least 1, not 0"),
+        (["--test", "shapes"], "test must come with a unit: one of quantizer, .*engine_uart$"),
+        (["--waves"], "waves must come with a unit: one of quantizer, "),
+    ],
+)
+def test_wrong_arguments(arguments, said, capfd):
+    """One clear line that names what is allowed, and exit code 2."""
+    assert run(["sim", *arguments]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert re.search(said, printed.err.strip())
+
+
+@pytest.mark.parametrize("manifest", ["{}", "[", '{"unit": "dot", "config": {"lanes": 3}}'])
+def test_folder_with_a_wrong_manifest(manifest, tmp_path, capfd):
+    """A folder whose manifest is none, or that of no unit, is an error of one line, too."""
+    (tmp_path / "dot.v").write_text("module dot(); endmodule")
+    (tmp_path / "dot.json").write_text(manifest)
+    assert run(["sim", str(tmp_path)]) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "unit must be a manifest that `amxfp4 verilog` wrote, not" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import tomllib
 from functools import cache
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from amxfp4.verif.sim import benches
 
 VERIF = Path(__file__).parents[2]
 ROOT = VERIF.parent
@@ -21,6 +24,10 @@ ON_BUSES = {"engine"}
 """Units without a batch suite: it has one stream on either side."""
 ON_A_LINE = {"engine_uart"}
 """Units whose batch suite is tests/serial."""
+PLANTED = {"engine": ("amxfp4.verif.tests.engine.test_engine_mutants",)}
+"""Modules whose `CAUGHT` names the tests of a unit's testbench that planted bugs make fail."""
+NOT_OF_THE_UNIT = {"coverage_closed"}
+"""Tests that judge the tests before them; test_coverage.py shows that they can fail."""
 FIELDS = {"name", "requirement", "desc", "stage", "tests", "mutants"}
 
 
@@ -52,8 +59,7 @@ def anchors(document: Path) -> set[str]:
 
 def test_every_unit_has_a_plan() -> None:
     """No unit with a testbench is without a plan."""
-    testbenches = {p.stem.removeprefix("tb_") for p in VERIF.glob("sim/*/tb_*.py")}
-    assert testbenches == {p.stem for p in PLANS}
+    assert set(benches.CONFIGS) == {p.stem for p in PLANS}
     assert all(load(p)["unit"] == p.stem for p in PLANS)
 
 
@@ -93,7 +99,7 @@ def existing_tests(file: str) -> set[str]:
 @pytest.mark.parametrize("plan", PLANS, ids=lambda p: p.stem)
 def test_existing_tests_are_named(plan: Path) -> None:
     """Every test of the unit's testbench and of its batch suite belongs to a testpoint."""
-    files = [str(f.relative_to(VERIF)) for f in VERIF.glob(f"sim/*/tb_{plan.stem}.py")]
+    files = [benches.module(plan.stem).removeprefix("amxfp4.verif.").replace(".", "/") + ".py"]
     if plan.stem in ON_A_LINE:
         files += [str(file.relative_to(VERIF)) for file in VERIF.glob("tests/serial/test_[ps]*.py")]
     elif plan.stem not in PRODUCTS | ON_BUSES:
@@ -126,11 +132,20 @@ def test_requirements_exist(plan: Path) -> None:
         assert anchor in anchors(ROOT / document), point["requirement"]
 
 
+@pytest.mark.parametrize("unit", PLANTED)
+def test_every_test_was_seen_to_fail(unit: str) -> None:
+    """Each test of a testbench fails with a bug that is planted for it."""
+    caught = {test for name in PLANTED[unit] for test in importlib.import_module(name).CAUGHT}
+    tests = {name.split("/")[0] for name in benches.names(unit)}
+    assert tests
+    assert tests - NOT_OF_THE_UNIT == caught
+
+
 def test_every_mutant_is_named() -> None:
     """Every planted bug stands in a plan: a mutant is there for a testpoint."""
     named = {m for p in PLANS for point in load(p)["testpoint"] for m in point["mutants"]}
     # These are about the machinery, not about a unit.
-    machinery = ("scoreboard", "wrapper_alone", "no_test")
+    machinery = ("scoreboard", "wrapper_alone", "no_test", "hung_simulation")
     for file in sorted(f for f in VERIF.glob("tests/*/*mutants.py") if "golden" not in f.stem):
         name = str(file.relative_to(VERIF))
         for test in functions(name):

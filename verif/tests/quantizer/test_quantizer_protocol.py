@@ -21,7 +21,7 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
 def test_quantizer(config: QuantizerConfig, request: pytest.FixtureRequest) -> None:
-    """Every test of tb_quantizer passes and compares something."""
+    """Every test of the testbench passes and compares something."""
     summary = run_testbench(config, seed=request.config.getoption("--seed"))
     assert summary.tests == summary.passed > 0
     assert summary.transactions > summary.tests

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from amxfp4.synth.flow.job import Job
-from amxfp4.synth.flow.results import COLUMNS, Row, macs_per_cycle
+from amxfp4.synth.flow.results import Row, macs_per_cycle
 from amxfp4.synth.plan import plan_file
 from amxfp4.synth.plan.plan import Plan
 from amxfp4.synth.report.figures import AREAS
@@ -38,15 +37,16 @@ def measured_row(job: Job, area: float | None = None, **figures: Any) -> Row:
     """Make up the row of a job."""
     if area is not None:
         figures[AREAS[job.target].column] = area
-    config = job.config.to_dict()
+    options = job.config.to_dict()
     return Row(
         key=f"{abs(hash(job)):016x}",
+        unit=options.pop("unit"),
+        options=options,
         digest=job.config.digest,
         component=job.component or "",
         target=job.target,
         macs_per_cycle=macs_per_cycle(job.config, job.component),
-        tools=json.dumps({"pyosys": "0.70"}),
-        **{name: value for name, value in config.items() if name in COLUMNS},
+        tools={"pyosys": "0.70"},
         **figures,
     )
 

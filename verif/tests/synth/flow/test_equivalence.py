@@ -154,7 +154,7 @@ def test_other_ports_are_no_proof() -> None:
     wider = mapped(job).replace("output [7:0] product", "output [8:0] product")
     with pytest.raises(ProofError, match="same ports"):
         equivalence.prove(job.verilog, wider, job.top)
-    with pytest.raises(ProofError, match="must have a module other"):
+    with pytest.raises(ProofError, match="must have a module 'other'"):
         equivalence.prove(job.verilog, wider, "other")
     empty = "module top(i);\n  input i;\nendmodule\n"
     with pytest.raises(ProofError, match="must have outputs"):
@@ -174,7 +174,7 @@ def test_time_is_limited() -> None:
     head = "module top(a, b, c, y);\n  input [11:0] a;\n  input [11:0] b;\n  input [11:0] c;\n"
     head += "  output [35:0] y;\n  assign y = 36'd0 + "
     left, right = ("a * b * c", "a * (24'd0 + b * c)")
-    with pytest.raises(ProofError, match="no answer in 1 s"):
+    with pytest.raises(ProofError, match=r"no answer: .* did not end within 1 s"):
         equivalence.prove(
             f"{head}{left};\nendmodule\n", f"{head}{right};\nendmodule\n", "top", timeout=1
         )

@@ -16,13 +16,12 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.synth.flow import results
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.gates import activity
 from amxfp4.synth.gates import energy_per_mac as measures
 from amxfp4.synth.gates.activity import TrafficError
 from amxfp4.synth.gates.energy_model import Conditions
-from amxfp4.synth.gates.energy_per_mac import EnergyRow, Workload, component_of, measure
+from amxfp4.synth.gates.energy_per_mac import Workload, component_of, measure
 
 TINY = Path(__file__).parents[1] / "tiny.lib"
 CONFIG = DequantizerConfig(block=16, lanes=8)
@@ -52,7 +51,7 @@ def test_measurement_adds_up(tmp_path: Path) -> None:
     assert whole.total_fj == pytest.approx(sum(energies))
     # Two cycles to a record of 16 elements, after those that fill the pipeline.
     assert whole.macs == whole.cycles * CONFIG.lanes
-    assert results.read(tmp_path / measures.FILE, EnergyRow) == rows
+    assert measures.read(tmp_path) == rows
 
 
 def test_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +75,7 @@ def test_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     measure(job_of(), other, build=tmp_path)
     measure(job_of(), workload(), build=tmp_path, again=True)
     assert len(runs) == 3
-    assert len(results.read(tmp_path / measures.FILE, EnergyRow)) == 3
+    assert len(measures.read(tmp_path)) == 3
 
 
 def test_wrong_results_are_no_measurement(tmp_path: Path) -> None:
@@ -89,7 +88,7 @@ def test_wrong_results_are_no_measurement(tmp_path: Path) -> None:
     short = dataclasses.replace(right, expected=right.expected[:, :-1])
     with pytest.raises(TrafficError, match="outputs must be"):
         measure(job_of(), short, build=tmp_path)
-    assert not (tmp_path / measures.FILE).exists()
+    assert not (tmp_path / measures.TABLE).exists()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_bad_measurement_is_refused(
     job = Job(**fields | options)
     with pytest.raises(ValueError, match=said):
         measure(job, workload(), conditions, tmp_path)
-    assert not (tmp_path / measures.FILE).exists()
+    assert not (tmp_path / measures.TABLE).exists()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,16 @@ def test_shares_deal_everything_in_order() -> None:
 
 def test_command_prints_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One line for each tensor and component, and what the figures stand for."""
-    arguments = ["energy", *UNIT, "--components", "--build", str(tmp_path), "--wire-load", "short"]
+    arguments = [
+        "synth",
+        "energy",
+        *UNIT,
+        "--components",
+        "--build",
+        str(tmp_path),
+        "--wire-load",
+        "short",
+    ]
     assert cli.run(arguments) == 0
     said = capfd.readouterr().out
     assert said.count(" all ") == len(list(command.workloads(CONFIG))) > 3
@@ -167,15 +175,18 @@ def test_command_prints_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["energy", "dequantizer"], "liberty must be at least one file"),
-        (["energy", *UNIT, "--clock", "0"], "--clock must be above 0 MHz, not 0"),
-        (["energy", *UNIT, "--wire-load", "x"], "wire_load must be one of short, not 'x'"),
-        (["energy", *UNIT, "--rows", "2"], "option of dequantizer must be one of"),
-        (["energy", "dequantizer", "--liberty", "no.lib"], "no.lib"),
-        (["postsynth", "dequantizer", "--target", "ice40"], "--target must be one of generic"),
-        (["postsynth", "dequantizer", "--blocks", "0"], "--blocks must be at least 1, not 0"),
+        (["synth", "energy", "dequantizer"], "liberty must be at least one file"),
+        (["synth", "energy", *UNIT, "--clock", "0"], "--clock must be above 0 MHz, not 0"),
+        (["synth", "energy", *UNIT, "--wire-load", "x"], "wire_load must be one of short, not 'x'"),
+        (
+            ["synth", "energy", *UNIT, "--rows", "2"],
+            "option of amxfp4 synth energy dequantizer must be one of --format, ",
+        ),
+        (["synth", "energy", "dequantizer", "--liberty", "no.lib"], "no.lib"),
+        (["synth", "check", "dequantizer", "--target", "ice40"], "--target must be one of generic"),
+        (["synth", "check", "dequantizer", "--blocks", "0"], "--blocks must be at least 1, not 0"),
     ],
-)
+)  # fmt: skip
 def test_command_refuses(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -194,7 +205,7 @@ def test_command_refuses(
 
 def test_postsynth_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It says how much was compared and what was proved."""
-    arguments = ["postsynth", *UNIT, "--target", "liberty", "--blocks", "500", "--prove"]
+    arguments = ["synth", "check", *UNIT, "--target", "liberty", "--blocks", "500", "--prove"]
     assert cli.run([*arguments, "--build", str(tmp_path)]) == 0
     said = capfd.readouterr().out
     assert "blocks of the netlist equal golden's" in said

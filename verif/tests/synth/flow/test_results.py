@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import csv
 import multiprocessing
 import re
 from pathlib import Path
@@ -11,86 +12,113 @@ import pytest
 
 import amxfp4
 from amxfp4.gen.components import COMPONENTS
-from amxfp4.params.units import UNITS
+from amxfp4.params.dot import DotConfig
 from amxfp4.synth.flow import results
-from amxfp4.synth.flow.results import COLUMNS, Row, read, update
+from amxfp4.synth.flow.job import Job
+from amxfp4.synth.flow.results import FILE, RESULT, Row, columns
+from amxfp4.synth.flow.run import run
 from amxfp4.synth.flow.targets import ABC_SCRIPTS, TARGETS
+from amxfp4.verif.tests.synth.circuits import AND4, NAND, circuit
+
+ACCS = ("exact", "fp32")
 
 ROW = Row(
-    key="0123456789abcdef", unit="dot", digest="fedcba9876543210", format_a="amxfp4", lanes=4,
-    pipeline="", target="liberty", dsp=False, area_um2=12.5, ge=4.0, ff=0, delay_ps=1e3,
-    critical_path='a, "b" -> c', macs_per_cycle=4, seconds=0.25, tools='{"pyosys": "0.70"}',
+    key="0123456789abcdef", unit="dot", digest="fedcba9876543210",
+    options={"format_a": "amxfp4", "lanes": 4}, target="liberty", area_um2=12.5, ge=4.0, ff=0,
+    delay_ps=1e3, critical_path='a, "b" -> c', macs_per_cycle=4, seconds=0.25,
+    tools={"pyosys": "0.70"},
 )  # fmt: skip
 
 
-def test_rows_survive_the_file(tmp_path):
-    """Numbers, texts with commas and quotes, truth values and what is missing."""
-    rows = [ROW, dataclasses.replace(ROW, key="1", dsp=True, area_um2=None, component="adder")]
-    update(tmp_path / "results.csv", rows)
-    assert read(tmp_path / "results.csv") == rows
+def table(build):
+    with (build / FILE).open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
-def test_rows_have_every_parameter_of_every_unit():
-    """One who adds a parameter is told to add a column."""
-    for config in UNITS.values():
-        assert {field.name for field in dataclasses.fields(config)} <= set(COLUMNS)
+def result(transistors):
+    return {"figures": {"transistors": transistors}, "seconds": 0.5, "tools": {"pyosys": "0.70"}}
 
 
-def test_newer_row_takes_the_place(tmp_path):
-    path = tmp_path / "results.csv"
-    update(path, [ROW, dataclasses.replace(ROW, key="1")])
-    newer = dataclasses.replace(ROW, ge=5.0)
-    update(path, [newer])
-    assert read(path) == [newer, dataclasses.replace(ROW, key="1")]
+def test_rows_are_made_from_the_results_of_circuits(tmp_path):
+    """Two jobs of one circuit are two rows; a newer result of a job takes the place of the old."""
+    jobs = [Job(config=DotConfig(lanes=1, acc=acc), component="class_sums") for acc in ACCS]
+    rows = [results.add(job, tmp_path, result(100)) for job in jobs]
+    assert len(list(tmp_path.glob(f"synth/*/{RESULT}"))) == 1
+    assert results.read(tmp_path) == rows
+    assert [row.acc for row in rows] == [line["acc"] for line in table(tmp_path)] == list(ACCS)
+    assert rows[0].max_blocks == 4096
+    assert (rows[1].max_blocks, rows[1].format) == (None, None)
+    newer = results.add(jobs[0], tmp_path, result(99))
+    assert newer.transistors == 99
+    assert {row.transistors for row in results.read(tmp_path)} == {99}
+    assert results.known(tmp_path)[jobs[0].fingerprint] == newer
 
 
-def test_no_file_is_no_row(tmp_path):
-    assert read(tmp_path / "results.csv") == []
+def test_a_failure_is_a_row_until_there_is_a_result(tmp_path):
+    job = circuit(NAND)
+    results.fail(job, tmp_path, "it broke")
+    assert [(line["error"], line["transistors"]) for line in table(tmp_path)] == [("it broke", "")]
+    assert run(job, tmp_path).error == ""
+    assert [(line["error"], line["transistors"]) for line in table(tmp_path)] == [("", "4")]
 
 
-def _write(path, writer):
-    for n in range(10):
-        update(path, [dataclasses.replace(ROW, key=f"{writer}-{n}")])
+def test_the_table_has_texts_and_numbers_and_gaps(tmp_path):
+    """Texts with commas and quotes, truth values, and what is missing."""
+    results.write_table(tmp_path / FILE, [ROW])
+    (line,) = table(tmp_path)
+    assert list(line) == columns(Row)
+    wanted = {
+        "format_a": "amxfp4", "lanes": "4", "rows": "", "dsp": "False", "area_um2": "12.5",
+        "lut": "", "critical_path": ROW.critical_path, "tools": '{"pyosys": "0.70"}', "error": "",
+    }  # fmt: skip
+    assert {name: line[name] for name in wanted} == wanted
+
+
+def test_no_folder_is_no_row(tmp_path):
+    assert results.read(tmp_path / "build") == []
+
+
+def _write(build, lanes):
+    for acc in ACCS:
+        results.add(Job(config=DotConfig(lanes=lanes, acc=acc)), build, result(lanes))
 
 
 def test_concurrent_writers_lose_nothing(tmp_path):
-    """Four processes add ten rows each, one by one."""
-    path = tmp_path / "results.csv"
+    """Three processes add rows, of circuits that they share with nobody, to one table."""
     context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=_write, args=(path, writer)) for writer in range(4)]
+    writers = [context.Process(target=_write, args=(tmp_path, 1 << n)) for n in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * 4
-    assert {row.key for row in read(path)} == {f"{w}-{n}" for w in range(4) for n in range(10)}
-    assert not list(tmp_path.glob(".results*"))
+    assert [writer.exitcode for writer in writers] == [0] * 3
+    found = {(line["lanes"], line["acc"]) for line in table(tmp_path)}
+    assert found == {(str(1 << n), acc) for n in range(3) for acc in ACCS}
 
 
 def test_writers_without_the_lock_lose_rows(tmp_path, monkeypatch):
-    """That the test above can fail: an update between another's reading and writing is lost."""
-    path = tmp_path / "results.csv"
-    whole = results.write_whole
+    """That the test above can fail: rows added between reading and writing are lost."""
+    jobs = [circuit(text) for text in (NAND, AND4)]
+    whole = results.write_table
 
-    def late(target, text):
-        monkeypatch.setattr(results, "write_whole", whole)
-        monkeypatch.setattr(results, "locked", lambda path: open(path, "w"))  # noqa: PTH123, SIM115
-        update(path, [dataclasses.replace(ROW, key="other")])
-        whole(target, text)
+    def late(path, rows):
+        monkeypatch.setattr(results, "write_table", whole)
+        monkeypatch.setattr("amxfp4.util.files.locked", contextlib.nullcontext)
+        results.add(jobs[1], tmp_path, result(2))
+        whole(path, rows)
 
-    monkeypatch.setattr(results, "write_whole", late)
-    update(path, [ROW])
-    assert [row.key for row in read(path)] == [ROW.key]
+    monkeypatch.setattr(results, "write_table", late)
+    results.add(jobs[0], tmp_path, result(1))
+    assert [line["transistors"] for line in table(tmp_path)] == ["1"]
 
 
-def test_failed_update_keeps_the_file(tmp_path):
-    path = tmp_path / "results.csv"
-    update(path, [ROW])
-    before = path.read_text()
-    with pytest.raises((AttributeError, TypeError)):
-        update(path, [None])
-    assert path.read_text() == before
-    assert {found.name for found in tmp_path.iterdir()} == {"results.csv", "results.lock"}
+def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    results.write_table(tmp_path / FILE, [ROW])
+    before = (tmp_path / FILE).read_text()
+    with pytest.raises(AttributeError):
+        results.write_table(tmp_path / FILE, [ROW, None])
+    assert (tmp_path / FILE).read_text() == before
+    assert [path.name for path in (tmp_path / FILE).parent.iterdir()] == ["results.csv"]
 
 
 def test_per_mac():
@@ -112,7 +140,7 @@ def documented(heading):
 
 def test_documented_columns():
     """Every column of the file, in its order."""
-    assert documented("results.csv") == list(COLUMNS)
+    assert documented("results.csv") == columns(Row)
 
 
 def test_documented_targets_components_and_scripts():

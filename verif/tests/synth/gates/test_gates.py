@@ -18,6 +18,7 @@ from amxfp4.synth.flow.liberty_text import groups
 from amxfp4.synth.flow.run import run
 from amxfp4.synth.gates import activity, boolean, cell_models, cells, graph
 from amxfp4.synth.gates.gates import ALL, Simulation
+from amxfp4.util import pyosys
 from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.sources import Source
 
@@ -294,14 +295,8 @@ def test_changes_are_those_of_verilator(
 
 def test_models_are_what_yosys_reads(tmp_path: Path) -> None:
     """Every combinational cell of a library does in our model what it does in Yosys' own."""
-    import subprocess
-    import sys
-
-    commands = [f"read_liberty {TINY}", "delete DFF", f"write_verilog {tmp_path}/yosys.v"]
-    script = "from pyosys import libyosys\nd = libyosys.Design()\n" + "".join(
-        f"libyosys.Pass.call(d, {command!r})\n" for command in commands
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    commands = [f'read_liberty "{TINY.resolve()}"', "delete DFF", "write_verilog yosys.v"]
+    pyosys.run(commands, tmp_path)
     library = cells.read([TINY])
     ours = "".join(
         cell_models.standard_cell(cell) for cell in library.cells.values() if not cell.register

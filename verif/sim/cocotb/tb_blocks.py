@@ -1,4 +1,4 @@
-"""Testbench of the quantizer's Verilog; runs inside the simulator."""
+"""Testbench of `quantizer` and `dequantizer`; runs inside the simulator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def ready_after_valid(dut: Any) -> None:
 
 @cocotb.test()
 async def special_blocks(dut: Any) -> None:
-    """Zeros, infinities, NaN, subnormals and the largest finite word, alone and in company."""
+    """Words or scales at their ends, zero to infinity and NaN, and every element code."""
     await scenarios.special(dut)
 
 
@@ -49,13 +49,13 @@ async def reset_in_flight(dut: Any) -> None:
 
 @cocotb.test()
 async def throughput(dut: Any) -> None:
-    """One input beat per cycle, block after block."""
+    """One beat per cycle on the side of the words, block after block."""
     await scenarios.throughput(dut)
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
-    """From a block's last beat to its record: the manifest's number, with and without others."""
+    """From a block's last input beat to its first output beat: the manifest's number."""
     await scenarios.latency(dut)
 
 

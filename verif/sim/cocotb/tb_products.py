@@ -1,4 +1,4 @@
-"""Testbench of the MAC array's Verilog; runs inside the simulator."""
+"""Testbench of `dot` and `array`, whose sums are tiles of them; runs inside the simulator."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from amxfp4.verif.sim.cocotb.agents import PAUSES
 
 @cocotb.test()
 async def smoke(dut: Any) -> None:
-    """One tile of one step at full speed."""
+    """One sum of one step at full speed."""
     await scenarios_products.sums(dut, [1])
 
 
 @cocotb.test()
 async def back_to_back(dut: Any) -> None:
-    """Send tiles of one step, without a pause on either side."""
+    """Send sums of one step, without a pause on either side."""
     await scenarios_products.sums(dut, [1] * 24)
 
 
 @cocotb.test()
 @cocotb.parametrize(idle=("none", "random"), back_pressure=("none", "random"))
 async def last_on_every_beat(dut: Any, idle: str, back_pressure: str) -> None:
-    """Send tiles of every length from one step on, after longer and after shorter ones."""
+    """Send sums of every length from one step on, after longer and after shorter ones."""
     await scenarios_products.every_length(dut, 6, idle, back_pressure)
 
 
 @cocotb.test()
 async def different_depths(dut: Any) -> None:
-    """Short and very long tiles in turn, under random pauses."""
+    """Short and very long sums in turn, under random pauses."""
     await scenarios_products.sums(dut, [1, 33, 1, 2, 17, 1, 1, 40, 3], "random", "bursts")
 
 
@@ -44,7 +44,7 @@ async def stalls(dut: Any, idle: str, back_pressure: str) -> None:
 
 @cocotb.test()
 async def held_results(dut: Any) -> None:
-    """Hold a tile of results back: it waits unchanged while the next tile accumulates."""
+    """Hold a result back: it waits unchanged while the next sum accumulates."""
     await scenarios_products.held_results(dut)
 
 
@@ -62,43 +62,43 @@ async def special_blocks(dut: Any) -> None:
 
 @cocotb.test()
 async def nan_blocks(dut: Any) -> None:
-    """Insist that a NaN block makes its row or column of its own tile NaN, and no other result."""
+    """Insist that a NaN block makes its row or column of its own sum NaN, and no other result."""
     await scenarios_products.nan_blocks(dut)
 
 
 @cocotb.test()
 async def zero_blocks(dut: Any) -> None:
-    """Zeros of both signs, as whole tiles and at every place of other ones."""
+    """Zeros of both signs, as whole sums and at every place of other ones."""
     await scenarios_products.zero_blocks(dut)
 
 
 @cocotb.test()
 async def flags(dut: Any) -> None:
-    """Check that flags belong to their own tile in fixed mode; in the others there are none."""
+    """Check that flags belong to their own sum in fixed mode; in the others there are none."""
     await scenarios_products.flags(dut)
 
 
 @cocotb.test()
 async def reset_in_flight(dut: Any) -> None:
-    """Check that tiles after a reset at random moments are right, whatever was on its way."""
+    """Check that sums after a reset at random moments are right, whatever was on its way."""
     await scenarios.reset_in_flight(dut)
 
 
 @cocotb.test()
 async def reset_in_sum(dut: Any) -> None:
-    """After a reset at any point of a tile the next one starts clean."""
+    """After a reset at any point of a sum the next one starts clean."""
     await scenarios_products.reset_in_sum(dut)
 
 
 @cocotb.test()
 async def throughput(dut: Any) -> None:
-    """One step per K / lanes cycles, and no bubble between tiles."""
+    """One step per K / lanes cycles, and no bubble between sums."""
     await scenarios_products.throughput(dut)
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
-    """From a tile's last step to its result: the manifest's number."""
+    """From a sum's last step to its result: the manifest's number."""
     await scenarios_products.latency(dut)
 
 
