@@ -1,4 +1,4 @@
-"""Hardware cost of the circuits of a plan: ``amxfp4 cost`` and ``amxfp4 sweep``."""
+"""Hardware cost of the circuits of a plan: ``amxfp4 synth plan`` and ``amxfp4 synth sweep``."""
 
 from __future__ import annotations
 

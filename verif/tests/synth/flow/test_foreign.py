@@ -110,5 +110,5 @@ def test_commands_of_peers_are_commands():
     assert len(commands) >= 3
     known = {"--top", "--per", "--script", "--target", "-G", "-D", "-I", "-name"}
     for command in commands:
-        assert command.startswith("amxfp4 measure ")
+        assert command.startswith("amxfp4 synth files ")
         assert set(re.findall(r"(?<= )--?[A-Za-z]+", command)) <= known
