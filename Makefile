@@ -3,9 +3,13 @@
 
 PYTHON ?= python3
 JOBS ?= auto
-ARGS ?=
+ARGS :=
 SWEEP ?= synth/plans/sweep.toml
 BOARD ?= ulx3s
+
+# What the shell holds for other projects does not choose what is tested here; nor does an ARGS of its
+# own, as it would with ?=.
+unexport PYTEST_ADDOPTS PYTEST_PLUGINS
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
@@ -15,10 +19,11 @@ PLACE := $(shell pwd | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(PLACE)
 READY_DEV := .venv/ready-dev-$(PLACE)
 READY_FPGA := .venv/ready-fpga-$(PLACE)
-INPUTS := pyproject.toml constraints.txt amxfp4/bootstrap.py
+READY_DOCS := .venv/ready-docs-$(PLACE)
+INPUTS := pyproject.toml setup.py constraints.txt amxfp4/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup verilog sim test synth sweep fpga program lint type bench nightly clean
+.PHONY: help setup verilog sim test synth sweep fpga program lint type docs wheel bench nightly clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="further options"], where TARGET is one of'
@@ -36,25 +41,32 @@ test: $(READY) ## run every test on all cores, e.g. make test ARGS="-k quantizer
 	@$(PYTEST) $(ARGS)
 
 synth: $(READY) ## synthesize: what the units cost, e.g. make synth LIBERTY=cells.lib
-	@$(BIN)/amxfp4 cost $(ARGS)
+	@$(BIN)/amxfp4 synth $(ARGS)
 
 sweep: $(READY) ## synthesize every combination of options in a file, SWEEP=my.toml
-	@$(BIN)/amxfp4 sweep $(SWEEP) $(ARGS)
+	@$(BIN)/amxfp4 synth sweep $(SWEEP) $(ARGS)
 
 fpga: $(READY_FPGA) ## build a bitstream, e.g. make fpga BOARD=icebreaker
-	@$(BIN)/amxfp4 fpga $(BOARD) $(ARGS)
+	@$(BIN)/amxfp4 fpga build $(BOARD) $(ARGS)
 
 program: $(READY) ## load it into the board, e.g. make program BOARD=icebreaker
-	@$(BIN)/amxfp4 program $(BOARD) $(ARGS)
+	@$(BIN)/amxfp4 fpga program $(BOARD) $(ARGS)
 
 lint: $(READY_DEV) ## check style, formatting and import rules
-	@$(BIN)/amxfp4 lint $(ARGS)
+	@$(BIN)/amxfp4 dev lint $(ARGS)
 
 type: $(READY_DEV) ## check types
-	@$(BIN)/amxfp4 type $(ARGS)
+	@$(BIN)/amxfp4 dev type $(ARGS)
+
+docs: $(READY_DOCS) ## build the site of the documents in build/docs
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/docs $(ARGS)
+	@echo 'Written: build/docs/index.html'
+
+wheel: $(READY) ## build what pip installs, in build/dist
+	@$(BIN)/python -m build --no-isolation --outdir build/dist $(ARGS)
 
 bench: $(READY) ## measure the speed of golden and of verification
-	@$(BIN)/amxfp4 bench $(ARGS)
+	@$(BIN)/amxfp4 dev bench $(ARGS)
 
 nightly: $(READY_DEV) ## run every test with a million random blocks per format
 	@$(PYTEST) --blocks=1000000 $(ARGS)
@@ -68,6 +80,9 @@ $(READY): $(INPUTS)
 
 $(READY_DEV): $(READY)
 	@$(PYTHON) amxfp4/bootstrap.py --extra dev --stamp $@
+
+$(READY_DOCS): $(READY)
+	@$(PYTHON) amxfp4/bootstrap.py --extra docs --stamp $@
 
 $(READY_FPGA): $(READY)
 	@$(PYTHON) amxfp4/bootstrap.py --extra fpga --stamp $@

@@ -164,6 +164,8 @@ def main() -> int:
 
     python, lacking = find_python()
     lines = ([lacking] if lacking else []) + missing_tools()
+    if " " in str(ROOT):
+        lines = [f"Verilator works in folders without a space only: move {ROOT} to one"]
     if lines:
         for line in lines:
             print(f"setup: {line}", file=sys.stderr)
@@ -183,8 +185,10 @@ def main() -> int:
     own = str(VENV / "bin" / "python")
     part = f"the {options.extra} tools" if options.extra else "the project and what it needs"
     say(f"installing {part} into .venv" + ("" if options.extra else " (500 MB, a few minutes)"))
+    # Without more, what `make sim` and `make test` need.
+    project = f".[{options.extra or 'test'}]"
     pip = [own, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
-    run([*pip, "-c", "constraints.txt", "-e", f".[{options.extra}]" if options.extra else "."])
+    run([*pip, "-c", "constraints.txt", "-e", project])
     interrupted.unlink()
     # cocotb embeds Python in the simulator, for which the interpreter alone is not enough.
     if not output_of([own, "-m", "find_libpython"]):

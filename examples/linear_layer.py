@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.engine import expected, operand_a, operand_b
+from amxfp4.golden.quality import sqnr
 from amxfp4.host import HostError, open_engine
-from amxfp4.host.packets import expected, operand_a, operand_b
 
 TENSORS = Path(__file__).parent.parent / "verif" / "data" / "tensors" / "smollm2_layer9.npz"
 # A simulated board with room for all weights, 32 columns of 18 blocks for each column of the array:
@@ -27,12 +28,6 @@ SIMULATED = {
     "rows": 2, "cols": 2, "lanes": 8, "depth_a": 32, "depth_b": 512, "payload": 1024,
     "bytes_a": 4, "bytes_b": 4, "bytes_c": 4, "baud": 6_250_000,
 }  # fmt: skip
-
-
-def sqnr(exact: np.ndarray, y: np.ndarray) -> float:
-    """Signal over quantization noise in dB: 10 log10(sum x^2 / sum (y - x)^2)."""
-    noise = np.sum((y.astype(np.float64) - exact) ** 2)
-    return float(10 * np.log10(np.sum(exact**2) / noise))
 
 
 def main() -> int:

@@ -1,9 +1,5 @@
-"""The front door of the hardware side: configuration objects and Verilog generation."""
+"""Configurations in, files out: Verilog, its manifest, and what other tools need beside it.
 
-from amxfp4.gen.config import UNITS
-from amxfp4.gen.engine_config import EngineConfig
-from amxfp4.gen.engine_uart_config import EngineUartConfig
-
-# Here, since the engines' configurations build on config.py, where the table stands.
-UNITS[EngineConfig.unit] = EngineConfig
-UNITS[EngineUartConfig.unit] = EngineUartConfig
+The one room that knows parameters and hardware both. ``export/`` writes what stands beside the
+Verilog. It may import ``params``, ``rtl`` and ``util``; never the golden model or a simulator.
+"""

@@ -10,35 +10,35 @@ from typing import Any
 
 from amaranth.lib import data, wiring
 
-from amxfp4.gen.config import UnitConfig, choose
-from amxfp4.gen.engine_registers import REGISTERS, constants
 from amxfp4.gen.netlist import to_verilog
-from amxfp4.rtl import dot_ideas, quantizer_ideas
-from amxfp4.rtl.block_product import BlockProduct
-from amxfp4.rtl.bridge import Bridge
+from amxfp4.params.checks import choose
+from amxfp4.params.config import UnitConfig
+from amxfp4.params.registers import REGISTERS, constants
+from amxfp4.rtl.bus.register_bank import RegisterBank
 from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
-from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
-from amxfp4.rtl.dot_accumulate import Addend, Adder, ResultWord, SumNormaliser
-from amxfp4.rtl.dot_sums import ClassSums, ElementProduct
-from amxfp4.rtl.dot_terms import ClassSequencer, Terms
-from amxfp4.rtl.engine import ADDRESS_BITS
-from amxfp4.rtl.engine_drain import BeatPacker, TileDrain, drain_width
-from amxfp4.rtl.engine_inputs import RecordInput, WordInput
-from amxfp4.rtl.engine_job import JobControl
-from amxfp4.rtl.engine_sequencer import StepSequencer
-from amxfp4.rtl.engine_tiles import TileLoader, TileMemory
-from amxfp4.rtl.engine_uart import LAMPS, Lamps
-from amxfp4.rtl.frames import Crc32, FrameReceiver, FrameSender
-from amxfp4.rtl.quantizer_buffer import BlockBuffer
-from amxfp4.rtl.quantizer_element import ElementQuantizer
-from amxfp4.rtl.quantizer_key import KeyDecoder, KeyFormat
-from amxfp4.rtl.quantizer_maxima import Maxima
-from amxfp4.rtl.quantizer_scale import ScaleChooser
-from amxfp4.rtl.register_bank import RegisterBank
-from amxfp4.rtl.share import ModuleLibrary
-from amxfp4.rtl.uart import UartReceiver, UartTransmitter
+from amxfp4.rtl.dot.accumulate import Addend, Adder, ResultWord, SumNormaliser
+from amxfp4.rtl.dot.block_product import BlockProduct
+from amxfp4.rtl.dot.dot import BeatSequencer, ProcessingElement
+from amxfp4.rtl.dot.sums import ClassSums, ElementProduct
+from amxfp4.rtl.dot.terms import ClassSequencer, Terms
+from amxfp4.rtl.engine.drain import BeatPacker, TileDrain, drain_width
+from amxfp4.rtl.engine.engine import ADDRESS_BITS
+from amxfp4.rtl.engine.inputs import RecordInput, WordInput
+from amxfp4.rtl.engine.job import JobControl
+from amxfp4.rtl.engine.sequencer import StepSequencer
+from amxfp4.rtl.engine.tiles import TileLoader, TileMemory
+from amxfp4.rtl.lib.share import ModuleLibrary
+from amxfp4.rtl.quantizer.buffer import BlockBuffer
+from amxfp4.rtl.quantizer.element import ElementQuantizer
+from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
+from amxfp4.rtl.quantizer.maxima import Maxima
+from amxfp4.rtl.quantizer.scale import ScaleChooser
+from amxfp4.rtl.serial.bridge import Bridge
+from amxfp4.rtl.serial.engine_uart import LAMPS, Lamps
+from amxfp4.rtl.serial.frames import Crc32, FrameReceiver, FrameSender
+from amxfp4.rtl.serial.uart import UartReceiver, UartTransmitter
 
-__all__ = ["COMPONENTS", "generate", "parts"]
+__all__ = ["COMPONENTS", "Build", "generate"]
 
 Build = Callable[[Any], wiring.Component]
 
@@ -116,24 +116,21 @@ COMPONENTS: dict[str, dict[str, Build]] = {
 }
 """How to build each component, by unit and by the component's name, in data path order."""
 
-IDEAS: dict[str, Mapping[str, Build]] = {"dot": dot_ideas.IDEAS, "quantizer": quantizer_ideas.IDEAS}
-"""Parts that were tried and lost, by unit and name."""
 
-
-def parts(unit: str) -> dict[str, Build]:
-    """Components of a unit, and those that only stand for an idea, ``idea_...``.
-
-    An idea may be for some configurations only, and says so.
-    """
-    ideas = IDEAS.get(unit, {})
-    return COMPONENTS[unit] | {f"idea_{name}": build for name, build in ideas.items()}
-
-
-def generate(config: UnitConfig, component: str) -> str:
+def generate(config: UnitConfig, component: str, parts: Mapping[str, Build] | None = None) -> str:
     """Verilog of one component of a unit.
 
     The top module is called `component`; the first line is a comment with the unit and the digest
     of the configuration. Equal configurations and tool versions give equal bytes.
+
+    Parameters
+    ----------
+    config
+        The unit's configuration.
+    component
+        A key of `parts`.
+    parts
+        How to build each component; by default the unit's own.
 
     Raises
     ------
@@ -144,7 +141,8 @@ def generate(config: UnitConfig, component: str) -> str:
     """
     if not isinstance(config, UnitConfig) or config.unit not in COMPONENTS:
         raise TypeError(f"config must be the configuration of a unit, not {config!r}")
-    build = choose("component", component, parts(config.unit))
+    known = dict(COMPONENTS[config.unit] if parts is None else parts)
+    build = choose("component", component, known)
     library = ModuleLibrary()
     library.convert(build(config), component)
     body = to_verilog(library.modules.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-from amxfp4.gen.config import UnitConfig
+from amxfp4.params.config import UnitConfig
 
 __all__ = ["TOOLS", "make_manifest"]
 

@@ -53,7 +53,7 @@ def _target(left: str) -> str:
 
 
 def _sinks(lines: list[str]) -> dict[str, str]:
-    """What each temporary goes into first: another one, or what it is to be called after."""
+    """Say what each temporary goes into first: another, or what it is to be called after."""
     sinks: dict[str, str] = {}
     instance, enables = "", []
     for line in lines:

@@ -14,25 +14,23 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-from amxfp4.gen import block_design, engine_headers, packaging
-from amxfp4.gen.config import (
-    ArrayConfig,
-    DequantizerConfig,
-    DotConfig,
-    QuantizerConfig,
-    UnitConfig,
-)
-from amxfp4.gen.engine_config import EngineConfig
-from amxfp4.gen.engine_uart_config import EngineUartConfig
+from amxfp4.gen.export import block_design, fusesoc, headers
 from amxfp4.gen.manifest import make_manifest
 from amxfp4.gen.netlist import to_verilog
+from amxfp4.params.array import ArrayConfig
+from amxfp4.params.config import UnitConfig
+from amxfp4.params.dequantizer import DequantizerConfig
+from amxfp4.params.dot import DotConfig
+from amxfp4.params.engine import EngineConfig
+from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.serial import EngineUartConfig
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
-from amxfp4.rtl.dot import Dot
-from amxfp4.rtl.engine import Engine
-from amxfp4.rtl.engine_uart import EngineUart
-from amxfp4.rtl.quantizer import Quantizer
-from amxfp4.rtl.share import ModuleLibrary
+from amxfp4.rtl.dot.dot import Dot
+from amxfp4.rtl.engine.engine import Engine
+from amxfp4.rtl.lib.share import ModuleLibrary
+from amxfp4.rtl.quantizer.quantizer import Quantizer
+from amxfp4.rtl.serial.engine_uart import EngineUart
 
 __all__ = ["Generated", "component", "generate", "write"]
 
@@ -109,9 +107,9 @@ def generate(config: UnitConfig) -> Generated:
     body = to_verilog(library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     header = f"// amxfp4 {config.unit} {config.digest}\n// {settings}\n"
-    beside = packaging.files(config)
+    beside = fusesoc.files(config)
     if isinstance(config, EngineConfig):
-        beside |= engine_headers.files(config)
+        beside |= headers.files(config)
     if config.unit == EngineConfig.unit:
         beside[block_design.FILE] = block_design.wrapper(manifest["ports"])
     return Generated(header + body, manifest, beside)

@@ -1,6 +1,8 @@
 """The golden model: what every unit computes, in NumPy, bit for bit.
 
 Codes and bit patterns are integers, sums are exact, and rounding happens once, in one place.
+`reference` says the same again in exact fractions: the file to read first. This package imports
+NumPy, safetensors and the shared parameters; never the hardware, nor ml_dtypes, which checks it.
 
 Examples
 --------
@@ -14,12 +16,11 @@ array([[ 413.25, -198.  ],
        [-198.  ,  413.25]], dtype=float32)
 """
 
-from .array import matmul
 from .blocks import Blocks
 from .dequantizer import dequantize, dequantize_words
-from .dot import dot
 from .files import Tensor, load_blocks, load_tensors, save_blocks, save_tensors
 from .packing import pack, unpack
+from .products import dot, matmul
 from .quantizer import quantize
 
 __all__ = [

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format, choose
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format
 
 from .blocks import Blocks
+from .checks import check_codes, check_kind
 from .formats import decode
 from .rounding import FP64, convert
 
@@ -85,19 +87,7 @@ def dequantize_words(
     """
     row = block_format(format)
     word = choose("output", output, OUTPUTS)
-    for name, array in (("codes", codes), ("scale_pos", scale_pos), ("scale_neg", scale_neg)):
-        if array is None and name == "scale_neg":
-            continue
-        if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
-            what = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-            raise TypeError(f"{name} must be an array of uint8, not {what}")
-        if name != "codes" and array.shape != codes.shape[:-1]:
-            raise ValueError(f"{name} must be of shape {codes.shape[:-1]}, not {array.shape}")
-    if row.asymmetric != (scale_neg is not None):
-        wanted = "given" if row.asymmetric else "None"
-        raise ValueError(f"scale_neg must be {wanted} for {row.name}, not {scale_neg!r}")
-    if codes.size and codes.max() >= 1 << row.element.width:
-        raise ValueError(f"codes must be at most 15, not {int(codes.max())}")
+    check_codes(row, codes, scale_pos, scale_neg)
     return _expand(codes, scale_pos, scale_neg, row, word)
 
 
@@ -153,8 +143,7 @@ def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
     array([[ 6.     ,  1.125  ],
            [-3.     , -0.09375]], dtype=float32)
     """
-    if not isinstance(b, Blocks):
-        raise TypeError(f"b must be Blocks, not {type(b).__name__}")
+    check_kind("b", b, Blocks)
     words = _expand(b.codes, b.scale_pos, b.scale_neg, b.row, FP32)
     values = words.view(np.float32).reshape(*words.shape[:-2], -1)[..., : b.shape[b.axis]]
     if b.axis == len(b.shape) - 1:

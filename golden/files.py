@@ -22,6 +22,7 @@ import safetensors
 import safetensors.numpy
 
 from .blocks import Blocks
+from .checks import check_kind
 from .formats import values
 from .packing import join_nibbles, split_nibbles
 
@@ -226,8 +227,7 @@ def save_blocks(path: str | os.PathLike[str], tensors: Mapping[str, Blocks]) -> 
     entries: dict[str, npt.NDArray[np.uint8]] = {}
     metadata: dict[str, str] = {}
     for name, b in tensors.items():
-        if not isinstance(b, Blocks):
-            raise TypeError(f"tensor {name} must be Blocks, not {type(b).__name__}")
+        check_kind(f"tensor {name}", b, Blocks)
         sides = [b.scale_pos] if b.scale_neg is None else [b.scale_pos, b.scale_neg]
         entries[name + _CODES] = join_nibbles(b.codes)
         entries[name + _SCALES] = np.stack(sides, axis=-1)

@@ -3,7 +3,7 @@
 Bit patterns of non-negative floats order like the integers they are. Rounding to the nearest
 member of an increasing set of codes therefore is counting: how many thresholds does the bit
 pattern reach? All inputs become FP32 bit patterns, which hold BF16, FP16 and FP32 exactly, and
-every threshold is derived from the parameters in `amxfp4.gen.config` with exact fractions. No
+every threshold is derived from the parameters in `amxfp4.params.formats` with exact fractions. No
 floating-point comparison takes part, so flush-to-zero modes of the processor change nothing.
 """
 
@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, INPUTS, BlockFormat, FloatFormat, ScaleRule, Ties, choose
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import FP32, INPUTS, BlockFormat, FloatFormat, ScaleRule, Ties
 
+from .checks import check_array
 from .rounding import convert
 
 __all__ = [
@@ -42,7 +44,7 @@ def magnitude_value(fmt: FloatFormat, magnitude: int) -> Fraction:
 
     Examples
     --------
-    >>> from amxfp4.gen.config import E2M1
+    >>> from amxfp4.params.formats import E2M1
     >>> [str(magnitude_value(E2M1, m)) for m in range(8)]
     ['0', '1/2', '1', '3/2', '2', '3', '4', '6']
     """
@@ -88,7 +90,7 @@ def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.flo
 
     Examples
     --------
-    >>> from amxfp4.gen.config import E2M1, E5M2
+    >>> from amxfp4.params.formats import E2M1, E5M2
     >>> decode(np.arange(6, 11, dtype=np.uint8), E2M1)
     array([ 4. ,  6. ,  0. , -0.5, -1. ])
     >>> decode(np.array([0x3C, 0x7B, 0x7C], np.uint8), E5M2)
@@ -212,10 +214,7 @@ def values(words: npt.NDArray[np.unsignedinteger[Any]], word: str) -> npt.NDArra
     array([ 1., -3.], dtype=float32)
     """
     fmt = choose("word", word, INPUTS)
-    dtype = _WORD_DTYPES[fmt.width]
-    if not isinstance(words, np.ndarray) or words.dtype != dtype:
-        what = words.dtype if isinstance(words, np.ndarray) else type(words).__name__
-        raise TypeError(f"words must be an array of {np.dtype(dtype)} for {word}, not {what}")
+    check_array("words", words, _WORD_DTYPES[fmt.width], f" for {word}")
     if fmt.width == FP32.width:
         return words.view(np.float32)
     return convert(words, fmt, FP32).view(np.float32)
@@ -251,9 +250,7 @@ def words(values: npt.NDArray[np.float32], word: str) -> npt.NDArray[np.unsigned
     ['0x3f80', '0xc040', '0x7f80']
     """
     fmt = choose("word", word, INPUTS)
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
-        what = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
-        raise TypeError(f"values must be an array of float32, not {what}")
+    check_array("values", values, np.float32)
     bits = np.ascontiguousarray(values).view(np.uint32).reshape(values.shape)
     if fmt.width == FP32.width:
         return bits

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import block_format
+from amxfp4.params.formats import block_format
 
-from .blocks import Blocks, blocks_shape, normal_axis, normal_shape
+from .blocks import Blocks, blocks_shape
+from .checks import check_array, check_axis, check_kind, check_shape
 
 __all__ = ["join_nibbles", "pack", "split_nibbles", "unpack"]
 
@@ -57,8 +58,7 @@ def pack(b: Blocks) -> npt.NDArray[np.uint8]:
     array([[247,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
               0,   0,   0,  60,  60]], dtype=uint8)
     """
-    if not isinstance(b, Blocks):
-        raise TypeError(f"b must be Blocks, not {type(b).__name__}")
+    check_kind("b", b, Blocks)
     scales = [s[..., None] for s in (b.scale_pos, b.scale_neg) if s is not None]
     return np.concatenate([join_nibbles(b.codes), *scales], axis=-1)
 
@@ -94,11 +94,9 @@ def unpack(
         The shape of `raw` is not that of a tensor of `shape` in `format`.
     """
     row = block_format(format, block)
-    shape = normal_shape(shape)
-    axis = normal_axis(axis, len(shape))
-    if not isinstance(raw, np.ndarray) or raw.dtype != np.uint8:
-        what = raw.dtype if isinstance(raw, np.ndarray) else type(raw).__name__
-        raise TypeError(f"raw must be an array of uint8, not {what}")
+    shape = check_shape(shape)
+    axis = check_axis(axis, len(shape))
+    check_array("raw", raw, np.uint8)
     expected = (*blocks_shape(shape, axis, row.block), row.record_bytes)
     if raw.shape != expected:
         raise ValueError(f"raw must be of shape {expected}, not {raw.shape}")

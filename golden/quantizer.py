@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, BlockFormat, ScaleRule, Ties, block_format, choose
+from amxfp4.params.checks import choose
+from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties, block_format
 
-from .blocks import Blocks, blocks_shape, normal_axis
+from .blocks import Blocks, blocks_shape
+from .checks import check_axis, check_floats
 from .formats import element_thresholds, one_code, scale_thresholds
 from .rounding import FP32_SIGN
 
@@ -82,8 +84,10 @@ def quantize(
     """
     row = block_format(format, block)
     mode = choose("ties", ties, {str(t): t for t in Ties})
-    array = _require_input(x)
-    axis = normal_axis(axis, array.ndim)
+    array = check_floats("x", x)
+    if array.ndim == 0 or array.size == 0:
+        raise ValueError(f"x must have one or more elements along an axis, not shape {array.shape}")
+    axis = check_axis(axis, array.ndim)
     shape = blocks_shape(array.shape, axis, row.block)
     # Rows of n elements; a view of the input unless it has three or more axes in an odd order.
     rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
@@ -101,17 +105,6 @@ def quantize(
         array.shape,
         axis,
     )
-
-
-def _require_input(x: npt.ArrayLike) -> npt.NDArray[Any]:
-    array = np.asarray(x)
-    if array.dtype not in (np.float32, np.float16) and array.dtype.name != "bfloat16":
-        raise TypeError(
-            f"x must be an array of dtype float32, float16 or bfloat16, not {array.dtype}"
-        )
-    if array.ndim == 0 or array.size == 0:
-        raise ValueError(f"x must have one or more elements along an axis, not shape {array.shape}")
-    return array
 
 
 def _chunks(rows: npt.NDArray[Any], block: int) -> list[tuple[slice, slice]]:

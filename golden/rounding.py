@@ -1,10 +1,10 @@
 """Rounding once: exact sums to FP32 and BF16 words, with integer arithmetic on bit patterns.
 
-A sum is handed around as a short list of float64 terms whose exact sum it is. `round_to_odd`
-turns the list into one float64 that still knows on which side of every coarser rounding
-boundary the exact sum lies (Boldo and Melquiond, "Emulation of a FMA and correctly rounded
-sums: proved algorithms using rounding to odd", IEEE TC 2008), and `convert` rounds that to the
-output word. Nothing here is rounded twice, and no result passes through a subnormal float.
+A sum travels as a short list of float64 terms whose exact sum it is. `round_to_odd` turns the
+list into one float64 that still knows on which side of every coarser rounding boundary the exact
+sum lies (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums: proved algorithms
+using rounding to odd", IEEE TC 2008), and `convert` rounds that to the output word. Nothing here
+is rounded twice, and no result passes through a subnormal float.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.gen.config import FP32, FloatFormat
+from amxfp4.params.formats import FP32, FloatFormat
 
 __all__ = [
     "FP32_SIGN",
     "FP64",
     "convert",
+    "integer_terms",
     "round_sum",
     "round_to_fp32",
     "round_to_odd",
-    "to_values",
 ]
 
 FP32_SIGN = 1 << (FP32.width - 1)
@@ -36,6 +36,9 @@ FP64 = FloatFormat(
     inf_magnitude=0x7FF0000000000000,
 )  # fmt: skip
 """The format sums are computed in; no hardware word, so not in the shared parameters."""
+
+_DIGIT = 30
+"""Bits of an integer that become one float64 term."""
 
 _UINTS: dict[int, type[np.unsignedinteger[Any]]] = {16: np.uint16, 32: np.uint32, 64: np.uint64}
 
@@ -121,6 +124,19 @@ def _widen(
     return result
 
 
+def integer_terms(
+    total: npt.NDArray[np.int64] | npt.NDArray[np.object_], exponent: int, bits: int
+) -> list[npt.NDArray[np.float64]]:
+    """Integers of up to `bits` bits, in units of 2^exponent, as exact float64 terms."""
+    terms = []
+    for low in range(0, bits, _DIGIT):
+        digit = total >> low
+        if low + _DIGIT < bits:
+            digit = digit & ((1 << _DIGIT) - 1)
+        terms.append(np.asarray(digit, np.float64) * 2.0 ** (exponent + low))
+    return terms
+
+
 def round_to_odd(terms: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
     """Exact sum of the terms, rounded to odd: inexact results get an odd last bit.
 
@@ -131,7 +147,8 @@ def round_to_odd(terms: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.flo
     Parameters
     ----------
     terms
-        One or more finite float64 arrays of one shape, far from float64's subnormal range.
+        Finite float64 arrays of one shape, far from float64's subnormal range; a single one may
+        also hold NaN and infinity, which stay.
 
     Returns
     -------
@@ -140,10 +157,10 @@ def round_to_odd(terms: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.flo
     Raises
     ------
     ValueError
-        A term is NaN or infinity.
+        One of several terms is NaN or infinity.
     """
     parts = list(terms)
-    if not all(np.isfinite(part).all() for part in parts):
+    if len(parts) > 1 and not all(np.isfinite(part).all() for part in parts):
         raise ValueError("terms must be finite, not NaN or infinity")
     changed = residue = len(parts) > 1
     while changed:
@@ -213,19 +230,14 @@ def round_sum(
     Returns
     -------
     float32 holding values of `target`; overflow is infinity, subnormals are kept, an exact zero
-    is +0 (a negative sum that rounds to zero is -0).
+    is +0 (a negative sum that rounds to zero is -0), NaN is the canonical one.
 
     Examples
     --------
-    >>> from amxfp4.gen.config import BF16, FP32
+    >>> from amxfp4.params.formats import BF16, FP32
     >>> terms = [np.array([2.0**80]), np.array([-(2.0**80)]), np.array([1.0]), np.array([2.0**-8])]
     >>> round_sum(terms, FP32), round_sum(terms, BF16)
     (array([1.0039062], dtype=float32), array([1.], dtype=float32))
     """
-    return to_values(round_to_odd(terms), target)
-
-
-def to_values(x: npt.NDArray[np.float64], target: FloatFormat) -> npt.NDArray[np.float32]:
-    """Round FP64 values to FP32 or BF16 (nearest, ties to even), as float32; see `convert`."""
-    words = convert(x.view(np.uint64), FP64, target)
+    words = convert(round_to_odd(terms).view(np.uint64), FP64, target)
     return (words.astype(np.uint32) << (FP32.width - target.width)).view(np.float32)

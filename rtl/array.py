@@ -8,10 +8,10 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from amxfp4.gen.config import ArrayConfig
-from amxfp4.rtl.dot import BeatSequencer, ProcessingElement
-from amxfp4.rtl.dot_widths import DotWidths
-from amxfp4.rtl.share import Shared
+from amxfp4.params.array import ArrayConfig
+from amxfp4.rtl.dot.dot import BeatSequencer, ProcessingElement
+from amxfp4.rtl.dot.widths import DotWidths
+from amxfp4.rtl.lib.share import Shared
 
 __all__ = ["MacArray"]
 

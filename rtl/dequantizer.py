@@ -9,10 +9,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from amxfp4.gen.config import DequantizerConfig
-from amxfp4.rtl.arith import assign_low
-from amxfp4.rtl.formats import floor_log2, magnitude_value, significand
-from amxfp4.rtl.share import Shared
+from amxfp4.params.dequantizer import DequantizerConfig
+from amxfp4.rtl.lib.arith import assign_low
+from amxfp4.rtl.lib.formats import floor_log2, magnitude_value, significand
+from amxfp4.rtl.lib.share import Shared
 
 __all__ = ["Dequantizer", "ElementDequantizer", "ScaleDecoder"]
 

@@ -1,1 +1,5 @@
-"""Verification: batch harness, cocotb testbenches, test plans and the tests themselves."""
+"""Verification: ``sim/`` for users of a unit, ``check/`` with proofs and planted bugs, ``tests/``.
+
+``sim`` runs generated Verilog and compares it with the golden model; ``check`` proves and breaks
+hardware on purpose; ``tests`` and the test plans in ``plan/`` are not installed.
+"""

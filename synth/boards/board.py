@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amxfp4.gen.engine_uart_config import EngineUartConfig
+from amxfp4.params.serial import EngineUartConfig
 
 __all__ = ["Board", "Family", "Pins"]
 

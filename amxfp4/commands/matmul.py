@@ -1,0 +1,119 @@
+"""Matrix products of tensor files: ``amxfp4 matmul``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4 import golden
+from amxfp4.commands.convert import TENSORS
+from amxfp4.golden import files
+from amxfp4.golden.engine import product
+from amxfp4.golden.quality import sqnr
+from amxfp4.params.array import ArrayConfig
+from amxfp4.params.checks import choose
+from amxfp4.util.console import working
+from amxfp4.util.errors import reading, writing
+
+__all__ = ["matmul", "matrix"]
+
+THROUGH = ("golden", "rtl")
+
+
+def matmul(
+    a: str,
+    b: str,
+    *,
+    config: ArrayConfig,
+    transpose_b: bool,
+    through: str,
+    out: Path | None,
+    build: Path,
+) -> int:
+    """Multiply two tensors in the formats of `config`, by golden or through the array.
+
+    Returns
+    -------
+    0.
+
+    Raises
+    ------
+    Mismatch, ContractError
+        The RTL and golden differ.
+    TypeError, ValueError
+        A parameter, a file or a tensor is not what it must be.
+    """
+    choose("--through", through, dict.fromkeys(THROUGH))
+    if out is not None and out.suffix not in (".npy", ".safetensors"):
+        raise ValueError(f"--out must end in .npy or .safetensors, not {str(out)!r}")
+    left, right = matrix("A", a), matrix("B", b)
+    axis = 1 if transpose_b else 0
+    if left.shape[1] != right.shape[axis]:
+        wanted = f"[N, {left.shape[1]}]" if transpose_b else f"[{left.shape[1]}, N]"
+        raise ValueError(
+            f"B must be {wanted} for A of {list(left.shape)}, not {list(right.shape)} "
+            f"(--transpose-b takes B as [N, K])"
+        )
+    qa = golden.quantize(left, config.format_a, axis=1, block=config.block)
+    qb = golden.quantize(right, config.format_b, axis=axis, block=config.block)
+    if through == "golden":
+        result, flags = product(config, qa, qb)
+    else:
+        result, flags = _rtl(qa, qb, config, build)
+    if flags is not None:
+        inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
+        print(f"  flags of {result.size} results: {inexact} inexact, {overflow} overflow")
+    print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
+    reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
+    ratio = sqnr(reference, result)
+    if math.isfinite(ratio):
+        print(f"  SQNR against the unquantized product: {ratio:.2f} dB")
+    if out is not None:
+        with writing("--out", out, "a file that can be written"):
+            files.save_tensors(out, {"c": result})
+        print(f"  wrote {out}")
+    return 0
+
+
+def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
+    """Read the matrix `source` names: FILE, or FILE:NAME where a file holds several tensors."""
+    path, name = Path(source), None
+    if not path.exists() and ":" in source:
+        file, _, name = source.rpartition(":")
+        path = Path(file)
+    with reading(parameter, path, TENSORS):
+        tensors = files.load_tensors(path)
+    if name is None and len(tensors) == 1:
+        name = next(iter(tensors))
+    if name is None or name not in tensors:
+        names = ", ".join(sorted(tensors))
+        raise ValueError(f"{parameter} must name one of {names} as FILE:NAME, not {source!r}")
+    values = tensors[name].values
+    if values.ndim != 2:
+        raise ValueError(f"{parameter} must be a matrix, not of shape {list(values.shape)}")
+    return values
+
+
+def _rtl(
+    a: golden.Blocks, b: golden.Blocks, config: ArrayConfig, build: Path
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
+    """Run the product through the array, checking every word; return it, and flags if any."""
+    from amxfp4.golden import formats
+    from amxfp4.verif.sim.batch.dut import BatchDut
+    from amxfp4.verif.sim.tiles import through_rtl
+
+    with working(f"building a {config.rows} x {config.cols} array") as step:
+        dut = BatchDut(config, cache=build)
+        step("tiles through the array")
+        done = through_rtl(dut, a, b, lambda tiles, total: step(None, tiles, total))
+    print(
+        f"{done.tiles} tiles of {config.rows} x {config.cols} through the RTL: every word equals "
+        f"golden\n  {done.cycles} cycles ({done.ideal_cycles} ideal), utilization "
+        f"{done.utilization:.1%}\n  {done.macs / 1e6:.2f} M MACs verified in {done.seconds:.2f} s: "
+        f"{done.macs_per_second / 1e6:.1f} M a second"
+    )
+    return formats.values(done.words, config.output), done.flags

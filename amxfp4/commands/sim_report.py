@@ -1,0 +1,220 @@
+"""What `amxfp4 sim` measures of real tensors and products, its tables and its picture."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from amxfp4 import golden
+from amxfp4.golden import formats, packing
+from amxfp4.golden.quality import sqnr
+from amxfp4.params.array import ArrayConfig
+from amxfp4.verif.sim.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
+from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
+from amxfp4.verif.sim.tiles import through_rtl
+
+__all__ = [
+    "FORMATS_COMPARED",
+    "ProductRow",
+    "Row",
+    "measure",
+    "multiply",
+    "picture",
+    "product_table",
+    "tensor_table",
+]
+
+FORMATS_COMPARED = ("amxfp4", "mxfp4", "nvfp4")
+"""Formats of the tables: this project's own, OCP's and NVIDIA's."""
+
+# Narrow enough for a terminal of 80 columns.
+_PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one tensor in one format came to."""
+
+    tensor: str
+    shape: tuple[int, ...]
+    format: str
+    blocks: int
+    mismatches: int
+    """Blocks that differ from golden, in the quantizer's records or the dequantizer's words."""
+    sqnr_db: float | None
+    """Signal over quantization noise of what came back from the RTL."""
+    cycles_per_block: float | None
+    """Of the quantizer, filling and draining included."""
+    blocks_per_second: float | None
+    """Verified: golden, both simulations and the comparisons together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductRow:
+    """What one matrix product in one format came to."""
+
+    product: str
+    shape: str
+    format: str
+    tiles: int
+    mismatches: int
+    """1 if a tile differs from golden; the product stops there."""
+    sqnr_db: float | None
+    """Against the product of the unquantized tensors, in FP64."""
+    utilization: float | None
+    """MACs over what the array's lanes could have done."""
+    macs_per_second: float | None
+    """Verified: golden, simulation and comparison together."""
+
+
+def _blocks(x: npt.NDArray[np.float16], block: int) -> npt.NDArray[np.uint16]:
+    """Words of a tensor as blocks along its last axis, the last of a row filled up with +0."""
+    rows = x.reshape(-1, x.shape[-1])
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))
+    return np.ascontiguousarray(padded).view(np.uint16).reshape(-1, block)
+
+
+def _through_rtl(
+    quantizer: BatchDut, dequantizer: BatchDut, words: npt.NDArray[np.uint16]
+) -> tuple[Checked, npt.NDArray[np.float32]]:
+    """Quantize and dequantize in the RTL, checking both units; the words that came back."""
+    row = quantizer.config.row
+    quantized = check_quantizer(quantizer, words)
+    records = packing.unpack(quantized.outputs, row.name, (words.size,), block=row.block)
+    codes = records.codes.reshape(-1, row.block)
+    scales = [s.reshape(-1) for s in (records.scale_pos, records.scale_neg) if s is not None]
+    back = check_dequantizer(dequantizer, codes, *scales)
+    return quantized, formats.values(back.outputs, dequantizer.config.word.name)
+
+
+def measure(
+    name: str, x: npt.NDArray[np.float16], quantizer: BatchDut, dequantizer: BatchDut
+) -> tuple[Row, str]:
+    """One row of the table, and what went wrong, if anything."""
+    row = quantizer.config.row
+    words = _blocks(x, row.block)
+    known = {"tensor": name, "shape": x.shape, "format": row.name, "blocks": len(words)}
+    start = time.perf_counter()
+    try:
+        quantized, values = _through_rtl(quantizer, dequantizer, words)
+    except (Mismatch, ContractError) as error:
+        wrong = getattr(error, "differing", len(words))
+        failed = Row(
+            **known, mismatches=wrong, sqnr_db=None, cycles_per_block=None, blocks_per_second=None
+        )
+        return failed, f"{name} in {row.name}: {error}"
+    seconds = time.perf_counter() - start
+    signal = formats.values(words, "fp16")
+    return Row(
+        **known,
+        mismatches=0,
+        sqnr_db=sqnr(signal, values),
+        cycles_per_block=quantized.cycles / len(words),
+        blocks_per_second=len(words) / seconds,
+    ), ""
+
+
+def tensor_table(rows: list[Row]) -> Table:
+    """Lay out what the tensors came to."""
+    title = "Real tensors through quantizer and dequantizer, RTL against golden"
+    table = Table(title=title, **_PLAIN)
+    table.add_column("tensor", no_wrap=True)
+    table.add_column("format", no_wrap=True)
+    columns = ("blocks", "mismatches", "SQNR dB", "cycles / block", "blocks/s verified")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for r in rows:
+        figures = (
+            f"{value:{style}}" if value is not None else "-"
+            for value, style in (
+                (r.sqnr_db, ".2f"),
+                (r.cycles_per_block, ".3f"),
+                (r.blocks_per_second, ",.0f"),
+            )
+        )
+        table.add_row(r.tensor, r.format, str(r.blocks), str(r.mismatches), *figures)
+    return table
+
+
+def multiply(
+    name: str, x: npt.NDArray[np.float16], y: npt.NDArray[np.float16], array: BatchDut
+) -> tuple[ProductRow, str]:
+    """One row of the products' table, and what went wrong, if anything."""
+    config: ArrayConfig = array.config
+    a, b = golden.quantize(x, config.format_a), golden.quantize(y, config.format_b)
+    known = {
+        "product": name,
+        "shape": "x".join(map(str, (*x.shape, y.shape[0]))),
+        "format": config.format_a,
+        "tiles": -(-x.shape[0] // config.rows) * -(-y.shape[0] // config.cols),
+    }
+    try:
+        done = through_rtl(array, a, b)
+    except (Mismatch, ContractError) as error:
+        failed = ProductRow(
+            **known, mismatches=1, sqnr_db=None, utilization=None, macs_per_second=None
+        )
+        return failed, f"{name} in {config.format_a}: {error}"
+    reference = x.astype(np.float64) @ y.astype(np.float64).T
+    return ProductRow(
+        **known,
+        mismatches=0,
+        sqnr_db=sqnr(reference, formats.values(done.words, config.output)),
+        utilization=done.utilization,
+        macs_per_second=done.macs_per_second,
+    ), ""
+
+
+def product_table(rows: list[ProductRow]) -> Table:
+    """Lay out what the products came to."""
+    table = Table(title="Matrix products through the array, RTL against golden", **_PLAIN)
+    table.add_column("product", no_wrap=True)
+    table.add_column("M x K x N", no_wrap=True)
+    table.add_column("format", no_wrap=True)
+    for column in ("tiles", "mis-\nmatches", "SQNR\ndB", "utili-\nzation", "M MAC/s\nverified"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for r in rows:
+        figures = (
+            f"{value:{style}}" if value is not None else "-"
+            for value, style in (
+                (r.sqnr_db, ".2f"),
+                (r.utilization, ".1%"),
+                (r.macs_per_second and r.macs_per_second / 1e6, ".1f"),
+            )
+        )
+        table.add_row(r.product, r.shape, r.format, str(r.tiles), str(r.mismatches), *figures)
+    return table
+
+
+def picture(rows: list[Row], path: Path) -> None:
+    """Draw the SQNR of every tensor, a bar per format."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(r.tensor for r in rows))
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    width = 0.8 / len(FORMATS_COMPARED)
+    for n, name in enumerate(FORMATS_COMPARED):
+        sqnr = {r.tensor: r.sqnr_db for r in rows if r.format == name}
+        at = np.arange(len(names)) + (n - (len(FORMATS_COMPARED) - 1) / 2) * width
+        bars = axes.bar(at, [sqnr.get(t) or 0 for t in names], width, label=name)
+        axes.bar_label(bars, fmt="%.1f", fontsize=7)
+    axes.set_xticks(np.arange(len(names)), names, rotation=20)
+    axes.set_ylabel("SQNR (dB), from the RTL's output")
+    blocks, wrong = sum(r.blocks for r in rows), sum(r.mismatches for r in rows)
+    axes.set_title(
+        f"SmolLM2-135M layer 9 through generated Verilog: {blocks} blocks, {wrong} mismatches"
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,88 @@
+"""The picture of README.md, from the tensors that ship and the golden model."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4 import golden
+from amxfp4.verif.sim.tensors import real_tensors
+
+__all__ = ["PICTURES", "accuracy"]
+
+TENSOR = "attn_in"
+# Distinct for colour-blind readers as well (Okabe and Ito), and in print by their markers.
+SHOWN = {"mxfp4": ("#D55E00", "s"), "nvfp4": ("#009E73", "^"), "amxfp4": ("#0072B2", "o")}
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "svg.fonttype": "path",  # looks the same on every machine
+    "svg.hashsalt": "amxfp4",  # equal drawings are equal bytes
+}
+
+
+def _through(x: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
+    return golden.dequantize(golden.quantize(x, name)).astype(np.float64)
+
+
+def _block(axes: Any, x: npt.NDArray[Any]) -> None:
+    """Draw the block that holds the largest activation, and what two formats make of it."""
+    blocks = x.reshape(-1, 32)
+    block = blocks[np.abs(blocks).max(axis=1).argmax()][np.newaxis]
+    at = np.arange(32)
+    axes.axhline(0, color="#888888", linewidth=0.8)
+    axes.bar(at, block[0], 0.8, color="#CCCCCC", label="activation")
+    for name in ("mxfp4", "amxfp4"):
+        colour, marker = SHOWN[name]
+        filled = colour if name == "amxfp4" else "none"
+        axes.plot(
+            at, _through(block, name)[0], marker, color=colour, markerfacecolor=filled,
+            markersize=5, label=name.upper(),
+        )  # fmt: skip
+    axes.set_yscale("symlog", linthresh=0.2, linscale=2)
+    axes.set_yticks([-5, -1, -0.2, 0, 0.2], ["-5", "-1", "-0.2", "0", "0.2"])
+    axes.set_xlabel(f"element of a block of {TENSOR}")
+    axes.set_title("One outlier, and a scale for each sign", fontsize=11, loc="left")
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+
+
+def _tensors(axes: Any, tensors: dict[str, npt.NDArray[np.float16]]) -> None:
+    """Draw the noise of every tensor by format."""
+    names = list(tensors)[::-1]
+    for name, (colour, marker) in SHOWN.items():
+        figures = []
+        for tensor in names:
+            x = tensors[tensor].astype(np.float64)
+            noise = np.square(x - _through(tensors[tensor], name)).sum()
+            figures.append(10 * np.log10(np.square(x).sum() / noise))
+        axes.plot(figures, range(len(names)), marker, color=colour, label=name.upper())
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(axis="x", color="#DDDDDD")
+    axes.set_xlabel("signal over quantization noise (dB)")
+    axes.set_title("Tensors of SmolLM2-135M, layer 9", fontsize=11, loc="left")
+    axes.legend(frameon=False, fontsize=9, loc="upper right")
+
+
+def accuracy() -> str:
+    """Draw what a scale for each sign is good for, as SVG."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    tensors = real_tensors()
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=[5, 4])
+        _block(left, tensors[TENSOR])
+        _tensors(right, tensors)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+PICTURES = {"accuracy": accuracy}
+"""Pictures by name: ``docs/pictures/NAME.svg``."""

@@ -1,0 +1,35 @@
+"""Parts of the package that are installed on request, and the line that names a missing one."""
+
+from __future__ import annotations
+
+import importlib.util
+
+__all__ = ["EXTRAS", "missing", "require"]
+
+_RTL = ("amaranth", "pyosys")
+EXTRAS = {
+    "rtl": _RTL,
+    # Verilator is not here: a machine may have its own, and verif.sim.toolchain looks for it.
+    "sim": (*_RTL, "cocotb", "cocotbext", "matplotlib"),
+    "synth": (*_RTL, "matplotlib", "jinja2", "distributed", "psutil"),
+    "host": ("serial",),
+}
+"""Modules that an extra of pyproject.toml brings and that its commands import."""
+
+
+def missing(module: str, extra: str) -> str:
+    """Say that `module` is missing and that `extra` brings it."""
+    return f"{module} must be installed: pip install 'amxfp4[{extra}]'"
+
+
+def require(extra: str) -> None:
+    """Check that what `extra` brings is there, before anything is done.
+
+    Raises
+    ------
+    ValueError
+        A module is missing; the text is the command that installs it.
+    """
+    for module in EXTRAS[extra]:
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(missing(module, extra))

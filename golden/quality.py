@@ -1,0 +1,64 @@
+"""How much of a tensor survives quantization."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import check_floats
+
+__all__ = ["sqnr"]
+
+_CHUNK = 1 << 20
+"""Elements worked on at a time, so that FP64 sums over a large tensor need little memory."""
+
+
+def sqnr(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Signal-to-quantization-noise ratio of `y`, which stands for `x`, in dB.
+
+        10 log10(sum x^2 / sum (x - y)^2)
+
+    Parameters
+    ----------
+    x, y
+        float64, float32, float16 or bfloat16 arrays of one shape.
+
+    Returns
+    -------
+    float
+        From sums in FP64. Infinity when `y` equals `x`; minus infinity when only `x` is all
+        zeros; NaN when both are, and when a sum is not finite: for a NaN or an infinity in either.
+
+    Raises
+    ------
+    TypeError
+        An array is of another type.
+    ValueError
+        The shapes differ, or there is no element.
+
+    Examples
+    --------
+    >>> sqnr(np.array([3.0, 4.0], np.float32), np.array([3.0, 4.5], np.float32))
+    20.0
+    """
+    before, after = (check_floats(name, a, "float64") for name, a in (("x", x), ("y", y)))
+    if before.size == 0:
+        raise ValueError(f"x must have one or more elements, not shape {before.shape}")
+    if after.shape != before.shape:
+        raise ValueError(f"y must be of shape {before.shape} as x is, not {after.shape}")
+    before, after = before.reshape(-1), after.reshape(-1)
+    signal = noise = 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, before.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            exact = before[part].astype(np.float64)
+            error = exact - after[part].astype(np.float64)
+            signal += float(exact @ exact)
+            noise += float(error @ error)
+    if not (math.isfinite(signal) and math.isfinite(noise)) or signal == noise == 0:
+        return math.nan
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf

@@ -1,0 +1,274 @@
+"""The reference: the definitions as they are written, in exact fractions, one block at a time.
+
+The file to read first: what the rest of golden computes fast is here in its plainest form, from
+quantizing a block to rounding a sum of dot products, and the tests compare the two bit for bit.
+Nothing is shared but the parameters in `amxfp4.params.formats`. A nearest value is found by its
+distance to every candidate, and a sum is a sum of fractions. Finite values are
+`fractions.Fraction`; infinities and NaN are Python floats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+from amxfp4.params.formats import FP32, BlockFormat, FloatFormat, ScaleRule
+
+__all__ = [
+    "ExactBlock",
+    "accumulate",
+    "dequantize_block",
+    "dot_terms",
+    "quantize_block",
+    "round_to_word",
+    "word_value",
+]
+
+Number = Fraction | float
+"""A Fraction; or inf, -inf, nan."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactBlock:
+    """Element codes 0..15 and scale codes of one block; `scale_neg` is None when symmetric."""
+
+    codes: tuple[int, ...]
+    scale_pos: int
+    scale_neg: int | None
+
+
+@cache
+def _power(exponent: int) -> Fraction:
+    return Fraction(2) ** exponent
+
+
+@cache
+def word_value(word: int, fmt: FloatFormat) -> Number:
+    """Value of any code, as the bit fields define it.
+
+    Examples
+    --------
+    >>> from amxfp4.params.formats import BF16, E8M0
+    >>> word_value(0xBFC0, BF16), word_value(0x7F80, BF16), word_value(126, E8M0)
+    (Fraction(-3, 2), inf, Fraction(1, 2))
+    """
+    magnitude_bits = fmt.exponent_bits + fmt.mantissa_bits
+    magnitude = word % (1 << magnitude_bits)
+    sign = -1 if fmt.signed_bit and word >> magnitude_bits else 1
+    if magnitude == fmt.inf_magnitude:
+        return sign * math.inf
+    if magnitude > fmt.max_magnitude:
+        return math.nan
+    exponent = magnitude >> fmt.mantissa_bits
+    fraction = Fraction(magnitude % (1 << fmt.mantissa_bits), 1 << fmt.mantissa_bits)
+    if fmt.subnormals and exponent == 0:
+        return sign * fraction * _power(1 - fmt.bias)
+    return sign * (1 + fraction) * _power(exponent - fmt.bias)
+
+
+@cache
+def _candidates(fmt: FloatFormat) -> list[tuple[Fraction, int]]:
+    """Finite non-negative values and their codes."""
+    found = []
+    for code in range(fmt.max_magnitude + 1):
+        value = word_value(code, fmt)
+        assert isinstance(value, Fraction)
+        found.append((value, code))
+    return found
+
+
+def _nearest(x: Fraction, candidates: Sequence[tuple[Fraction, int]], ties: str) -> int:
+    """Code of the candidate nearest to x; of two, the larger (RNA) or the even code (RNE)."""
+    best = min(abs(x - value) for value, _ in candidates)
+    codes = [code for value, code in candidates if abs(x - value) == best]
+    return max(codes) if ties == "RNA" else min(codes, key=lambda code: code % 2)
+
+
+def _floor_log2(x: Fraction) -> int:
+    exponent = 0
+    while _power(exponent) > x:
+        exponent -= 1
+    while _power(exponent + 1) <= x:
+        exponent += 1
+    return exponent
+
+
+def _scale_code(m: Number, row: BlockFormat, ties: str) -> int:
+    fmt = row.scale
+    candidates = _candidates(fmt)
+    if row.scale_rule is ScaleRule.NEAREST:
+        if m == math.inf:
+            return fmt.max_magnitude
+        assert isinstance(m, Fraction)
+        if m == 0:
+            return next(code for value, code in candidates if value == 1)
+        return _nearest(m / 6, candidates, ties)
+    assert isinstance(m, Fraction)
+    if m == 0:
+        return 0
+    exponent = _floor_log2(m)
+    grow = row.scale_rule is ScaleRule.ROUND_UP and m / _power(exponent) >= Fraction(7, 4)
+    # Clamping the code to [0, 254] is clamping the scale to [2^-127, 2^127].
+    return min(max(exponent - 2 + grow + fmt.bias, 0), fmt.max_magnitude)
+
+
+def quantize_block(x: Sequence[Number], row: BlockFormat, ties: str = "RNA") -> ExactBlock:
+    """Quantize one block of at most K values (arXiv 2411.09909, section 4).
+
+    Examples
+    --------
+    >>> from amxfp4.params.formats import block_format
+    >>> b = quantize_block([Fraction(6), Fraction(-1, 4)], block_format("amxfp4", 16))
+    >>> b.codes[:3], hex(b.scale_pos), hex(b.scale_neg)
+    ((7, 15, 0), '0x3c', '0x29')
+    """
+    padded = [*x, *[Fraction(0)] * (row.block - len(x))]
+    nan_code = row.scale.nan_magnitude
+    assert nan_code is not None
+    special = any(math.isnan(v) for v in padded)
+    if row.scale_rule is not ScaleRule.NEAREST:
+        special = special or any(math.isinf(v) for v in padded)
+    if special:
+        return ExactBlock((0,) * row.block, nan_code, nan_code if row.scales == 2 else None)
+    p: Number = max([Fraction(0), *padded])
+    n: Number = max([Fraction(0), *(-v for v in padded)])
+    if row.scales == 2:
+        pos, neg = _scale_code(p, row, ties), _scale_code(n, row, ties)
+    else:
+        pos = neg = _scale_code(max(p, n), row, ties)
+    codes = []
+    for v in padded:
+        s = word_value(pos if v > 0 else neg, row.scale)
+        assert isinstance(s, Fraction)
+        if v == 0 or s == 0:
+            q = 0
+        elif math.isinf(v):
+            q = row.element.max_magnitude
+        else:
+            q = _nearest(abs(Fraction(v)) / s, _candidates(row.element), ties)
+        codes.append(q + 8 if v < 0 and q else q)
+    return ExactBlock(tuple(codes), pos, neg if row.scales == 2 else None)
+
+
+def _scale_value(code: int, fmt: FloatFormat) -> Number:
+    # A scale has no sign: bit 7 of an 8-bit code with a sign field is ignored.
+    return word_value(code % 128 if fmt.signed_bit else code, fmt)
+
+
+def dequantize_block(b: ExactBlock, row: BlockFormat) -> list[Number]:
+    """Values of one block; NaN where the scale of the element's sign bit is NaN."""
+    values: list[Number] = []
+    for code in b.codes:
+        scale = b.scale_pos if code < 8 or b.scale_neg is None else b.scale_neg
+        s, q = _scale_value(scale, row.scale), word_value(code, row.element)
+        values.append(math.nan if math.isnan(s) else Fraction(q) * Fraction(s))
+    return values
+
+
+def dot_terms(
+    a: ExactBlock, b: ExactBlock, row_a: BlockFormat, row_b: BlockFormat
+) -> list[Fraction] | None:
+    """Terms of the exact dot product of two blocks, by sign class; None for a NaN block.
+
+    Four terms for two asymmetric formats, two when one is symmetric, one when both are.
+    """
+    for block, row in ((a, row_a), (b, row_b)):
+        for scale in (block.scale_pos, block.scale_neg):
+            if scale is not None and math.isnan(_scale_value(scale, row.scale)):
+                return None
+    terms: dict[tuple[bool, bool], Fraction] = {}
+    values_a, values_b = dequantize_block(a, row_a), dequantize_block(b, row_b)
+    for code_a, code_b, x, y in zip(a.codes, b.codes, values_a, values_b, strict=True):
+        key = (row_a.scales == 2 and code_a >= 8, row_b.scales == 2 and code_b >= 8)
+        terms[key] = terms.get(key, Fraction(0)) + Fraction(x) * Fraction(y)
+    return list(terms.values())
+
+
+def round_to_word(x: Number, fmt: FloatFormat) -> int:
+    """Word of an IEEE format nearest to x, ties to even (IEEE 754 section 4.3.1).
+
+    Overflow is infinity, subnormals are kept, an exact zero is +0, NaN is the canonical one.
+
+    Examples
+    --------
+    >>> from amxfp4.params.formats import BF16
+    >>> hex(round_to_word(1 + Fraction(1, 256), BF16)), hex(round_to_word(Fraction(-1, 3), BF16))
+    ('0x3f80', '0xbeab')
+    """
+    assert fmt.inf_magnitude is not None
+    assert fmt.nan_magnitude is not None
+    if math.isnan(x):
+        return fmt.nan_magnitude
+    sign = 1 << (fmt.width - 1) if x < 0 else 0
+    if math.isinf(x):
+        return sign | fmt.inf_magnitude
+    magnitude = abs(Fraction(x))
+    if magnitude == 0:
+        return 0
+    exponent = max(_floor_log2(magnitude), 1 - fmt.bias)
+    unit = _power(exponent - fmt.mantissa_bits)
+    count = round(magnitude / unit)  # Python rounds a Fraction half to even
+    if count >= 2 << fmt.mantissa_bits:
+        count, exponent = count // 2, exponent + 1
+    if count < 1 << fmt.mantissa_bits:
+        return sign | count
+    field = exponent + fmt.bias
+    word = (field << fmt.mantissa_bits) + count - (1 << fmt.mantissa_bits)
+    return sign | min(word, fmt.inf_magnitude)
+
+
+def _truncate(term: Fraction, frac_bits: int) -> tuple[Fraction, bool]:
+    """Drop the magnitude's bits below 2^-frac_bits of a term; also say whether any was 1."""
+    units = abs(term) * _power(frac_bits)
+    kept = units.__floor__() * _power(-frac_bits)
+    return (-kept if term < 0 else kept), units.denominator != 1
+
+
+def accumulate(
+    blocks: Iterable[list[Fraction] | None],
+    out: FloatFormat,
+    acc: str = "exact",
+    *,
+    frac_bits: int = 0,
+    int_bits: int = 0,
+) -> tuple[int, bool, bool]:
+    """Accumulate the terms of blocks in order and round to a word.
+
+    Parameters
+    ----------
+    blocks
+        What `dot_terms` returns for each block.
+    out
+        FP32 or BF16.
+    acc
+        ``exact``: one rounding at the end. ``fp32``: each block and each addition is rounded
+        to FP32. ``fixed``: terms are truncated to `frac_bits` and added modulo
+        2^(`int_bits` + 1).
+
+    Returns
+    -------
+    Result word, and the flags inexact and overflow (of ``fixed``).
+    """
+    total: Number = Fraction(0)
+    inexact = overflow = nan = False
+    limit = _power(int_bits)
+    for terms in blocks:
+        if terms is None:
+            nan = True
+        elif acc == "exact":
+            total += sum(terms, Fraction(0))
+        elif acc == "fp32":
+            d = word_value(round_to_word(sum(terms, Fraction(0)), FP32), FP32)
+            total = word_value(round_to_word(total + d, FP32), FP32)
+        else:
+            for term in terms:
+                kept, lost = _truncate(term, frac_bits)
+                inexact |= lost
+                overflow |= not -limit <= kept < limit
+                total += kept
+            overflow |= not -limit <= total < limit
+            total = (total + limit) % (2 * limit) - limit
+    return round_to_word(math.nan if nan else total, out), inexact, overflow

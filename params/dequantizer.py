@@ -1,0 +1,30 @@
+"""Configuration of `dequantizer`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from amxfp4.params.config import BlockStreamConfig
+from amxfp4.params.fields import OneOf, field
+from amxfp4.params.formats import OUTPUTS, FloatFormat
+
+__all__ = ["DequantizerConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DequantizerConfig(BlockStreamConfig):
+    """Configuration of `dequantizer`.
+
+    `format`, `block` and `output` say what is computed; `lanes` (elements per beat, a power of
+    two from 1 to `block`, by default `block`) says how fast and never changes a bit of the result.
+    """
+
+    unit: ClassVar[str] = "dequantizer"
+
+    output: str = field("Format of an output word", OneOf(tuple(OUTPUTS)), "bf16")
+
+    @property
+    def word(self) -> FloatFormat:
+        """The format of an output word."""
+        return OUTPUTS[self.output]

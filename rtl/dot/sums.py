@@ -1,0 +1,251 @@
+# amaranth: UnusedElaboratable=no
+# (Of shared components only the first of a kind is elaborated.)
+"""Products of elements, and their sums by sign class.
+
+How the sums are formed decides much of the area of a dot product, so it is a strategy behind one
+interface; docs/microarchitecture.md compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_, or_
+
+from amaranth.hdl import C, Cat, Module, Shape, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from amxfp4.params.dot import DotConfig
+from amxfp4.rtl.dot.widths import DotWidths
+from amxfp4.rtl.lib.arith import assign_low, gated
+from amxfp4.rtl.lib.share import Shared
+
+__all__ = ["ClassSums", "ElementProduct", "balanced_sum"]
+
+
+class ElementProduct(wiring.Component):
+    """Magnitude of the product of two elements, exact, in units of 1/4. Combinational.
+
+    An E2M1 magnitude in units of 1/2 is a significand of two bits (0 to 3) shifted left by up to
+    two places, so the product is a 2 x 2 bit multiplication and a shift by up to four. The shift
+    is one of five wires, and each bit of the product an OR of at most four of its candidates:
+    smaller than a binary shift, and a single 6-input function of the codes.
+
+    Members
+    -------
+    a, b : In(3), magnitude codes
+    product : Out(8)
+    """
+
+    def __init__(self, config: DotConfig) -> None:
+        widths = DotWidths(config)
+        magnitude = widths.rows[0].element.width - 1
+        super().__init__({"a": In(magnitude), "b": In(magnitude), "product": Out(widths.product)})
+
+    def elaborate(self, platform):
+        m = Module()
+        significands, shifts = [], []
+        for name, code in (("a", self.a), ("b", self.b)):
+            field = code[1:]
+            significand = Signal(2, name=f"significand_{name}")
+            # By 0 for the subnormal field and for field 1.
+            shift = Signal(3, name=f"shift_{name}")
+            m.d.comb += [
+                significand.eq(Cat(code[0], field != 0)),
+                shift.eq(Cat(field < 2, field == 2, field == 3)),
+            ]
+            significands.append(significand)
+            shifts.append(shift)
+        (a0, a1), (b0, b1) = significands
+        low = a0 & b0
+        unshifted = Signal(4)  # 0 to 9: its highest bits exclude each other
+        m.d.comb += unshifted.eq(Cat(low, (a1 & b0) ^ (a0 & b1), a1 & b1 & ~low, a1 & b1 & low))
+        places = Signal(5)  # one of them
+        for n in range(len(places)):
+            pairs = [shifts[0][i] & shifts[1][n - i] for i in range(3) if 0 <= n - i < 3]
+            m.d.comb += places[n].eq(reduce(or_, pairs))
+        for bit in range(len(self.product)):
+            candidates = [
+                places[n] & unshifted[bit - n]
+                for n in range(len(places))
+                if 0 <= bit - n < len(unshifted)
+            ]
+            m.d.comb += self.product[bit].eq(reduce(or_, candidates))
+        return m
+
+
+def balanced_sum(m: Module, values: Sequence[Value], name: str) -> Value:
+    """Add `values` exactly, as a balanced tree of two-input additions in `m`."""
+    layer = list(values)
+    level = 0
+    while len(layer) > 1:
+        following = []
+        for n, (a, b) in enumerate(zip(layer[::2], layer[1::2], strict=False)):
+            node = Signal((a + b).shape(), name=f"{name}_{level}_{n}")
+            m.d.comb += node.eq(a + b)
+            following.append(node)
+        layer = following + ([layer[-1]] if len(layer) % 2 else [])
+        level += 1
+    return layer[0]
+
+
+class ClassSums(wiring.Component):
+    """Sums of products by sign class, over the lanes of one beat. Combinational, exact.
+
+        S_c = sum of a_i b_i over lanes i in class c, in units of 1/4
+
+    Two asymmetric operands make four classes, each of one sign, and the sums are magnitudes. With
+    one or none, there are two or one, and products are added with their signs.
+
+    Parameters
+    ----------
+    config : DotConfig
+        Its `class_sums` chooses how lanes find their class (a single class needs no choice):
+
+        - ``masked``: one tree per class over all lanes.
+        - ``merged``: each pair of lanes is added once; lanes of one class send their sum to it,
+          lanes of different classes send each product to its own.
+        - ``grouped``: the same for four lanes. Each lane adds what the last lane before it in its
+          class has gathered, so three adders serve four lanes however their classes fall, and
+          the last lane of a class holds the group's sum.
+
+    Members
+    -------
+    a, b : In(lanes x 4), element codes
+    sums : Out(classes x `DotWidths.sum_of` of the lanes)
+    """
+
+    _GROUP = 4
+
+    def __init__(self, config: DotConfig) -> None:
+        self._config = config
+        self._widths = widths = DotWidths(config)
+        lanes = config.lanes
+        self._shape = widths.sum_of(lanes)
+        codes = data.ArrayLayout(widths.rows[0].element.width, lanes)
+        sums = data.ArrayLayout(self._shape, len(widths.classes))
+        super().__init__({"a": In(codes), "b": In(codes), "sums": Out(sums)})
+
+    def elaborate(self, platform):
+        m = Module()
+        config, widths = self._config, self._widths
+        products = []
+        for n in range(config.lanes):
+            multiplier = ElementProduct(config)
+            m.submodules[f"product_{n}"] = Shared(
+                multiplier, "element_product", widths.rows[0].element
+            )
+            m.d.comb += [multiplier.a.eq(self.a[n][:-1]), multiplier.b.eq(self.b[n][:-1])]
+            products.append(multiplier.product)
+        if len(widths.classes) == 1:
+            m.d.comb += assign_low(self.sums[0], self._signed_sum(m, products))
+            return m
+        if not widths.one_sign:
+            products = [self._signed(m, n, product) for n, product in enumerate(products)]
+        form = {"masked": self._masked, "merged": self._merged, "grouped": self._grouped}
+        for c, addends in enumerate(form[config.class_sums](m, products)):
+            # The largest sum is less than its addends' widths allow.
+            m.d.comb += assign_low(self.sums[c], self._sum(m, addends, f"sum_{c}"))
+        return m
+
+    def _sum(self, m: Module, addends: list[Value], name: str) -> Value:
+        """Sum of what a class has gathered."""
+        return balanced_sum(m, addends, name)
+
+    def _negative(self, n: int) -> Value:
+        """Whether the product of lane `n` is negative (or zero)."""
+        return self.a[n][-1] ^ self.b[n][-1]
+
+    def _signed_sum(self, m: Module, products) -> Value:
+        """Sum with signs: complements, and one correction for all.
+
+        A complement is 255 - p where -p was asked for, so the number of negative products, times
+        255, is too much.
+        """
+        flipped = []
+        for n, product in enumerate(products):
+            word = Signal.like(product, name=f"flipped_{n}")
+            m.d.comb += word.eq(product ^ self._negative(n).replicate(len(product)))
+            flipped.append(word)
+        negatives = balanced_sum(m, [self._negative(n) for n in range(len(products))], "negatives")
+        total = balanced_sum(m, flipped, "sum_0")
+        return total + negatives - (negatives << len(products[0]))
+
+    def _signed(self, m: Module, n: int, product) -> Value:
+        """Negate as complement and carry: no choice between two words."""
+        signed = Signal(Shape(len(product) + 1, signed=True), name=f"signed_{n}")
+        negative = self._negative(n)
+        flip = negative.replicate(len(signed))
+        # A product has a bit less than the word, so that nothing wraps.
+        m.d.comb += assign_low(signed, ((product ^ flip) + negative).as_signed())
+        return signed
+
+    def _tags(self, n: int) -> Value:
+        """Sign bits that choose the class of lane `n`."""
+        row_a, row_b = self._widths.rows
+        return Cat(
+            *([self.a[n][-1]] if row_a.asymmetric else []),
+            *([self.b[n][-1]] if row_b.asymmetric else []),
+        )
+
+    def _member(self, n: int, c: int) -> Value:
+        """Whether lane `n` is in class `c`."""
+        row_a, row_b = self._widths.rows
+        i, j = self._widths.classes[c]
+        wanted = ([i] if row_a.asymmetric else []) + ([j] if row_b.asymmetric else [])
+        return self._tags(n) == Cat(C(bit, 1) for bit in wanted)
+
+    def _masked(self, m: Module, products) -> list[list[Value]]:
+        """Every product goes to every class, or zero does."""
+        return [
+            [gated(p, self._member(n, c), p.shape()) for n, p in enumerate(products)]
+            for c in range(len(self._widths.classes))
+        ]
+
+    def _merged(self, m: Module, products) -> list[list[Value]]:
+        """Each pair is added once; a class gets the sum, one of the two, or zero."""
+        return self._groups(m, products, 2)
+
+    def _grouped(self, m: Module, products) -> list[list[Value]]:
+        """Add each lane to those of its class before it, four by four."""
+        return self._groups(m, products, self._GROUP)
+
+    def _groups(self, m: Module, products, size: int) -> list[list[Value]]:
+        addends: list[list[Value]] = [[] for _ in self._widths.classes]
+        for first in range(0, len(products), size):
+            lanes = range(first, min(first + size, len(products)))
+            same = {}
+            for n in lanes:
+                for before in range(first, n):
+                    same[before, n] = Signal(name=f"same_{before}_{n}")
+                    m.d.comb += same[before, n].eq(self._tags(before) == self._tags(n))
+
+            def free(n: int, upto: int, same=same) -> list[Value]:
+                """Say for each lane between `n` and `upto` that it is of another class."""
+                return [~same[n, k] for k in range(n + 1, upto)]
+
+            gathered = {first: products[first]}
+            for n in lanes[1:]:
+                before = self._widths.sum_of(n - first)
+                passed = [
+                    gated(gathered[k], reduce(and_, free(k, n), same[k, n]), before)
+                    for k in gathered
+                ]
+                gathered[n] = Signal(self._widths.sum_of(n - first + 1), name=f"gathered_{n}")
+                m.d.comb += assign_low(gathered[n], products[n] + _union(passed))
+            shape = self._widths.sum_of(len(lanes))
+            for c in range(len(self._widths.classes)):
+                parts = []
+                for n in lanes:
+                    is_last = reduce(and_, free(n, lanes[-1] + 1), self._member(n, c))
+                    parts.append(gated(gathered[n], is_last, shape))
+                addend = Signal(shape, name=f"addend_{c}_{first}")
+                m.d.comb += addend.eq(_union(parts))
+                addends[c].append(addend)
+        return addends
+
+
+def _union(parts: Sequence[Value]) -> Value:
+    """OR of words of which at most one is not zero."""
+    return reduce(or_, parts)

@@ -1,0 +1,148 @@
+# amaranth: UnusedElaboratable=no
+# (Of shared components only the first of a kind is elaborated.)
+"""The quantizer: a stream of words in, a stream of block records out."""
+
+from __future__ import annotations
+
+from amaranth.hdl import C, Cat, ClockSignal, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.rtl.lib.share import Shared
+from amxfp4.rtl.quantizer.buffer import BlockBuffer
+from amxfp4.rtl.quantizer.element import ElementQuantizer
+from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
+from amxfp4.rtl.quantizer.maxima import Maxima
+from amxfp4.rtl.quantizer.scale import ScaleChooser
+
+__all__ = ["Quantizer"]
+
+
+class Quantizer(wiring.Component):
+    """Quantizes blocks of K words to 4-bit elements with shared scales.
+
+        p = max(0, max x_i), n = max(0, max -x_i)
+        s_pos = S(p), s_neg = S(n), or both S(max(p, n)); q_i = R_E2M1(|x_i| / s)
+                                                              (arXiv 2411.09909 section 4)
+
+    A block's scales are known after its last word, so its keys wait in a buffer while the maxima
+    form, and leave it while the next block streams in. One beat per cycle, no bubble between
+    blocks. `i.ready` is combinational from `o.ready`; without a register named in the
+    configuration's `pipeline`, `o` is combinational from `i` as well.
+
+    Parameters
+    ----------
+    config : QuantizerConfig
+
+    Members
+    -------
+    i : In(stream of `lanes` words per beat), word j at [W*j+W-1:W*j], K / lanes beats a block
+    o : Out(stream of block records)
+
+    Latency: `latency` cycles from the transfer of a block's last beat to its record's valid.
+    """
+
+    def __init__(self, config: QuantizerConfig) -> None:
+        self.config = config
+        row = config.row
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.ArrayLayout(config.word.width, config.lanes))),
+                "o": Out(stream.Signature(row.record_bits)),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles: one for the maxima, and the beats of the block to the record."""
+        cuts = self.config.cuts
+        return ("maxima" in cuts) + ("record" in cuts) * self.config.beats
+
+    def elaborate(self, platform):
+        m = Module()
+        config, row = self.config, self.config.row
+        keys = KeyFormat(config)
+        beat = stream.Signature(data.ArrayLayout(keys.layout, config.lanes))
+        found_layout = data.StructLayout(
+            {"maxima": data.ArrayLayout(keys.magnitude_layout, row.scales), "nan": 1}
+        )
+
+        # Words to keys, and what the block has come to with them.
+        entering = beat.create(path=("entering",))
+        found = Signal(found_layout)
+        m.submodules.maxima = maxima = Maxima(keys)
+        nans = []
+        for n in range(config.lanes):
+            decoder = KeyDecoder(keys)
+            m.submodules[f"decoder_{n}"] = Shared(decoder, "key_decoder", keys)
+            m.d.comb += [decoder.word.eq(self.i.payload[n]), entering.payload[n].eq(decoder.key)]
+            nans.append(decoder.nan)
+        m.d.comb += [
+            entering.valid.eq(self.i.valid),
+            self.i.ready.eq(entering.ready),
+            maxima.keys.eq(entering.payload),
+            found.maxima.eq(maxima.maxima),
+        ]
+        if config.beats > 1:
+            so_far = Signal(found_layout)
+            m.d.comb += maxima.so_far.eq(so_far.maxima)
+            nans.append(so_far.nan)
+        m.d.comb += found.nan.eq(Cat(nans).any())
+
+        # Its keys wait until it is whole.
+        leaving, whole, is_last = entering, found, C(1, 1)
+        if "maxima" in config.cuts:
+            m.submodules.buffer = buffer = BlockBuffer(entering.payload.shape(), config.beats)
+            wiring.connect(m, entering, buffer.i)
+            leaving, is_last = buffer.o, buffer.is_last_out
+            whole = Signal(found_layout, name="whole", reset_less=True)
+            with m.If(entering.valid & entering.ready):
+                if config.beats > 1:
+                    m.d.sync += so_far.eq(Mux(buffer.is_last_in, 0, found.as_value()))
+                with m.If(buffer.is_last_in):
+                    m.d.sync += whole.eq(found)
+
+        # Maxima to scales, and keys to codes.
+        choosers, codes = [ScaleChooser(keys) for _ in range(row.scales)], []
+        for n, chooser in enumerate(choosers):
+            m.submodules[f"chooser_{n}"] = Shared(chooser, "scale_chooser", keys)
+            m.d.comb += [chooser.maximum.eq(whole.maxima[n]), chooser.nan.eq(whole.nan)]
+        for n in range(config.lanes):
+            element = ElementQuantizer(keys)
+            m.submodules[f"element_{n}"] = Shared(element, "element_quantizer", keys)
+            key, scales = leaving.payload[n], [c.scale.as_value() for c in choosers]
+            m.d.comb += [
+                element.key.eq(key),
+                element.scale.as_value().eq(Mux(key.sign, scales[-1], scales[0])),
+                element.nan.eq(whole.nan),
+            ]
+            codes.append(element.code)
+        scale_codes = Cat(chooser.code for chooser in choosers)
+
+        # Every unit has a clock and a reset, one without registers too.
+        if not config.cuts:
+            m.d.comb += Signal(name="clock").eq(ClockSignal())
+
+        # Codes to the record, beat by beat, lowest lane first.
+        if "record" not in config.cuts:
+            m.d.comb += [
+                self.o.payload.eq(Cat(*codes, scale_codes)),
+                self.o.valid.eq(leaving.valid),
+                leaving.ready.eq(self.o.ready),
+            ]
+            return m
+        gathered = Signal(row.element.width * row.block, reset_less=True)
+        record_scales = Signal(len(scale_codes), reset_less=True)
+        m.d.comb += [
+            self.o.payload.eq(Cat(gathered, record_scales)),
+            leaving.ready.eq(~self.o.valid | self.o.ready),
+        ]
+        with m.If(leaving.ready):
+            m.d.sync += self.o.valid.eq(leaving.valid & is_last)
+            with m.If(leaving.valid):
+                m.d.sync += [
+                    gathered.eq(Cat(gathered, *codes)[-len(gathered) :]),
+                    record_scales.eq(scale_codes),
+                ]
+        return m

@@ -1,0 +1,1 @@
+"""Mapped netlists as Python objects: cells and their functions, activity, energy."""

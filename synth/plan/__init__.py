@@ -1,0 +1,1 @@
+"""Many jobs: plan files and their points, design targets, sweeps on Dask workers."""

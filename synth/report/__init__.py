@@ -1,0 +1,1 @@
+"""Results as tables, pictures and one web page. Reads rows; starts nothing."""

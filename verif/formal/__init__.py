@@ -1,1 +1,0 @@
-"""Proofs: assertions about the hardware, checked for every input by Yosys' SAT solver."""

@@ -1,0 +1,76 @@
+"""Which configurations the random tests build: few, and every value of every parameter."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+from amxfp4.params.config import UnitConfig
+from amxfp4.params.dequantizer import DequantizerConfig
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, Ties
+from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
+
+__all__ = ["PER_FORMAT", "dequantizers", "label", "lane_counts", "options", "quantizers"]
+
+PER_FORMAT = 2
+"""Configurations of every format: one at its own block size, one at another."""
+
+
+def label(config: UnitConfig) -> str:
+    """Name a configuration in a test's id; every field is in it."""
+    fields = config.to_dict()
+    sizes = [f"k{fields.pop('block')}", f"x{fields.pop('lanes')}"]
+    return "-".join([str(fields.pop("format")), *sizes, *(str(v) for v in fields.values())])
+
+
+def lane_counts(block: int) -> list[int]:
+    """Every legal number of lanes, 1 up to the block size."""
+    return [1 << n for n in range(block.bit_length())]
+
+
+def _cells() -> list[tuple[int, int, str, int, int]]:
+    """List (format's index, turn, format, block, lanes)."""
+    cells = []
+    for index, row in enumerate(FORMATS.values()):
+        others = [size for size in BLOCK_SIZES if size != row.block]
+        for turn in range(PER_FORMAT):
+            block = row.block if turn == 0 else others[index % len(others)]
+            lanes = lane_counts(block)
+            # Strides without a common factor: no two parameters run in step.
+            cells.append((index, turn, row.name, block, lanes[(3 * index + 7 * turn) % len(lanes)]))
+    return cells
+
+
+def quantizers() -> list[QuantizerConfig]:
+    """Quantizers of every format; together every value of every field but `pipeline`."""
+    inputs, ties = list(INPUTS), list(Ties)
+    return [
+        QuantizerConfig(
+            format=name, block=block, lanes=lanes,
+            input=inputs[(index // 2 + turn) % len(inputs)], ties=ties[(index + turn) % len(ties)],
+            maxima=MAXIMA[(index // 3 + turn + 1) % len(MAXIMA)],
+        )
+        for index, turn, name, block, lanes in _cells()
+    ]  # fmt: skip
+
+
+def options() -> list[QuantizerConfig]:
+    """Quantizers of a beat per block: registers in all places or none, both ways to find maxima."""
+    places = [cuts for n in range(3) for cuts in combinations(QUANTIZER_PIPELINE, n)]
+    return [
+        QuantizerConfig(
+            format=("amxfp4", "mxfp4-e4m3")[(n + way) % 2], block=16,
+            maxima=MAXIMA[way], pipeline=",".join(cuts),
+        )
+        for way, (n, cuts) in product(range(len(MAXIMA)), enumerate(places))
+    ]  # fmt: skip
+
+
+def dequantizers() -> list[DequantizerConfig]:
+    """Dequantizers of every format; together every output type, block size and lane count."""
+    outputs = list(OUTPUTS)
+    return [
+        DequantizerConfig(
+            format=name, block=block, lanes=lanes, output=outputs[(index + turn) % len(outputs)]
+        )
+        for index, turn, name, block, lanes in _cells()
+    ]

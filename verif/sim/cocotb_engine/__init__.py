@@ -1,0 +1,1 @@
+"""The engine's testbench in cocotb: AXI drivers, jobs, scoreboard, scenarios."""

@@ -1,0 +1,1 @@
+"""Batches for `dot` and `array`: operands, expectations, directed and random sums, timing."""

@@ -1,0 +1,84 @@
+"""Configuration to Verilog, remembered: tests ask for the same units again and again."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from amxfp4.params.config import UnitConfig
+from amxfp4.util.console import working
+from amxfp4.util.files import digest, write
+from amxfp4.verif.sim import build
+
+__all__ = ["Source", "source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Verilog and its manifest, as the generator returns them."""
+
+    text: str
+    manifest: dict[str, Any]
+
+
+_PACKAGES = ("util", "params", "rtl", "gen")
+"""Packages whose files decide what the generator writes."""
+
+
+def _files(folders: Iterable[str | Path]) -> list[tuple[str, bytes]]:
+    """Python files in and below `folders`: where each is in its folder, and what it holds."""
+    return [
+        (str(path.relative_to(folder)), path.read_bytes())
+        for folder in map(Path, folders)
+        for path in sorted(folder.rglob("*.py"))
+    ]
+
+
+def _folders() -> list[str]:
+    """Folders of the packages that decide what the generator writes."""
+    folders: list[str] = []
+    for name in _PACKAGES:
+        spec = importlib.util.find_spec(f"amxfp4.{name}")
+        assert spec is not None
+        folders += spec.submodule_search_locations or ()
+    return folders
+
+
+@cache
+def _generator_key() -> str:
+    """Digest of everything that decides what the generator writes."""
+    from amxfp4.gen.manifest import TOOLS
+
+    versions = [f"{name} {metadata.version(name)}" for name in TOOLS]
+    return digest(*versions, *(part for file in _files(_folders()) for part in file))
+
+
+def source(config: UnitConfig, cache: Path = build.CACHE) -> Source:
+    """Verilog of a configuration: from the generator, or what it wrote before.
+
+    What is remembered is filed under the contents of the generator and of all it imports, and the
+    versions of its tools. A generator changed at run time must be called directly.
+
+    Parameters
+    ----------
+    config
+        A unit's configuration.
+    cache
+        Folder of builds.
+    """
+    file = cache / "verilog-cache" / f"{config.unit}-{config.digest}-{_generator_key()}.json"
+    if file.is_file():
+        kept = json.loads(file.read_text())
+        return Source(kept["text"], kept["manifest"])
+    from amxfp4.gen import verilog
+
+    with working(f"generating the Verilog of {config.unit}"):
+        made = verilog.generate(config)
+    write(file, json.dumps({"text": made.text, "manifest": made.manifest}))
+    return Source(made.text, made.manifest)

@@ -1,0 +1,146 @@
+"""Random sums of dot products, in every pair of formats and every mode they allow."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amxfp4.params.array import ArrayConfig
+from amxfp4.params.dot import CLASS_SUMS, PIPELINE, SCALING, DotConfig
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS, OUTPUTS, ScaleRule
+from amxfp4.verif.sim.batch.dut import BatchDut
+from amxfp4.verif.sim.products import product_rotation as rotation
+from amxfp4.verif.sim.products import random_products as randoms
+from amxfp4.verif.sim.products.product_timing import check_product_timing, latency_of
+
+CONFIGS = rotation.configurations()
+WAYS = rotation.ways()
+BY_DAY = [config for config in WAYS if rotation.by_day(config)]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
+def test_random_products(
+    rng: np.random.Generator, seed: int, blocks: int, config: DotConfig
+) -> None:
+    """Sums of one to eight blocks: at full speed, with stalls, and after resets in flight."""
+    dut = BatchDut(config)
+    stalled = blocks // 4
+    done = [randoms.check_random_products(dut, rng, blocks - stalled)]
+    if stalled:
+        stalls: dict[str, Any] = {"seed": seed, "stall_in": 0.3, "stall_out": 0.3}
+        done.append(randoms.check_random_products(dut, rng, stalled, **stalls))
+    assert sum(tally.pairs for tally in done) >= blocks
+    assert randoms.check_random_resets(dut, rng, seed).resets >= 20
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, marks=() if config in BY_DAY else pytest.mark.nightly)
+        for config in WAYS
+    ],
+    ids=rotation.label,
+)
+def test_every_way_to_build(
+    rng: np.random.Generator, seed: int, blocks: int, config: DotConfig
+) -> None:
+    """Every combination of sums, scaling and registers: right under stalls, and on time.
+
+    Timing accounts for every cycle: no bubble, and the manifest's latency.
+    """
+    dut = BatchDut(config)
+    pairs = min(blocks, 10_000)
+    assert randoms.check_random_products(dut, rng, pairs).pairs >= pairs
+    stalls: dict[str, Any] = {"seed": seed, "stall_in": 0.3, "stall_out": 0.3}
+    assert randoms.check_random_products(dut, rng, pairs // 2, **stalls).pairs >= pairs // 2
+    assert randoms.check_random_resets(dut, rng, seed, runs=10).resets >= 10
+    for lengths in (np.ones(200, np.int64), rng.integers(1, 6, 200)):
+        assert check_product_timing(dut, rng, lengths).given == 200
+    assert dut.manifest["latency"] == latency_of(config)
+
+
+def test_rotation_covers_every_parameter() -> None:
+    """The configurations of the random test have every pair, mode, and value of a parameter."""
+    pairs = {(c.format_a, c.format_b, c.acc) for c in CONFIGS}
+    bounded = [f for f, row in FORMATS.items() if row.scale_rule is ScaleRule.NEAREST]
+    wanted = {(a, b, "fp32") for a, b in itertools.product(FORMATS, FORMATS)}
+    wanted |= {(a, b, acc) for a in bounded for b in bounded for acc in ("exact", "fixed")}
+    assert len(FORMATS) ** 2 == 81
+    assert pairs == wanted
+    assert len(CONFIGS) == len(wanted)
+
+    for acc in ("exact", "fixed", "fp32"):
+        of_mode = [c for c in CONFIGS if c.acc == acc]
+        assert {c.block for c in of_mode} == set(BLOCK_SIZES)
+        assert {c.output for c in of_mode} == set(OUTPUTS)
+        assert {c.class_sums for c in of_mode} == set(CLASS_SUMS)
+        for name in PIPELINE:
+            assert {name in c.cuts for c in of_mode} == {True, False}
+        assert {c.unit for c in of_mode} == {"dot", "array"}
+    assert {c.lanes for c in CONFIGS} == {1, 2, 4, 8, 16, 32, 64, 128}
+    assert {1, 2} <= {c.beats for c in CONFIGS}
+    assert {1, len(PIPELINE)} <= {len(c.cuts) for c in CONFIGS}
+    shapes = {(c.rows, c.cols) for c in CONFIGS if isinstance(c, ArrayConfig)}
+    assert shapes == {(1, 1), (1, 3), (2, 2)}
+    # Both outputs with every way to sum, and not the same output on every lane count.
+    assert len({(c.output, c.class_sums) for c in CONFIGS}) == 2 * len(CLASS_SUMS)
+    for acc in ("exact", "fixed"):
+        both = {(c.class_sums, c.scaling) for c in CONFIGS if c.acc == acc}
+        assert both == set(itertools.product(CLASS_SUMS, SCALING))
+
+
+def test_ways_cover_every_combination() -> None:
+    """Each way to sum with each way to scale and to hold a result, in each mode that allows it."""
+    held = {frozenset(filter(None, holder.split(","))) for holder in rotation.HOLDERS}
+    wanted = {
+        (acc, sums, scaling, holder)
+        for acc, sums, scaling, holder in itertools.product(
+            ("exact", "fixed", "fp32"), CLASS_SUMS, SCALING, held
+        )
+        if (acc, scaling) != ("fp32", "serial")
+    }
+    met = {(c.acc, c.class_sums, c.scaling, c.cuts & {"normalised", "rounded"}) for c in WAYS}
+    assert met == wanted
+    assert len(WAYS) == len(wanted) == 45
+    terms = {(c.beats, c.rows_ab[0].scales * c.rows_ab[1].scales) for c in WAYS if _is_serial(c)}
+    # Just enough beats, and more, for four terms and for two.
+    assert {(4, 4), (2, 2), (4, 2), (16, 4)} <= terms
+    serial = [c for c in WAYS if _is_serial(c)]
+    assert {c.lanes for c in serial} == {1, 2, 4, 8}
+    assert {c.unit for c in serial} == {"dot", "array"}
+    for name in ("input", "terms", "aligned"):
+        assert {name in c.cuts for c in serial} == {True, False}
+
+    # By day every two of them meet, which is what the others show in threes and fours.
+    by_day = {(c.acc, c.class_sums, c.scaling, c.cuts & {"normalised", "rounded"}) for c in BY_DAY}
+    for two in itertools.combinations(range(4), 2):
+        assert {tuple(way[i] for i in two) for way in by_day} == {
+            tuple(way[i] for i in two) for way in wanted
+        }
+    assert {c.unit for c in BY_DAY} == {"dot", "array"}
+
+
+def _is_serial(config: DotConfig) -> bool:
+    return config.scaling == "serial"
+
+
+def test_no_pairs_are_refused(rng: np.random.Generator) -> None:
+    """A batch that compares nothing is an error, not a success."""
+    dut = BatchDut(DotConfig(lanes=4))
+    with pytest.raises(ValueError, match="pairs must be at least 1"):
+        randoms.check_random_products(dut, rng, 0)
+
+
+def test_random_operands_cancel(rng: np.random.Generator) -> None:
+    """Among the random sums are some in which the second block takes the first one away."""
+    a, b, lengths = randoms.operands(rng, DotConfig(), 4_000)
+    assert lengths.sum() == 4_000
+    assert np.mean(lengths == 1) > 0.3
+    starts = (np.cumsum(lengths) - lengths)[lengths > 1]
+    opposite = (a.codes[0, starts + 1] == a.codes[0, starts] ^ 8).all(axis=-1)
+    same = (b.codes[0, starts + 1] == b.codes[0, starts]).all(axis=-1)
+    assert (opposite & same).sum() > 20
+    assert (opposite & ~same).sum() > 20

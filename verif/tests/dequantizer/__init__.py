@@ -1,0 +1,1 @@
+"""The dequantizer: its parts, the whole unit by the million, its protocol."""

@@ -1,0 +1,1 @@
+"""The parts of a dot product, and proofs of their sums, terms and accumulators."""

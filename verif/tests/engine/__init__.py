@@ -1,0 +1,1 @@
+"""The engine: its parts, its testbench on AXI buses, planted bugs."""

@@ -1,0 +1,1 @@
+"""What is generated: Verilog, manifests, and the files beside them."""

@@ -1,0 +1,140 @@
+"""Checks of the golden model against the fractions of `amxfp4.golden.reference`.
+
+Each check compares everything it is given, bit for bit, and returns how much that was: tests
+assert that it was something, and mutants that the check can fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import amxfp4.verif
+from amxfp4 import golden
+from amxfp4.golden import formats, reference
+from amxfp4.params.formats import FP32, INPUTS, OUTPUTS, block_format
+
+DATA = Path(amxfp4.verif.__file__).parent / "data"
+TIES = ("RNA", "RNE")
+NEAREST = ("amxfp4", "amxfp4-e4m3", "mxfp4-e5m2", "mxfp4-e4m3", "nvfp4")
+"""Formats with E5M2 or E4M3 scales."""
+
+
+def exact_blocks(b: golden.Blocks) -> list[reference.ExactBlock]:
+    """All blocks of a quantized tensor, in order."""
+    codes = b.codes.reshape(-1, b.block).tolist()
+    pos = b.scale_pos.reshape(-1).tolist()
+    neg = [None] * len(pos) if b.scale_neg is None else b.scale_neg.reshape(-1).tolist()
+    return [reference.ExactBlock(tuple(c), p, n) for c, p, n in zip(codes, pos, neg, strict=True)]
+
+
+def check_quantize(words: npt.NDArray[Any], word: str, format: str, ties: str) -> int:
+    """Quantize raw words [count, block] of a word format; compare every code and scale."""
+    count, block = words.shape
+    row = block_format(format, block)
+    b = golden.quantize(formats.values(words, word), format, ties=ties, block=block)
+    for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
+        expected = reference.quantize_block(
+            [reference.word_value(w, INPUTS[word]) for w in given], row, ties
+        )
+        assert found == expected, f"{format} {ties} {word} {given}"
+    return count
+
+
+def check_reference(data: Any, case: str) -> int:
+    """Compare with the value the paper's reference code gives for each block of a case."""
+    format, word, ties = case.split("|")
+    good = data[f"{case}|ok"]
+    y = golden.dequantize(golden.quantize(data[f"x_{word}"], format, ties=ties))
+    assert np.array_equal(y[good], data[f"{case}|y"][good]), case
+    return int(good.sum())
+
+
+def check_dequantize(
+    codes: npt.NDArray[np.uint8],
+    scale_pos: npt.NDArray[np.uint8],
+    scale_neg: npt.NDArray[np.uint8] | None,
+    format: str,
+    output: str,
+) -> int:
+    """Compare the output words of blocks [count, K]."""
+    row = block_format(format, codes.shape[1])
+    found = golden.dequantize_words(codes, scale_pos, scale_neg, format, output)
+    b = blocks_of((codes, scale_pos, scale_neg), format, len(codes))
+    for words, block in zip(found.tolist(), exact_blocks(b), strict=True):
+        values = reference.dequantize_block(block, row)
+        assert words == [reference.round_to_word(v, OUTPUTS[output]) for v in values], block
+    return codes.size
+
+
+def exact_result(
+    a: Sequence[reference.ExactBlock],
+    b: Sequence[reference.ExactBlock],
+    rows: tuple[Any, Any],
+    acc: str,
+    out: str,
+    bits: tuple[int, int] = (0, 0),
+) -> tuple[int, bool, bool]:
+    """Word and flags of one row of blocks against another."""
+    terms = [reference.dot_terms(x, y, *rows) for x, y in zip(a, b, strict=True)]
+    return reference.accumulate(terms, OUTPUTS[out], acc, frac_bits=bits[0], int_bits=bits[1])
+
+
+def check_matmul(
+    a: golden.Blocks,
+    b: golden.Blocks,
+    acc: str = "exact",
+    out: str = "fp32",
+    bits: tuple[int, int] | None = None,
+) -> int:
+    """Compare every element of the matrix product, its flags, and the diagonal by `dot`."""
+    options = {} if bits is None else {"frac_bits": bits[0], "int_bits": bits[1]}
+    found: Any = golden.matmul(a, b, acc, out, **options)
+    values, flags = found if acc == "fixed" else (found, np.zeros((*found.shape, 2), bool))
+    words = values.view(np.uint32) >> (FP32.width - OUTPUTS[out].width)
+    rows = (a.row, b.row)
+    left, right = exact_blocks(a), exact_blocks(b)
+    n = a.codes.shape[1]
+    for i in range(len(a.codes)):
+        for j in range(len(b.codes)):
+            expected = exact_result(
+                left[i * n : i * n + n], right[j * n : j * n + n], rows, acc, out, bits or (0, 0)
+            )
+            assert (words[i, j], *flags[i, j]) == expected, f"{a.format} {b.format} {acc} {out}"
+    if len(a.codes) == len(b.codes):
+        each: Any = golden.dot(a, b, acc, out, **options)
+        if acc == "fixed":
+            each, own = each
+            assert np.array_equal(own, np.einsum("iif->if", flags))
+        assert np.array_equal(each.view(np.uint32), np.diag(values).view(np.uint32))
+    return values.size
+
+
+def blocks_of(
+    records: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None],
+    format: str,
+    rows: int,
+) -> golden.Blocks:
+    """Make a matrix of `rows` rows of records in the form of `stimulus.records`."""
+    codes, pos, neg = records
+    block = codes.shape[1]
+    shape = (rows, codes.size // rows)
+    neg = None if neg is None else neg.reshape(rows, -1)
+    return golden.Blocks(codes.reshape(rows, -1, block), pos.reshape(rows, -1), neg, format, shape)
+
+
+def powers(exponents: Sequence[int], signs: Sequence[int], format: str) -> golden.Blocks:
+    """One row of blocks that hold one element of +-1 each, times the scale 2^exponent."""
+    row = block_format(format)
+    codes = np.zeros((1, len(exponents), row.block), np.uint8)
+    codes[0, :, 0] = [2 if sign > 0 else 10 for sign in signs]
+    # 2^e is the code whose value it is, found by value.
+    values = {reference.word_value(c, row.scale): c for c in range(row.scale.max_magnitude + 1)}
+    scale = np.array([[values[Fraction(2) ** e] for e in exponents]], np.uint8)
+    neg = scale.copy() if row.asymmetric else None
+    return golden.Blocks(codes, scale, neg, format, (1, codes.size))

@@ -1,0 +1,86 @@
+"""The dequantizer on every code, against fractions and ml_dtypes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from amxfp4 import golden
+from amxfp4.golden import stimulus
+from amxfp4.params.formats import FORMATS, OUTPUTS, block_format
+from amxfp4.verif.tests.golden.oracle import check_dequantize
+
+SCALES: dict[str, Any] = {
+    "e5m2": ml_dtypes.float8_e5m2,
+    "e4m3": ml_dtypes.float8_e4m3fn,
+    "e8m0": ml_dtypes.float8_e8m0fnu,
+}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("format", FORMATS)
+def test_exhaustive_codes(format: str, output: str) -> None:
+    """Every element code under every scale code, those that encoders never write included."""
+    row = block_format(format)
+    pos = np.arange(256, dtype=np.uint8)
+    neg = pos[::-1].copy() if row.asymmetric else None
+    codes = np.resize(np.arange(16, dtype=np.uint8), (256, row.block))
+    assert check_dequantize(codes, pos, neg, format, output) == 256 * row.block
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_exhaustive_products(format: str) -> None:
+    """ml_dtypes' element times ml_dtypes' scale, in float64, rounded by ml_dtypes to BF16."""
+    row = block_format(format, 16)
+    top = 256 if row.scale.name == "e8m0" else 128
+    scales = np.arange(top, dtype=np.uint8)
+    codes = np.tile(np.arange(16, dtype=np.uint8), (top, 1))
+    s = scales.view(SCALES[row.scale.name]).astype(np.float64)
+    s[np.isinf(s)] = np.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = codes.view(ml_dtypes.float4_e2m1fn).astype(np.float64) * s[:, None] + 0.0
+        expected = product.astype(ml_dtypes.bfloat16)
+    neg = scales if row.asymmetric else None
+    words = golden.dequantize_words(codes, scales, neg, format)
+    found = words.view(ml_dtypes.bfloat16)
+    assert np.array_equal(found.astype(np.float32), expected.astype(np.float32), equal_nan=True)
+    # The canonical NaN, and no -0.
+    assert set(words[np.isnan(product)].tolist()) == {0x7FC0}
+    assert not (words == 0x8000).any()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_random_records(format: str, rng: np.random.Generator) -> None:
+    """Records of every kind."""
+    records = stimulus.records(rng, 100, block_format(format), nan=0.1)
+    assert check_dequantize(*records, format, "bf16") > 0
+
+
+def test_dequantize_is_fp32_words(rng: np.random.Generator) -> None:
+    """`dequantize` gives the FP32 words, bit for bit."""
+    for format in FORMATS:
+        codes, pos, neg = stimulus.records(rng, 50, block_format(format), nan=0.1)
+        b = golden.Blocks(codes[:, None], pos[:, None], None if neg is None else neg[:, None],
+                          format, codes.shape)  # fmt: skip
+        words = golden.dequantize_words(codes, pos, neg, format, "fp32")
+        assert np.array_equal(golden.dequantize(b).view(np.uint32), words)
+
+
+def test_nan_scale_of_one_sign() -> None:
+    """A NaN scale governs the elements with its sign bit, zeros included, and no others."""
+    codes = np.array([[0x0, 0x8, 0x7, 0xF]], np.uint8)
+    one, nan = np.array([0x3C], np.uint8), np.array([0x7F], np.uint8)
+    words = golden.dequantize_words(codes, one, nan, "amxfp4")
+    assert words.tolist() == [[0, 0x7FC0, 0x40C0, 0x7FC0]]
+    words = golden.dequantize_words(codes, nan, one, "amxfp4", "fp32")
+    assert words.tolist() == [[0x7FC00000, 0, 0x7FC00000, 0xC0C00000]]
+
+
+def test_e8m0_overflow() -> None:
+    """Products beyond the output type are infinite; the largest scale itself is finite."""
+    codes = np.array([[0x2, 0x3, 0x4, 0xF]], np.uint8)
+    words = golden.dequantize_words(codes, np.array([254], np.uint8), None, "mxfp4")
+    assert words.tolist() == [[0x7F00, 0x7F40, 0x7F80, 0xFF80]]

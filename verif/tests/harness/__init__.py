@@ -1,0 +1,1 @@
+"""The test benches themselves: batch harness, coverage, prover, and that each can fail."""

@@ -1,0 +1,83 @@
+"""The runner of cocotb testbenches: what decides a run, what it leaves, and how it is repeated."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amxfp4.cli.app import run as command_line
+from amxfp4.params.dequantizer import DequantizerConfig
+from amxfp4.verif.check import planted
+from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
+
+UNIT = DequantizerConfig(lanes=4)
+
+FOREIGN = {
+    "AMXFP4_MANIFEST": "/nowhere",
+    "AMXFP4_REPORT": "/nowhere",
+    "COCOTB_RANDOM_SEED": "99",
+    "COCOTB_RESULTS_FILE": "/nowhere",
+    "COCOTB_TESTCASE": "smoke",
+    "COCOTB_TEST_FILTER": "smoke",
+    "COCOTB_TEST_MODULES": "amxfp4.verif.sim.cocotb.tb_products",
+    "COCOTB_TOPLEVEL": "quantizer",
+    "GPI_USERS": "nothing",
+    "MODULE": "tb_products",
+    "PYTEST_ADDOPTS": "--collect-only",
+    "PYTHONOPTIMIZE": "2",
+    "RANDOM_SEED": "99",
+    "TESTCASE": "smoke",
+    "TOPLEVEL": "quantizer",
+    "WAVES": "1",
+}
+"""What a shell may hold for other simulations."""
+
+
+def _coverage(seed: int) -> Any:
+    """Coverage of some tests, in which every word that was drawn is counted."""
+    summary = run_testbench(UNIT, seed=seed, tests=["back_to_back", "reset_in_flight"])
+    assert summary.tests == 2
+    assert summary.waves is None
+    return json.loads((summary.log.parent / "passed.json").read_text())
+
+
+def test_shell_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests told run with the seed told, whatever cocotb's variables are outside."""
+    told = _coverage(1)
+    assert told != _coverage(99)
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    assert _coverage(1) == told
+
+
+def test_missing_test_is_an_error() -> None:
+    """A name that stands for no test is not passed over beside one that does."""
+    with pytest.raises(TestbenchError, match=r"every one of 2 tests must run .* not 1 of 1 with"):
+        run_testbench(UNIT, seed=1, tests=["smoke", "smok"])
+
+
+def test_failed_test_is_repeated_with_waves(capfd: pytest.CaptureFixture[str]) -> None:
+    """A failure prints a command; with the same unit, test and seed it fails alike, with waves."""
+    bug = planted.wrapped(UNIT, planted.WRAPPERS["beat dropped"])
+    with pytest.raises(TestbenchError, match="1 of 2 tests of dequantizer failed") as first:
+        run_testbench(bug, seed=7, tests=["smoke", "back_to_back"])
+    problem = str(first.value).splitlines()[1]
+    command = re.search(r"repeat with waves: (.*)", str(first.value))
+    assert command is not None
+    program, *arguments = shlex.split(command[1])
+    assert Path(program).name == "amxfp4"
+    assert arguments[2:] == ["--test", "back_to_back", "--seed", "7", "--waves"]
+    assert command_line(arguments) == 1
+    printed = capfd.readouterr().out
+    assert problem in printed
+    waves = re.search(r"waves: (.*)", printed)
+    assert waves is not None
+    recorded = Path(waves[1]).read_text()
+    assert "$enddefinitions" in recorded
+    assert re.search(r"\$var wire +\d+ \S+ i__payload ", recorded)
+    assert re.search(r"^#\d{3}", recorded, re.M), "time must pass"

@@ -1,0 +1,1 @@
+"""The host program against models of boards that can misbehave; no simulator."""

@@ -1,0 +1,1 @@
+"""What units are built of: arithmetic, rounding, pipes, gearboxes, shared modules."""

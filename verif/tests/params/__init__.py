@@ -1,0 +1,1 @@
+"""Formats, configurations and registers: what is allowed, refused and normalised."""

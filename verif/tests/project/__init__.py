@@ -1,0 +1,1 @@
+"""The project as a whole: command line, documents, layers, setup, the verification plan."""

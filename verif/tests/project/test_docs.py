@@ -1,0 +1,138 @@
+"""What the documents tell people to type works.
+
+In README.md, CONTRIBUTING.md and docs/, a ```python block is run, and so is each line of a
+```console block that begins with ``$ amxfp4`` or ``$ .venv/bin/python examples/``, in the order in
+which they stand: one folder and one namespace a document.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import amxfp4
+
+ROOT = Path(amxfp4.__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+OTHERS = [ROOT / "CHANGELOG.md", *ROOT.glob("*/README.md")]
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
+# CI itself runs make; simulating and measuring take minutes and have tests of their own.
+ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 dev ")
+
+
+def commands(block):
+    """Return the commands of a console block, continued lines joined."""
+    joined = block.replace("\\\n", " ")
+    return [line[2:].strip() for line in joined.splitlines() if line.startswith("$ ")]
+
+
+def run_document(text, folder):
+    """Run the blocks of a document in `folder`; return how many pieces were run."""
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    namespace = {"__name__": "__document__"}
+    count = 0
+    for language, block in BLOCK.findall(text):
+        if language == "python":
+            exec(compile(block, "<document>", "exec"), namespace)
+            count += 1
+            continue
+        listed = commands(block)
+        assert listed, f"a console block without a line that starts with '$ ':\n{block}"
+        for command in listed:
+            if command.startswith(ELSEWHERE):
+                continue
+            words = shlex.split(command, comments=True)
+            if command.startswith(".venv/bin/python examples/"):
+                words[0] = sys.executable
+            known = words[0] in ("amxfp4", sys.executable)
+            assert known, f"only amxfp4 commands and examples can be tested, not: {command}"
+            done = subprocess.run(
+                words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_document_runs(document, tmp_path, monkeypatch):
+    # Documents may name files of the project as seen from its folder.
+    for name in ("verif", "docs", "examples", "synth"):
+        if (ROOT / name).exists():
+            (tmp_path / name).symlink_to(ROOT / name)
+    # Simulators take the time; whoever reads a document has those of the one before, too.
+    (ROOT / "build" / "batch").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "batch").symlink_to(ROOT / "build" / "batch")
+    monkeypatch.chdir(tmp_path)
+    run_document(document.read_text(), tmp_path)
+
+
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *OTHERS], ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for target in LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def site(source, folder):
+    """Make the site of `source`; return what the command line of `make docs` came to."""
+    make = (ROOT / "Makefile").read_text()
+    line = re.search(r"-m (sphinx .* \. build/docs) \$\(ARGS\)", make)[1]
+    words = line.replace("build/", f"{folder}/").split()
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=source, capture_output=True, text=True, timeout=600,
+        check=False,
+    )  # fmt: skip
+
+
+def test_site_is_made_without_a_warning(tmp_path):
+    """Documents and docstrings; of a broken link, the name."""
+    for name in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(name, reason="the site comes with the docs extra: make docs")
+    done = site(ROOT, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "docs" / "index.html").is_file()
+    page = (tmp_path / "docs" / "docs" / "reference" / "golden.html").read_text()
+    assert 'id="amxfp4.golden.quantize"' in page
+    source = tmp_path / "source"
+    (source / "docs").mkdir(parents=True)
+    for name in ("conf.py", "templates"):
+        (source / "docs" / name).symlink_to(ROOT / "docs" / name)
+    (source / "docs" / "index.md").write_text("# Index\n\n[broken](planted.md)\n")
+    done = site(source, tmp_path / "again")
+    assert done.returncode != 0
+    assert "planted.md" in done.stderr
+
+
+def test_blocks_are_found_and_run(tmp_path, monkeypatch):
+    """A document of known content: every kind of block is run, in one namespace."""
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "```python\nx = 1\n```\ntext\n```console\n$ make sim\n$ amxfp4 \\\n  formats\nshown\n```\n"
+        "```python\nassert x == 1\n```\n```text\nnot run\n```\n"
+    )
+    assert run_document(text, tmp_path) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nassert False\n```\n",
+        "```console\n$ amxfp4 no-such-command\n```\n",
+        "```console\n$ rm -rf x\n```\n",
+        "```console\namxfp4 formats\n```\n",
+    ],
+)
+def test_wrong_blocks_fail(text, tmp_path):
+    with pytest.raises(AssertionError):
+        run_document(text, tmp_path)

@@ -1,0 +1,1 @@
+"""The quantizer: its parts, the whole unit by the million, its protocol, planted bugs."""

@@ -1,0 +1,134 @@
+"""The quantizer's numbers: exhaustive over block maxima and elements, random over the rest."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from amxfp4.golden import stimulus
+from amxfp4.params.formats import FORMATS, ScaleRule, Ties
+from amxfp4.params.quantizer import MAXIMA, QuantizerConfig
+from amxfp4.verif.sim.batch import beats, exhaustive, rotation
+from amxfp4.verif.sim.batch.check import Checked, check_quantizer
+from amxfp4.verif.sim.batch.dut import BatchDut
+from amxfp4.verif.sim.batch.randoms import check_random, check_resets
+
+TIES = [str(t) for t in Ties]
+
+# Finite scale codes that BF16 block maxima reach. Every code of E5M2 and E4M3; of E8M0 the
+# largest maximum is just below 2^128, which the floor rule turns into 2^125, code 252, and
+# rounding up into 2^126.
+REACHED = {"e5m2": 0x7B + 1, "e4m3": 0x7E + 1}
+REACHED_E8M0 = {ScaleRule.FLOOR: 252 + 1, ScaleRule.ROUND_UP: 253 + 1}
+
+
+def _scales(checked: Checked, config: QuantizerConfig) -> npt.NDArray[np.uint8]:
+    return beats.split_records(checked.outputs, config.row.block)[1]
+
+
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("word", ["bf16", "fp16"])
+def test_exhaustive_block_maxima(
+    rng: np.random.Generator, format: str, ties: str, word: str
+) -> None:
+    """Every word of either sign as the block's maximum, alone too, gives golden's scale code."""
+    config = QuantizerConfig(format=format, ties=ties, lanes=4, input=word)
+    dut = BatchDut(config)
+    pos, neg = exhaustive.maxima(rng, config)
+    checked = check_quantizer(dut, exhaustive.mix(rng, pos, neg, config))
+    check_quantizer(dut, exhaustive.alone(rng, config))
+    check_quantizer(dut, exhaustive.non_finite(config))
+
+    assert config.word.inf_magnitude is not None
+    decided = [pos, neg] if config.row.asymmetric else [np.maximum(pos, neg)]
+    for maxima in decided:
+        assert len(np.unique(maxima)) == config.word.inf_magnitude
+    if word == "bf16":
+        scale = config.row.scale
+        reached = REACHED.get(scale.name) or REACHED_E8M0[config.row.scale_rule]
+        for codes in _scales(checked, config).T:
+            assert len(np.unique(codes)) == reached
+
+
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("format", FORMATS)
+def test_exhaustive_elements(rng: np.random.Generator, format: str, ties: str) -> None:
+    """Every BF16 word beside every scale code it can have gives golden's element code."""
+    config = QuantizerConfig(format=format, ties=ties, lanes=4)
+    blocks, top = exhaustive.companions(rng, config)
+    checked = check_quantizer(BatchDut(config), blocks)
+
+    # What was met is read from the unit's own scale codes, not from the stimulus.
+    scales, sign = _scales(checked, config), exhaustive.sign_bit(config.word)
+    for side, negative in ((0, False), (-1, True)):
+        met = np.zeros((256, sign), bool)
+        where = (blocks >= sign) == negative
+        codes = np.broadcast_to(scales[:, side, None], blocks.shape)
+        met[codes[where], blocks[where] & (sign - 1)] = True
+        for code in np.flatnonzero(top >= 0):
+            assert met[code, : top[code] + 1].all()
+        assert met.sum() >= (top + 1).sum()
+
+
+@pytest.mark.parametrize("config", rotation.quantizers(), ids=rotation.label)
+def test_random_blocks(
+    rng: np.random.Generator, seed: int, blocks: int, config: QuantizerConfig
+) -> None:
+    """Random blocks of every family: at full speed, with stalls, and after resets in flight."""
+    dut = BatchDut(config)
+    half = max(1, blocks // rotation.PER_FORMAT // 2)
+    assert check_random(dut, rng, half).count == half
+    assert check_random(dut, rng, half, seed=seed, stall_in=0.3, stall_out=0.3).count == half
+    assert check_resets(dut, rng, seed) >= 100
+
+
+@pytest.mark.parametrize("family", stimulus.FAMILIES)
+def test_random_family(rng: np.random.Generator, seed: int, blocks: int, family: str) -> None:
+    """Every family of blocks alone, in the default unit, with stalls."""
+    config = QuantizerConfig(lanes=4)
+    count = max(1, blocks // len(stimulus.FAMILIES))
+    words = stimulus.blocks(rng, count, config.row.block, config.input, family)
+    checked = check_quantizer(BatchDut(config), words, seed=seed, stall_in=0.2, stall_out=0.2)
+    assert checked.count == count
+
+
+@pytest.mark.parametrize("lanes", rotation.lane_counts(32))
+def test_lanes_change_nothing(rng: np.random.Generator, lanes: int) -> None:
+    """Every number of lanes gives the same records."""
+    config = QuantizerConfig(lanes=lanes)
+    words = stimulus.blocks(rng, 2_000, config.row.block, config.input)
+    assert check_quantizer(BatchDut(config), words).count == 2_000
+
+
+@pytest.mark.parametrize("config", rotation.options(), ids=rotation.label)
+def test_options_change_nothing(
+    rng: np.random.Generator, seed: int, config: QuantizerConfig
+) -> None:
+    """Either way to find maxima, and registers anywhere: golden's records, stalls, resets."""
+    dut = BatchDut(config)
+    assert check_random(dut, rng, 2_000).count == 2_000
+    stalls: dict[str, Any] = {"stall_in": 0.3, "stall_out": 0.3, "probe": True}
+    assert check_random(dut, rng, 2_000, seed=seed, **stalls).count == 2_000
+    assert check_resets(dut, rng, seed) >= 100
+
+
+def test_rotation_covers_every_parameter() -> None:
+    """The configurations of the random tests have every value of every parameter."""
+    configs = rotation.quantizers()
+    assert {c.format for c in configs} == set(FORMATS)
+    assert {c.ties for c in configs} == set(TIES)
+    assert {c.input for c in configs} == {"bf16", "fp16", "fp32"}
+    assert {c.block for c in configs} == {16, 32, 64, 128}
+    assert {c.lanes for c in configs} == {1, 2, 4, 8, 16, 32, 64, 128}
+    # Both ways to find maxima with one scale and two, and in blocks of one beat and of several.
+    ways = [(c.maxima, way) for c in configs for way in (c.row.scales, c.beats > 1)]
+    assert set(ways) == set(product(MAXIMA, (1, 2, True, False)))
+    options = rotation.options()
+    assert {c.pipeline for c in options} == {"", "maxima", "record", "maxima,record"}
+    assert len({(c.maxima, c.pipeline) for c in options}) == len(options) == 8
+    assert len({(c.row.scales, c.pipeline) for c in options}) == 8

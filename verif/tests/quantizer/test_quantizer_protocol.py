@@ -1,0 +1,27 @@
+"""Launches the quantizer's testbench over lanes, formats and options."""
+
+from __future__ import annotations
+
+import pytest
+
+from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.verif.sim.batch import rotation
+from amxfp4.verif.sim.cocotb.runner import run_testbench
+
+CONFIGS = [
+    QuantizerConfig(lanes=1),
+    QuantizerConfig(lanes=4),
+    QuantizerConfig(lanes=32),
+    QuantizerConfig(format="mxfp4", lanes=32, input="fp32"),
+    QuantizerConfig(format="amxfp4-e4m3", lanes=8, input="fp16", ties="RNE", maxima="scan"),
+    QuantizerConfig(format="nvfp4", lanes=16, pipeline=""),
+    QuantizerConfig(format="amxfp4-pot-roundup", lanes=2, block=64),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
+def test_quantizer(config: QuantizerConfig, request: pytest.FixtureRequest) -> None:
+    """Every test of the testbench passes and compares something."""
+    summary = run_testbench(config, seed=request.config.getoption("--seed"))
+    assert summary.tests == summary.passed > 0
+    assert summary.transactions > summary.tests

@@ -1,0 +1,46 @@
+"""Launches the serial unit's testbench, and shows that it can fail."""
+
+from __future__ import annotations
+
+import pytest
+
+from amxfp4.verif.check import planted
+from amxfp4.verif.sim import benches
+from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
+from amxfp4.verif.sim.line.talk import TINY
+from amxfp4.verif.tests.serial import bugs
+
+
+def test_engine_uart(request: pytest.FixtureRequest, at_night: bool) -> None:
+    """The checks at the pins pass in the simulator, too.
+
+    By day those of `make sim`, on the build in which bugs sleep: the unit itself runs in Verilator.
+    """
+    unit, tests = (TINY, None) if at_night else (bugs.unit(), benches.FIRST_LOOK["engine_uart"])
+    summary = run_testbench(unit, seed=request.config.getoption("--seed"), tests=tests)
+    assert summary.tests == summary.passed >= len(benches.FIRST_LOOK["engine_uart"] or ())
+    assert summary.transactions > summary.tests
+
+
+@pytest.mark.parametrize(
+    ("bug", "found"),
+    [
+        ("a bit too short", "bits on tx must have 4 cycles"),
+        ("checksum not checked", "checksum bit 0: answered"),
+    ],
+)
+def test_bug_is_caught(bug: str, found: str) -> None:
+    """The testbench fails for the reason that is planted."""
+    *_, check = bugs.BUGS[bug]
+    with pytest.raises(TestbenchError, match=found):
+        run_testbench(
+            bugs.unit(), seed=1, tests=[f"pins/check={check}"], plusargs=[bugs.waking(bug)]
+        )
+
+
+def test_another_manifest_is_caught() -> None:
+    """A payload that the manifest does not state is not believed."""
+    with pytest.raises(TestbenchError, match="1 of 1 tests of engine_uart failed"):
+        run_testbench(
+            planted.with_manifest(bugs.unit(), payload=128), seed=1, tests=["pins/check=hello"]
+        )

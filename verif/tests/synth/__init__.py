@@ -1,0 +1,1 @@
+"""Synthesis: fixtures that make up plans and results; tests by step below."""

@@ -1,0 +1,1 @@
+"""Boards: tops, constraints, bitstreams."""

@@ -1,0 +1,1 @@
+"""One job: scripts, tools, libraries, place and route, rows of figures."""

@@ -1,0 +1,1 @@
+"""Mapped netlists, their simulation, their energy."""
