@@ -225,7 +225,7 @@ def _everything(seed: int, out: Path) -> int:
             return 1
         rows = list(_tensors(out, progress))
         products = list(_products(out, progress))
-    problems = sum(row.mismatches > 0 for row in (*rows, *products))
+    problems = sum(r.mismatches > 0 for r in rows) + sum(p.mismatches > 0 for p in products)
 
     tensors, multiplied = list(real_tensors()), list(real_products())
     rows.sort(key=lambda r: tensors.index(r.tensor))

@@ -87,7 +87,8 @@ class _Reader:
             self._scripts = _known(content.get("scripts", {}), TARGETS)
             for target in self._scripts:
                 text_of(self._scripts, target, needed=True)
-        lists, goals = content.get("lists"), content.get("goals", [])
+        lists: Any = content.get("lists")
+        goals: Any = content.get("goals", [])
         demand(
             isinstance(lists, dict) and lists, "lists must be tables such as [lists.units]", lists
         )
