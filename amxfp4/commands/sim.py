@@ -235,9 +235,11 @@ def _everything(seed: int, out: Path) -> int:
 
     tensors, multiplied = list(real_tensors()), list(real_products())
     rows.sort(key=lambda r: tensors.index(r.tensor))
-    console.print(tensor_table(rows))
+    print("\nReal tensors through quantizer and dequantizer, RTL against golden")
+    tensor_table(rows).show()
     products.sort(key=lambda r: multiplied.index(r.product))
-    console.print(product_table(products))
+    print("\nMatrix products through the array, RTL against golden")
+    product_table(products).show()
     picture(rows, reports / "sim.png")
     report = {
         "seed": seed,

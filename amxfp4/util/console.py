@@ -60,8 +60,11 @@ class Table:
 
 
 def _is_number(cell: object) -> bool:
+    text = str(cell).replace(",", "").removesuffix("%")
+    if text == "-":  # there is no figure
+        return True
     try:
-        float(str(cell).replace(",", ""))
+        float(text)
     except ValueError:
         return False
     return True
