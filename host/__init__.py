@@ -1,7 +1,7 @@
-"""The host program: a driver of the engine behind a serial line or a memory map.
+"""The host program: drives an engine behind a serial line or in a memory map.
 
-``link/`` gets bytes there and back, ``selftest/`` tries a board. It knows the documents, `params`
-and the golden model; a simulated board it starts as a program of its own.
+`link` carries bytes, `driver` runs single jobs, `engine` multiplies matrices, `selftest` and
+`bench` use it. Imports golden, params and util, and nothing of hardware and simulators.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ __all__ = [
 ]
 
 
-def open_engine(port: str, *, baud: int | None = None, **options: Any) -> Engine:
+def open_engine(
+    port: str, *, baud: int | None = None, build: str = "build", **options: Any
+) -> Engine:
     """Open the engine at a port.
 
     Parameters
@@ -33,20 +35,17 @@ def open_engine(port: str, *, baud: int | None = None, **options: Any) -> Engine
     port
         ``/dev/ttyUSB0`` or ``COM3``, ``mem:0x43C00000,...``, ``uio:0,1,2`` or ``sim``.
     baud
-        Bit rate of a serial port; 1000000.
+        Bit rate of a serial port; 1000000 by default.
+    build
+        With ``sim``: folder of builds.
     options
         With ``sim``: fields of the configuration, ``noise`` and ``noise_seed``.
 
     Raises
     ------
     ValueError
-        `port` is none, or something does not belong to it.
+        `port` is not a port, or an option does not apply to it.
     HostError
-        It cannot be opened, or what answers is no engine.
+        It cannot be opened, or what answers is not an engine.
     """
-    transport = open_port(port, baud=baud, options=options)
-    try:
-        return Engine(transport)
-    except BaseException:
-        transport.close()
-        raise
+    return Engine(open_port(port, baud=baud, options=options, build=build))

@@ -1,4 +1,4 @@
-"""How fast an engine is: the line, and the array behind it."""
+"""Times products: the line, and the array behind it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from amxfp4.host.engine import Engine
 from amxfp4.host.errors import EngineError
 from amxfp4.params.engine import RECORDS
 
-__all__ = ["Measured", "WrongProductError", "ladder", "measure"]
+__all__ = ["Measured", "WrongProductError", "measure", "sizes"]
 
 
 class WrongProductError(EngineError):
-    """A product that was timed differs from golden."""
+    """A timed product differs from golden."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """A product that was timed, and is right."""
+    """Times and counters of a product."""
 
     m: int
     n: int
@@ -39,11 +39,8 @@ class Measured:
     jobs: int
 
 
-def ladder(engine: Engine, most: int = 1 << 18) -> Iterator[tuple[int, int, int]]:
-    """Sizes M, N, K from one tile of one block upwards, while A and B stay below `most` elements.
-
-    They are whole tiles and whole blocks, so that cycles compare with the ideal.
-    """
+def sizes(engine: Engine, most: int = 1 << 18) -> Iterator[tuple[int, int, int]]:
+    """Growing sizes M, N, K of whole tiles and blocks, with A and B of at most `most` elements."""
     config, identity = engine.config, engine.identity
     for tiles, steps in ((1, 1), (1, 4), (2, 2), (2, 8), (4, 8), (4, 16), (8, 32), (16, 64)):
         k = steps * config.block
@@ -53,12 +50,12 @@ def ladder(engine: Engine, most: int = 1 << 18) -> Iterator[tuple[int, int, int]
 
 
 def measure(engine: Engine, m: int, n: int, k: int, *, repeat: int = 3) -> Measured:
-    """Time a product, the best of some; B is sent as `Engine.matmul` decides.
+    """Time a product: the fastest of `repeat`.
 
     Raises
     ------
     TooLongError
-        The transport cannot carry such a product, in however many parts.
+        The transport cannot carry such a product.
     WrongProductError
         The product is wrong.
     """

@@ -1,4 +1,4 @@
-"""Products compared with golden, bit for bit, and what to say when they differ."""
+"""Compares products with golden, bit for bit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Difference", "difference"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """How a product is wrong."""
+    """How a product differs."""
 
     count: int
     """Elements, or bytes of records, that differ."""
     place: tuple[int, ...]
-    """The first of them: row and column; of records, row, block and byte."""
+    """The first one: row and column; of records, row, block and byte."""
     expected: int
     got: int
     digits: int
@@ -40,7 +40,7 @@ class Difference:
 def _bits(config: EngineConfig, c: Matrix) -> npt.NDArray[Any]:
     if isinstance(c, Blocks):
         return golden.pack(c)
-    # As they came: rounded to BF16 again, all NaNs would be one.
+    # The bits as received: rounding to BF16 again would make all NaNs one.
     bits = np.ascontiguousarray(c, np.float32).view(np.uint32).reshape(c.shape)
     width = config.word.width
     return (bits >> (32 - width)).astype(f"u{width // 8}")

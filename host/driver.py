@@ -1,26 +1,26 @@
-"""The driver's lower half: registers and single jobs of an engine, whatever leads to it."""
+"""Registers and single jobs of an engine, over any transport."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from amxfp4.golden.engine import bytes_of_c
 from amxfp4.host.errors import EngineError, JobError
-from amxfp4.host.identity import FIELDS, OFFSETS, fields_of, identify, mask
+from amxfp4.host.identity import identify
 from amxfp4.host.link.transport import Transport
 from amxfp4.params.protocol import Stream
+from amxfp4.params.registers import OFFSETS, fields_of, mask
 
 __all__ = ["COUNTERS", "FLAGS", "Driver", "Packets", "Sent"]
 
 COUNTERS = ("cycles", "busy", "stall_a", "stall_b", "stall_c")
 """The performance counters of a job, in cycles."""
 FLAGS = ("acc_inexact", "acc_overflow")
-"""Bits of `error` that tell something of results, and do not end a job."""
-_ERRORS = [name for register, name in FIELDS if register == "error"]
+"""Bits of `error` that concern results and do not end a job."""
 _CHUNK = 8192
 _STATE = ("status", "interrupt_status", "interrupt_enable", "error")
 
@@ -38,10 +38,8 @@ class Packets:
     keep: bool = False
     reuse: bool = False
 
-    @property
-    def job(self) -> int:
-        """Value of the register `job`."""
-        return self.keep | self.reuse << 1
+    def __str__(self) -> str:
+        return f"M = {self.m}, N = {self.n}, K = {self.k}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +54,22 @@ class _Feed:
     """What is left to be sent on one stream."""
 
     def __init__(self, stream: Stream, packets: Sequence[bytes]) -> None:
-        self._stream, self._packets = stream, [p for p in packets if p]
-        self._at = 0
+        self._stream, self._packets = stream, [memoryview(p) for p in packets if p]
 
     def push(self, transport: Transport) -> bool:
         """Send until the stream takes no more; return whether anything moved."""
         moved = False
         while self._packets:
             packet = self._packets[0]
-            part = packet[self._at : self._at + _CHUNK]
-            end = self._at + len(part) == len(packet)
-            taken = transport.send(self._stream, part, last=end)
+            part = packet[:_CHUNK]
+            last = len(part) == len(packet)
+            taken = transport.send(self._stream, bytes(part), last=last)
             if not taken:
                 break
             moved = True
-            self._at += taken
-            if self._at == len(packet):
+            self._packets[0] = packet[taken:]
+            if taken == len(packet):
                 del self._packets[0]
-                self._at = 0
         return moved
 
 
@@ -83,41 +79,39 @@ class Driver:
     Parameters
     ----------
     transport
-        Leads to it; closed with the engine.
+        Leads to it; closed with the engine, and if there is none.
 
     Members
     -------
     identity : what it is: configuration, limits, digest
     config : the configuration, `identity.config`
     flags : names of the accumulator's flags that the last product raised, out of `FLAGS`
-    sent : jobs that ended well since the beginning, and the bytes of their packets
+    sent : jobs that ended well so far, and the bytes of their packets
 
     Raises
     ------
     HostError
-        Nothing answers, or it is no engine.
+        Nothing answers, or it is not an engine.
     """
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.identity = identify(transport)
-        # Whatever another program left in flight, here or between.
-        transport.reset()
-        self.config = self.identity.config
         self.flags: tuple[str, ...] = ()
         self.sent = Sent()
-        self._dirty = False  # whether a job was left halfway, and what it sent may still wait
-        self.recover()
+        self._dirty = False  # a job was left halfway; bytes of it may still wait somewhere
+        try:
+            self.identity = identify(transport)
+            self.config = self.identity.config
+            # Another program may have left a job in flight.
+            self.recover(hard=True)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -140,7 +134,7 @@ class Driver:
         """Read `status`, by field, and the names of the bits set in `error`."""
         raw = self.transport.read_registers(OFFSETS["status"], len(_STATE))
         errors = fields_of("error", raw[3])
-        return fields_of("status", raw[0]), tuple(n for n in _ERRORS if errors[n])
+        return fields_of("status", raw[0]), tuple(name for name, up in errors.items() if up)
 
     def counters(self) -> dict[str, int]:
         """Read the five counters of the last job, by the names of `COUNTERS`; in cycles."""
@@ -148,13 +142,13 @@ class Driver:
         return {name: raw[2 * i] | raw[2 * i + 1] << 32 for i, name in enumerate(COUNTERS)}
 
     def recover(self, *, hard: bool = False) -> None:
-        """Make the engine idle and forget all errors, and a kept B.
+        """Make the engine idle and clear all errors, and a kept B.
 
         Parameters
         ----------
         hard
-            Reset everything between here and there as well; else A's and B's packets must have come
-            to their ends, and C's been taken.
+            Also reset everything between here and there. Without it A's and B's packets must have
+            been sent whole, and C's been taken.
 
         Raises
         ------
@@ -165,8 +159,8 @@ class Driver:
             self._dirty = True
             self.transport.reset()
         self.pulse("soft_reset")
-        self.write("error", mask("error", *_ERRORS))
-        self.write("interrupt_status", mask("interrupt_status", "done", "error", "flags"))
+        for register in ("error", "interrupt_status"):
+            self.write(register, mask(register, *fields_of(register, 0)))
         status, errors = self.state()
         if not status["idle"] or errors:
             raise EngineError(
@@ -174,6 +168,16 @@ class Driver:
                 f"errors {list(errors)}: it does not work; check the clock and the timing report"
             )
         self._dirty &= not hard
+
+    @contextmanager
+    def _recovering(self) -> Iterator[None]:
+        """Be ready for the next job after one that failed."""
+        try:
+            yield
+        except (EngineError, JobError):
+            # Bytes of the job may wait in a transport, and must not open the next one.
+            self.recover(hard=True)
+            raise
 
     def abort(self) -> None:
         """Make a job in flight fail, and recover."""
@@ -188,31 +192,9 @@ class Driver:
         JobError
             The engine refused.
         """
-        self._begin(packets)
+        with self._recovering():
+            self._begin(packets)
         self._dirty = False
-
-    def _begin(self, packets: Packets) -> None:
-        """Start a job; until somebody says that all went well, the next one begins with a reset."""
-        if self._dirty:
-            self.recover(hard=True)
-        self._dirty = True
-        # `control` is the register behind `job`, so that one request does it all.
-        values = [packets.m, packets.n, packets.k, packets.job, mask("control", "start")]
-        self.transport.write_registers(OFFSETS["m"], values)
-        deadline = time.monotonic() + self.transport.patience
-        while True:
-            status, errors = self.state()
-            hard = tuple(name for name in errors if name not in FLAGS)
-            if hard:
-                where = f"M = {packets.m}, N = {packets.n}, K = {packets.k} was refused"
-                # An overrun: bytes of the other job may wait on the way, and would open the next.
-                self.recover(hard=True)
-                raise JobError(hard, where)
-            if status["busy"]:
-                return
-            if time.monotonic() > deadline:
-                self.recover(hard=True)
-                raise EngineError("the engine must begin a job after a start, and does not")
 
     def run(self, packets: Packets) -> bytes:
         """Run a job; return C's packet.
@@ -220,16 +202,45 @@ class Driver:
         Raises
         ------
         JobError
-            The job failed; the engine is ready for the next.
+            The job failed; the engine is ready for the next one.
         EngineError
-            The engine does not do as its document says, or nothing moves.
+            The engine does not work as documented, or does not move a byte.
         """
-        self._begin(packets)
+        with self._recovering():
+            self._begin(packets)
+            c = self._stream(packets)
+            self._check(packets, c)
+        moved = len(packets.a) + sum(map(len, packets.b)) + len(c)
+        self.sent = Sent(self.sent.jobs + 1, self.sent.bytes + moved)
+        self._dirty = False
+        return c
+
+    def _begin(self, packets: Packets) -> None:
+        """Start a job; until it has ended well, the next one begins with a reset."""
+        if self._dirty:
+            self.recover(hard=True)
+        self._dirty = True
+        # `control` comes after `job`, so that one request writes them all.
+        job = packets.keep | packets.reuse << 1
+        values = [packets.m, packets.n, packets.k, job, mask("control", "start")]
+        self.transport.write_registers(OFFSETS["m"], values)
+        deadline = time.monotonic() + self.transport.timeout
+        while True:
+            status, errors = self.state()
+            if hard := _ending(errors):
+                raise JobError(hard, f"{packets} was refused")
+            if status["busy"]:
+                return
+            if time.monotonic() > deadline:
+                raise EngineError("the engine must begin a job after a start, and does not")
+
+    def _stream(self, packets: Packets) -> bytes:
+        """Send A and B, and return C, or an error's too short or too long packet of C."""
         feeds = [_Feed(Stream.A, [packets.a]), _Feed(Stream.B, packets.b)]
         size = bytes_of_c(self.config, packets.m, packets.n)
         c, last = bytearray(), False
-        deadline = time.monotonic() + self.transport.patience
-        while not last:
+        deadline = time.monotonic() + self.transport.timeout
+        while not last and len(c) <= size:
             moved = False
             for feed in feeds:
                 moved |= feed.push(self.transport)
@@ -238,48 +249,39 @@ class Driver:
                 data, last = self.transport.receive(max(1, size - len(c)))
                 c += data
                 moved |= bool(data)
-            if len(c) > size:
-                break
             if moved:
-                deadline = time.monotonic() + self.transport.patience
-            else:
-                self._stands(packets, len(c), size, time.monotonic() > deadline)
-        return self._finish(packets, bytes(c), size)
+                deadline = time.monotonic() + self.transport.timeout
+                continue
+            status, errors = self.state()
+            if status["idle"] and not status["done"]:
+                raise JobError(_ending(errors), f"job of {packets} was refused")
+            if time.monotonic() > deadline:
+                counters = self.counters()
+                self.pulse("abort")
+                raise EngineError(
+                    f"no byte moved for {self.transport.timeout:g} s in a job of {packets}, "
+                    f"{len(c)} of {size} bytes of C received; status {status}, errors "
+                    f"{list(errors)}, counters {counters}: aborted"
+                )
+        return bytes(c)
 
-    def _finish(self, packets: Packets, c: bytes, size: int) -> bytes:
-        """Judge a job that has sent its packet."""
-        where = f"job of M = {packets.m}, N = {packets.n}, K = {packets.k}"
+    def _check(self, packets: Packets, c: bytes) -> None:
+        """Check that a job that has sent C ended well, and note its flags."""
         status, errors = self.state()
-        hard = tuple(name for name in errors if name not in FLAGS)
+        hard = _ending(errors)
         if status["failed"] or hard:
-            # What is left of A and B was never sent, and must not open the next job.
-            self.recover(hard=True)
-            raise JobError(hard, f"{where} failed")
+            raise JobError(hard, f"job of {packets} failed")
+        size = bytes_of_c(self.config, packets.m, packets.n)
         if len(c) != size or not status["done"]:
-            self.recover(hard=True)
             raise EngineError(
-                f"{where} must return {size} bytes and be done, not {len(c)} with status {status}"
+                f"job of {packets} must return {size} bytes and be done, not {len(c)} with status "
+                f"{status}"
             )
-        self.flags += tuple(n for n in errors if n in FLAGS and n not in self.flags)
+        self.flags += tuple(name for name in errors if name not in self.flags)
         if errors:
             self.write("error", mask("error", *errors))
-        moved = len(packets.a) + sum(map(len, packets.b)) + len(c)
-        self.sent = Sent(self.sent.jobs + 1, self.sent.bytes + moved)
-        self._dirty = False
-        return c
 
-    def _stands(self, packets: Packets, got: int, size: int, late: bool) -> None:
-        """Look why nothing moves; give up if the job never began, or when it is `late`."""
-        status, errors = self.state()
-        where = f"job of M = {packets.m}, N = {packets.n}, K = {packets.k}"
-        if status["idle"] and not status["done"]:
-            self.recover(hard=True)
-            raise JobError(tuple(n for n in errors if n not in FLAGS), f"{where} was refused")
-        if late:
-            counters = self.counters()
-            self.abort()
-            raise EngineError(
-                f"no byte moved for {self.transport.patience:g} s in a {where}, {got} of {size} "
-                f"bytes of C received; status {status}, errors {list(errors)}, counters "
-                f"{counters}: aborted"
-            )
+
+def _ending(errors: Sequence[str]) -> tuple[str, ...]:
+    """Errors that end a job."""
+    return tuple(name for name in errors if name not in FLAGS)

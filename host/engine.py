@@ -1,17 +1,17 @@
-"""The driver: products on an engine, whatever leads to it."""
+"""Matrix products on an engine, over any transport."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks
 from amxfp4.golden.engine import Matrix, operand_a, operand_b, unpack_c
 from amxfp4.host.driver import Driver, Packets
 from amxfp4.host.pieces import Piece, pieces
+from amxfp4.params.engine import NONE
 
 __all__ = ["Engine"]
 
@@ -48,7 +48,7 @@ class Engine(Driver):
             0. ``None`` for the B of the product before, which must have kept it.
         keep_b
             Whether B stays in the engine, for further row tiles and for the next product. By
-            default as soon as it fits and serves more than one row tile, and if it was kept before.
+            default if it fits and there is more than one row tile, or if it was kept before.
 
         Returns
         -------
@@ -57,9 +57,9 @@ class Engine(Driver):
         Raises
         ------
         TypeError, ValueError
-            An operand is not what it must be, K is too large, or a B to keep does not fit.
+            An operand is invalid, K is too large, or a B to keep does not fit.
         HostError
-            The board does not do as it must.
+            The board does not work.
         """
         config, identity = self.config, self.identity
         qa, raw_a = operand_a(config, a)
@@ -82,9 +82,9 @@ class Engine(Driver):
         n = quantized.shape[1]
         row, column = len(raw_a) // m, len(raw_b) // n
         self.flags, self._kept = (), None
-        result = _Result(m, n)
+        whole, unit = None, 1 if config.requantize == NONE else config.block
         for columns in pieces(identity, self.transport.limits, m, n, row, column):
-            # A B that is there serves on; how few rows it serves now says nothing of the next ones.
+            # A B that was kept stays for the next product, even if this one has few rows.
             keep = self._keeps(columns, k, keep_b) or (kept is not None and keep_b is not False)
             part_b = raw_b[columns[0].left * column :][: columns[0].n * column]
             for number, piece in enumerate(columns):
@@ -94,10 +94,18 @@ class Engine(Driver):
                     m=piece.m, n=piece.n, k=k, a=raw_a[piece.top * row :][: piece.m * row],
                     b=[part_b] * passes, keep=keep, reuse=reuse,
                 )  # fmt: skip
-                result.put(piece, unpack_c(config, self.run(packets), piece.m, piece.n))
+                part = unpack_c(config, self.run(packets), piece.m, piece.n)
+                c = golden.pack(part) if isinstance(part, Blocks) else part
+                if whole is None:
+                    whole = np.empty((m, -(-n // unit), *c.shape[2:]), c.dtype)
+                at = piece.left // unit
+                whole[piece.top : piece.top + piece.m, at : at + c.shape[1]] = c
             if keep and columns[0].n == n:
                 self._kept = quantized, raw_b
-        return result.whole()
+        assert whole is not None
+        if unit == 1:
+            return whole
+        return golden.unpack(whole, config.requantize, (m, n), axis=1, block=unit)
 
     def _keeps(self, columns: list[Piece], k: int, wanted: bool | None) -> bool:
         config = self.config
@@ -110,35 +118,3 @@ class Engine(Driver):
             )
         rows = sum(piece.m for piece in columns)
         return size <= room and rows > config.rows if wanted is None else wanted
-
-
-class _Result:
-    """C, put together from pieces."""
-
-    def __init__(self, m: int, n: int) -> None:
-        self._shape = (m, n)
-        self._parts: list[tuple[Piece, Matrix]] = []
-
-    def put(self, piece: Piece, part: Matrix) -> None:
-        self._parts.append((piece, part))
-
-    def whole(self) -> Matrix:
-        if len(self._parts) == 1:
-            return self._parts[0][1]
-        blocks = [part for _, part in self._parts if isinstance(part, Blocks)]
-        if not blocks:
-            c = np.empty(self._shape, np.float32)
-            for piece, part in self._parts:
-                assert not isinstance(part, Blocks)
-                c[piece.top : piece.top + piece.m, piece.left : piece.left + piece.n] = part
-            return c
-        size, form = blocks[0].block, blocks[0].format
-        raw: npt.NDArray[np.uint8] = np.empty(
-            (self._shape[0], -(-self._shape[1] // size), golden.pack(blocks[0]).shape[-1]), np.uint8
-        )
-        for piece, part in self._parts:
-            assert isinstance(part, Blocks)
-            at = piece.left // size
-            records = golden.pack(part)
-            raw[piece.top : piece.top + piece.m, at : at + records.shape[1]] = records
-        return golden.unpack(raw, form, self._shape, axis=1, block=size)

@@ -14,26 +14,26 @@ __all__ = [
 
 
 class HostError(OSError):
-    """Something outside this program is not as it must be; the text says what to check."""
+    """Something outside this program does not work; the text says what to check."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
 
 
 class LineError(HostError):
-    """No sound answer came over the line, or the port cannot be opened."""
+    """No valid answer came over the line, or the port cannot be opened."""
 
 
 class RefusedError(HostError):
-    """The engine answered SLVERR: the address is no register, or cannot be written."""
+    """The engine answered SLVERR: no register at that address, or not a writable one."""
 
 
 class TooLongError(HostError):
-    """Not even a row, a column or an element fits a packet that the transport can carry."""
+    """A packet of a single row, column or element is longer than the transport can carry."""
 
 
 class EngineError(HostError):
-    """What answers is no engine of a map that this program knows, or it does not do as it must."""
+    """What answers is not an engine with a known register map, or does not work."""
 
 
 ERRORS = {
@@ -55,14 +55,14 @@ ERRORS = {
 
 
 class JobError(HostError):
-    """A job failed, and the engine said why.
+    """A job failed, and the engine reported why.
 
     Members
     -------
     names : the bits of `error` that were set, out of `ERRORS`
     """
 
-    def __init__(self, names: tuple[str, ...], where: str) -> None:
+    def __init__(self, names: tuple[str, ...], what: str) -> None:
         self.names = names
-        told = "; ".join(f"{name}: {ERRORS[name]}" for name in names)
-        super().__init__(f"{where}: {told or 'the job failed without naming an error'}")
+        details = "; ".join(f"{name}: {ERRORS[name]}" for name in names)
+        super().__init__(f"{what}: {details or 'the job failed without naming an error'}")

@@ -1,4 +1,4 @@
-"""What an engine says about itself: its constant registers, as a configuration."""
+"""The constant registers of an engine, as a configuration."""
 
 from __future__ import annotations
 
@@ -15,47 +15,30 @@ from amxfp4.params.registers import (
     REGISTERS,
     Access,
     enumeration,
+    fields_of,
 )
 
-__all__ = ["CONSTANTS", "FIELDS", "OFFSETS", "Identity", "fields_of", "identify", "mask"]
+__all__ = ["CONSTANTS", "Identity", "identify"]
 
-OFFSETS = {register.name: register.offset for register in REGISTERS}
-"""Offset of every register, by name."""
-FIELDS = {(r.name, f.name): f for r in REGISTERS for f in r.fields}
-"""Every field, by the names of register and field."""
 CONSTANTS = [r for r in REGISTERS if r.fields[0].access is Access.CONSTANT]
-"""The registers that describe the engine, one behind the other from offset 0."""
+"""The registers that describe the engine, without gaps from offset 0."""
 
 _NUMBERS = ("rows", "cols", "lanes", "block", "depth_a", "depth_b", "bytes_a", "bytes_b", "bytes_c")
 _NAMES = ("format_a", "format_b", "requantize", "input", "acc", "output", "ties")
 
 
-def mask(register: str, *names: str) -> int:
-    """Value of a register in which these bits are 1."""
-    return sum(1 << FIELDS[register, name].bit for name in names)
-
-
-def fields_of(register: str, value: int) -> dict[str, int]:
-    """Take the value of a register apart, by field."""
-    return {
-        name: value >> f.bit & ((1 << f.width) - 1)
-        for (owner, name), f in FIELDS.items()
-        if owner == register
-    }
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """An engine, as its constant registers have it.
+    """An engine as its constant registers describe it.
 
-    `config` is right in everything that results and streams depend on; what changes neither
-    (pipeline registers, say) the registers do not tell, and is at its default.
+    `config` is right in everything that results and streams depend on. What affects neither, as
+    pipeline registers, is not in the registers and has its default.
     """
 
     config: EngineConfig
     version: tuple[int, int]
     digest: str
-    """Of the whole configuration: what the manifest beside the Verilog says."""
+    """Of the whole configuration, as in the manifest beside the Verilog."""
     max_m: int
     max_n: int
     max_k: int
@@ -63,12 +46,12 @@ class Identity:
 
 
 def identify(transport: Transport) -> Identity:
-    """Read who is there.
+    """Read the constant registers, and tell the transport the widths of the streams.
 
     Raises
     ------
     EngineError
-        It is no engine, one of another major version of the register map, or says what cannot be.
+        It is not an engine, its register map has another major version, or a register is invalid.
     """
     first = transport.read_registers(0, 2)
     if first[0] != ENGINE_ID:

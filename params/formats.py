@@ -222,6 +222,6 @@ def block_format(
     else:
         aliased = _ALIASES.get(name, name) if isinstance(name, str) else name
         row = choose(parameter, aliased, FORMATS)
-    if block is None:
+    if block is None or check_among("block", block, BLOCK_SIZES) == row.block:
         return row
-    return dataclasses.replace(row, block=check_among("block", block, BLOCK_SIZES))
+    return dataclasses.replace(row, block=block)

@@ -1,7 +1,4 @@
-"""The protocol of the serial bridge: its numbers, for the hardware and for the host program.
-
-docs/bridge.md says what they mean.
-"""
+"""Numbers of the serial bridge's protocol (docs/bridge.md), for hardware and host program."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ __all__ = [
     "ESC_END",
     "ESC_ESC",
     "OVERHEAD",
-    "PATIENCE",
     "PROTOCOL",
+    "TIMEOUT",
     "Operation",
     "Status",
     "Stream",
@@ -29,8 +26,8 @@ ANSWER = 0x80
 """The bit of an operation that makes it an answer."""
 OVERHEAD = 8
 """Bytes of a frame beside its payload: sequence, operation, length (2), CRC-32 (4)."""
-PATIENCE = 4096
-"""Cycles for which a stream may stand still before `send` or `receive` is over."""
+TIMEOUT = 4096
+"""Cycles without a beat after which `send` and `receive` end."""
 
 
 class Operation(enum.IntEnum):

@@ -18,22 +18,25 @@ __all__ = [
     "COUNTER_BITS",
     "ENGINE_ID",
     "MAP_VERSION",
+    "OFFSETS",
     "REGISTERS",
     "Access",
     "Field",
     "Register",
     "constants",
     "enumeration",
+    "fields_of",
+    "mask",
 ]
 
 ENGINE_ID = 0x414D5834
 """What the first register reads: "AMX4"."""
 MAP_VERSION = (1, 0)
-"""Of this table: major, minor. Whatever a driver of the same major relies on stays."""
+"""Of this table: major, minor. A driver works with every map of its major version."""
 COUNTER_BITS = 48
 """Bits of a performance counter."""
 
-# What is added to those tables is added at their ends: codes are for good.
+# Codes never change: new entries go to the ends of these tables.
 CODES: dict[str, dict[str, int]] = {
     "format": {name: code for code, name in enumerate(FORMATS)} | {NONE: 0xFF},
     "input": {name: code for code, name in enumerate(INPUTS)} | {RECORDS: 0xFF},
@@ -45,7 +48,7 @@ CODES: dict[str, dict[str, int]] = {
 
 
 class Access(enum.StrEnum):
-    """What software can do with a field."""
+    """How software may access a field."""
 
     CONSTANT = "constant"
     """Read a property of the configuration."""
@@ -213,6 +216,19 @@ REGISTERS: tuple[Register, ...] = (
     *_counter("stall_c", 0xA0, "cycles in which the array waited for C to leave"),
 )  # fmt: skip
 """Every register, by increasing offset."""
+OFFSETS = {register.name: register.offset for register in REGISTERS}
+"""Offset of every register, by name."""
+_FIELDS = {register.name: {f.name: f for f in register.fields} for register in REGISTERS}
+
+
+def mask(register: str, *names: str) -> int:
+    """Value of a register in which these fields of one bit are 1."""
+    return sum(1 << _FIELDS[register][name].bit for name in names)
+
+
+def fields_of(register: str, value: int) -> dict[str, int]:
+    """Take the value of a register apart, by field."""
+    return {name: value >> f.bit & ((1 << f.width) - 1) for name, f in _FIELDS[register].items()}
 
 
 def enumeration(field: str) -> dict[str, int] | None:

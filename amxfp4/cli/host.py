@@ -74,14 +74,9 @@ def _connect(
     extras.require("host")
     if port.partition(":")[0] == "sim":
         extras.require("sim")
-    from amxfp4.host import Engine, open_port
+    from amxfp4.host import open_engine
 
-    transport = open_port(port, baud=baud, options=options, build=str(build))
-    try:
-        return Engine(transport)
-    except BaseException:
-        transport.close()
-        raise
+    return open_engine(port, baud=baud, build=str(build), **options)
 
 
 _CONNECTION = [

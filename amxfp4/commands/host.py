@@ -177,7 +177,7 @@ def bench(engine: Engine, *, repeat: int, largest: int) -> int:
     )  # fmt: skip
     rows, wrong, too_long = 0, None, None
     with working("bench") as step:
-        for m, n, k in benchmark.ladder(engine, largest):
+        for m, n, k in benchmark.sizes(engine, largest):
             step(f"M = {m}, N = {n}, K = {k}")
             try:
                 done = benchmark.measure(engine, m, n, k, repeat=repeat)

@@ -69,7 +69,7 @@ def simulate(
     with contextlib.suppress(KeyboardInterrupt):  # that is how it is stopped
         simulated.serve(_has_input if guarded else lambda: True)
     if noise:
-        print(f"{simulated.harmed} bytes were harmed")
+        print(f"{simulated.damaged} bytes were damaged")
 
 
 def _has_input() -> bool:

@@ -10,7 +10,7 @@ from amxfp4.params.protocol import ANSWER, END, ESC, ESC_END, ESC_ESC, OVERHEAD
 __all__ = ["LARGEST_PAYLOAD", "Decoder", "Frame", "encode"]
 
 LARGEST_PAYLOAD = 4096
-"""Bytes of payload that any bridge may be built for."""
+"""Longest payload of any bridge, in bytes."""
 
 _END, _ESC = bytes([END]), bytes([ESC])
 _FOR_END, _FOR_ESC = bytes([ESC, ESC_END]), bytes([ESC, ESC_ESC])
@@ -18,7 +18,7 @@ _FOR_END, _FOR_ESC = bytes([ESC, ESC_END]), bytes([ESC, ESC_ESC])
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a frame says: a request, or with bit 7 of `operation` an answer."""
+    """A request, or an answer if bit 7 of `operation` is 1."""
 
     sequence: int
     operation: int
@@ -51,7 +51,7 @@ def encode(frame: Frame) -> bytes:
 
 
 class Decoder:
-    """Finds the frames in what a line brings, in pieces of any size.
+    """Finds frames in what a line brings, in pieces of any size.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Decoder:
 
     Members
     -------
-    dropped : frames that were not believed: checksum, length, escape or direction was wrong
+    dropped : frames with a wrong checksum, length, escape or direction
     """
 
     def __init__(self, *, answers: bool = True, payload: int = LARGEST_PAYLOAD) -> None:
@@ -83,7 +83,7 @@ class Decoder:
                 else:
                     found.append(frame)
                 self._held.clear()
-        # Noise without any END must not fill the memory; too long is no frame in any case.
+        # Noise without an END must not fill the memory; what is that long is not a frame.
         self._held += rest[: max(0, 2 * (self.payload + OVERHEAD) + 1 - len(self._held))]
         return found
 
@@ -102,7 +102,7 @@ class Decoder:
 
 
 def _unescape(raw: bytes) -> bytes | None:
-    """Undo the escapes; ``None`` if one of them is none."""
+    """Undo the escapes; ``None`` if one is invalid."""
     first, *others = raw.split(_ESC)
     body = bytearray(first)
     for part in others:

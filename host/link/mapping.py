@@ -39,7 +39,7 @@ class MappedWindow:
     def __init__(self, device: Path, address: int, name: str) -> None:
         self.name = name
         try:
-            # Synchronous: writes must not wait in a cache.
+            # Synchronous: a write must not stay in a cache.
             file = os.open(device, os.O_RDWR | os.O_SYNC)
             try:
                 self._map = mmap.mmap(file, _PAGE, offset=address)
@@ -62,7 +62,7 @@ class MappedWindow:
         self._words[offset >> 2] = value
 
     def close(self) -> None:
-        """Give back the mapping."""
+        """Release the mapping."""
         self._words.release()
         self._map.close()
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from amxfp4.host.errors import EngineError, HostError, LineError
 from amxfp4.host.link.transport import Limits, Transport
 from amxfp4.params.protocol import Stream
-from amxfp4.params.registers import ENGINE_ID, REGISTERS
+from amxfp4.params.registers import ENGINE_ID, OFFSETS, mask
 
 __all__ = ["DEPTH", "FifoCore", "MemoryMap", "Window"]
 
@@ -35,10 +35,6 @@ _FAULTS = {
 }
 _SECONDS = 0.5
 _LARGEST = _LENGTH - 3
-_OFFSETS = {register.name: register.offset for register in REGISTERS}
-_SOFT_RESET = 1 << next(
-    f.bit for r in REGISTERS for f in r.fields if (r.name, f.name) == ("control", "soft_reset")
-)
 
 
 class Window(Protocol):
@@ -53,7 +49,7 @@ class Window(Protocol):
         """Write the word at `offset`."""
 
     def close(self) -> None:
-        """Give back the mapping."""
+        """Release the mapping."""
 
 
 class FifoCore:
@@ -68,12 +64,13 @@ class FifoCore:
     window
         Its registers.
     sends, receives
-        Which directions are used. Of the other one nothing is touched: the core may be without it.
+        Which directions are used. The registers of the other one are not touched: the core may lack
+        it.
 
     Raises
     ------
     LineError
-        What is there does not do as the core does.
+        What is there does not behave like such a core.
     """
 
     def __init__(self, window: Window, *, sends: bool = True, receives: bool = True) -> None:
@@ -149,12 +146,12 @@ class FifoCore:
 
     def _fetch(self) -> None:
         window = self._window
-        # The occupancy first: reading a length that is not there is a fault.
+        # The occupancy first: to read a length that is not there is a fault.
         if not window.read(_RDFO):
             return
         length = window.read(_RLR)
         partial, length = bool(length & _PARTIAL), length & _LENGTH
-        # Of a whole packet the length counts also what was read while it was partial.
+        # The length of a whole packet includes what was read while it was partial.
         count = length // 4 * 4 if partial else length - self._read
         for _ in range(-(-count // 4)):
             self._held += window.read(_RDFD).to_bytes(4, "little")
@@ -191,7 +188,7 @@ class MemoryMap(Transport):
     Raises
     ------
     HostError
-        There is no engine, or no FIFO core, or neither works.
+        There is no engine, or no FIFO core, or one of them does not work.
     """
 
     reports_refusals = False  # a bus error ends the process, if not more
@@ -208,7 +205,7 @@ class MemoryMap(Transport):
             raise ValueError(f"FIFO cores must be 2 (A and C, B) or 3 (A, B, C), not {len(fifos)}")
         if not 16 <= depth <= 1 << 17:
             raise ValueError(f"depth must be from 16 to 131072, not {depth!r}")
-        # Before anything is written: what is at a wrong address may not like it.
+        # Before anything is written, which may do harm at a wrong address.
         if (found := engine.read(0)) != ENGINE_ID:
             raise EngineError(
                 f"register id at {engine.name} must read 0x{ENGINE_ID:08X}, not 0x{found:08X}: "
@@ -242,11 +239,11 @@ class MemoryMap(Transport):
         return self._c.receive(most)
 
     def reset(self) -> None:  # noqa: D102 (inherited)
-        # In the order of the streams. What is sent after a soft reset of the engine would be a new
-        # packet to it; and as long as it has something of C, that fills the FIFO again.
+        # In this order: bytes sent after the engine's soft reset would begin a new packet, and
+        # before it the engine would refill the FIFO of C.
         self._a.reset_transmit()
         self._b.reset_transmit()
-        self._engine.write(_OFFSETS["control"], _SOFT_RESET)
+        self._engine.write(OFFSETS["control"], mask("control", "soft_reset"))
         self._c.reset_receive()
 
     def close(self) -> None:  # noqa: D102 (inherited)

@@ -1,8 +1,9 @@
-"""Ports: what people call the way to a board, and how it is opened."""
+"""Ports: the names of connections to a board, and how they are opened."""
 
 from __future__ import annotations
 
 import errno
+import os
 import re
 import time
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from amxfp4.host.errors import LineError
 from amxfp4.host.link.serial_line import SerialLine
 from amxfp4.host.link.transport import Transport
+from amxfp4.util import extras
 
 __all__ = ["DEFAULT_BAUD", "PORTS", "PortWire", "open_port"]
 
@@ -21,7 +23,7 @@ PORTS = (
 )
 """What a port may be."""
 _POLL = 0.01
-"""Seconds that a read of the operating system blocks at most."""
+"""Seconds that a read blocks at most."""
 _LONGEST = 1 << 14
 """Bytes that are written at once at most: a request, every byte escaped."""
 _STUCK = 2.0
@@ -38,16 +40,22 @@ class PortWire:
     """
 
     def __init__(self, name: str, baud: int) -> None:
-        import serial
-
+        try:
+            import serial
+        except ModuleNotFoundError:
+            raise LineError(extras.missing("pyserial", "host")) from None
         self.name = name
+        # pyserial does not take these two from a port by RFC 2217 and from Windows, whose ports
+        # are exclusive anyway.
+        is_remote = name.lower().startswith("rfc2217:")
+        timeout = None if is_remote else _STUCK + 10 * _LONGEST / baud
+        exclusive = True if os.name == "posix" else None
         try:
             # Also what pyserial knows by URL: a port of another machine, rfc2217://host:4000.
             self._port: Any = serial.serial_for_url(
-                name, baud, timeout=_POLL, write_timeout=_patience(name, baud),
-                exclusive=_exclusive(),
-            )  # fmt: skip
-            # What another program left unread is no answer to us.
+                name, baud, timeout=_POLL, write_timeout=timeout, exclusive=exclusive
+            )
+            # What another program left unread.
             self._port.reset_input_buffer()
         except (OSError, ValueError) as error:
             raise LineError(_why(name, baud, error)) from error
@@ -85,18 +93,6 @@ class PortWire:
         return f"{self.name} is gone ({error}): check the cable and the board's power"
 
 
-def _patience(name: str, baud: int) -> float | None:
-    # pyserial refuses to be asked this of a port by RFC 2217.
-    return None if name.lower().startswith("rfc2217:") else _STUCK + 10 * _LONGEST / baud
-
-
-def _exclusive() -> bool | None:
-    import os
-
-    # Windows opens ports exclusively by itself, and pyserial refuses to be asked.
-    return True if os.name == "posix" else None
-
-
 def _why(name: str, baud: int, error: Exception) -> str:
     number = getattr(error, "errno", None)
     text = str(error).lower()
@@ -129,28 +125,27 @@ def open_port(port: str, *, baud: int | None = None, options: dict[str, Any] | N
     port
         One of `PORTS`.
     baud
-        Bit rate of a serial port, by default `DEFAULT_BAUD`; of nothing else.
+        Bit rate of a serial port, by default `DEFAULT_BAUD`; only for such a port.
     options
-        Configuration of a simulated board, by the names of the unit's fields, and ``noise`` and
-        ``noise_seed``; of nothing else.
+        Options of a simulated board, see `amxfp4.host.link.simulated.Simulated`; only for that.
     build
         Folder of a simulated board's builds.
 
     Raises
     ------
     ValueError
-        `port` is none, or something does not belong to it.
+        `port` is not a port, or an option does not apply to it.
     HostError
-        It cannot be opened, or nothing there answers.
+        It cannot be opened, or nothing answers.
     """
     kind = port.partition(":")[0]
     if kind == "sim":
-        from amxfp4.host.link.simulated import open_simulated
+        from amxfp4.host.link.simulated import Simulated
 
-        return open_simulated(port, dict(options or {}), baud=baud, build=build)
+        return Simulated(port, options or {}, baud=baud, build=build)
     if options:
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(options))
-        raise ValueError(f"--port must be sim with {names}, not {port!r}: a board is what it is")
+        raise ValueError(f"--port must be sim with {names}, not {port!r}")
     if kind in ("mem", "uio"):
         from amxfp4.host.link.mapping import open_memory
 
@@ -162,9 +157,4 @@ def open_port(port: str, *, baud: int | None = None, options: dict[str, Any] | N
     rate = DEFAULT_BAUD if baud is None else baud
     if not 1 <= rate <= 12_000_000:
         raise ValueError(f"--baud must be from 1 to 12000000, not {rate!r}")
-    wire = PortWire(port, rate)
-    try:
-        return SerialLine(wire, baud=rate)
-    except BaseException:
-        wire.close()
-        raise
+    return SerialLine(PortWire(port, rate), baud=rate)

@@ -1,4 +1,4 @@
-"""The serial bridge from the host's side: requests, answers, and trying again (docs/bridge.md)."""
+"""The host's end of the serial bridge: requests, answers, retries (docs/bridge.md)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from amxfp4.params.protocol import (
     ANSWER,
     END,
     OVERHEAD,
-    PATIENCE,
     PROTOCOL,
+    TIMEOUT,
     Operation,
     Status,
     Stream,
@@ -25,10 +25,10 @@ from amxfp4.params.protocol import (
 __all__ = ["SerialLine", "Wire"]
 
 _SMALLEST_PAYLOAD = 64
-"""What every bridge understands: as much as is believed before `hello` was answered."""
+"""Payload of every bridge, assumed until `hello` is answered."""
 _SLOWEST_CLOCK = 1e6
 _SILENCE = 0.02
-"""Seconds after which a line is quiet: longer than USB converters gather bytes for."""
+"""Seconds after which a line is idle: longer than a USB converter buffers bytes."""
 _BITS = 10
 """Of a byte on the line: start, 8 data bits, stop."""
 
@@ -45,31 +45,30 @@ class Wire(Protocol):
         """Return what has arrived, as soon as there is something, or nothing after `seconds`."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Release what is held."""
 
 
 class SerialLine(Transport):
     """An engine behind the serial bridge.
 
-    Every request carries a number; an answer is believed if it carries the same. A request whose
-    answer does not come, or comes damaged, is sent again as it was; the bridge carries out a number
-    once, however often it hears it.
+    Every request carries a sequence number, and its answer the same. If no valid answer comes in
+    time, the same request is sent again; the bridge carries it out once.
 
     Parameters
     ----------
     wire
-        Carries the bytes.
+        Carries the bytes; closed with the line, and if the bridge does not answer.
     baud
-        Bit rate, bits a second; with the sizes of frames it says how long an answer may take.
+        Bit rate, bits a second; timeouts follow from it and the sizes of frames.
     attempts
         How often a request is sent at most, from 1.
     latency
         Seconds that an answer may take besides its time on the line: drivers, USB, schedulers.
     slowness
-        How much longer than a bit rate and a clock say everything may take.
+        Factor on all times that follow from bit rate and clock.
     sequence
-        Number of the first request, 0 to 255; by default random, so that what is left over from
-        another program is not taken for an answer.
+        First sequence number, 0 to 255; by default random, so that what is left over from another
+        program is not taken for an answer.
 
     Raises
     ------
@@ -100,14 +99,19 @@ class SerialLine(Transport):
         self._decoder = Decoder()
         self._beats = {Stream.A: 4, Stream.B: 4}
         self._beat_c = 4
-        self._counts = dict.fromkeys(("requests", "retries", "foreign", "bytes_out", "bytes_in"), 0)
-        self._hello()
+        names = ("requests", "retries", "unexpected", "bytes_out", "bytes_in")
+        self._counts = dict.fromkeys(names, 0)
+        try:
+            self._hello()
+        except BaseException:
+            self.close()
+            raise
 
     def _hello(self) -> None:
-        """Ask who is there.
+        """Ask what the bridge is.
 
-        Also in another sense the first request: the bridge remembers its number as the last one, so
-        that nothing that another program asked for can be taken for a repetition of ours.
+        It must be the first request: the bridge carries it out whatever its sequence number is, so
+        that no request of ours is taken for a retry of another program's.
         """
         answer = self._request(Operation.HELLO, b"", answer=7)
         protocol, payload, clock = struct.unpack("<BHI", answer)
@@ -160,16 +164,16 @@ class SerialLine(Transport):
             raise ValueError(f"data must be at least a beat of {beat} bytes, not {len(data)}")
         request = bytes([stream, whole]) + part
         beats = -(-len(part) // beat)
-        answer = self._request(Operation.SEND, request, answer=2, cycles=(beats + 1) * PATIENCE)
+        answer = self._request(Operation.SEND, request, answer=2, cycles=(beats + 1) * TIMEOUT)
         taken: int = struct.unpack("<H", answer)[0]
         if taken > len(part):
-            raise EngineError(f"the bridge took {taken} bytes of {len(part)}: it is out of order")
+            raise EngineError(f"the bridge took {taken} bytes of {len(part)}: it does not work")
         return taken
 
     def receive(self, most: int) -> tuple[bytes, bool]:  # noqa: D102 (inherited)
-        # A beat at least, even if the caller expects the packet to end with fewer bytes.
+        # At least a beat, even if the caller expects the packet to end within one.
         number = min(max(most, self._beat_c), self.payload - 2, 0xFFFF)
-        cycles = (number // self._beat_c + 2) * PATIENCE
+        cycles = (number // self._beat_c + 2) * TIMEOUT
         answer = self._request(
             Operation.RECEIVE, struct.pack("<H", number), answer=None, cycles=cycles
         )
@@ -195,12 +199,12 @@ class SerialLine(Transport):
             verb = "read" if operation == Operation.READ else "written"
             first = struct.unpack_from("<H", payload)[0]
             raise RefusedError(
-                f"the engine refused: a register from 0x{first:02X} on is none that can be {verb}"
+                f"the engine refused: a register from 0x{first:02X} on cannot be {verb}"
             )
         if status != Status.OK or (answer is not None and len(rest) != answer):
             raise EngineError(
                 f"the bridge on {self.name} answered {operation.name.lower()} with status {status} "
-                f"and {len(rest)} bytes: it and this program do not mean the same protocol"
+                f"and {len(rest)} bytes: it is not the protocol of this program"
             )
         return rest
 
@@ -208,11 +212,11 @@ class SerialLine(Transport):
         number = self._sequence
         self._sequence = (number + 1) % 256
         request = encode(Frame(number, operation, payload))
-        # Every byte may need an escape; twice, since nobody's clock is exact.
+        # Every byte may need an escape; twice, to be generous.
         size = len(request) + 2 * (self.payload + OVERHEAD) + 2
         unit = 2 * size * _BITS / self.baud + cycles / (self.clock or 1)
         seconds = self._slowness * unit + self._latency
-        counts, heard, bad = self._counts, 0, self._decoder.dropped
+        counts, received, bad = self._counts, 0, self._decoder.dropped
         counts["requests"] += 1
         for attempt in range(self.attempts):
             counts["retries"] += attempt > 0
@@ -224,34 +228,34 @@ class SerialLine(Transport):
                 data = self._wire.read(rest)
                 if not data:
                     break
-                heard += len(data)
+                received += len(data)
                 counts["bytes_in"] += len(data)
                 for frame in self._decoder.feed(data):
                     own = (frame.sequence, frame.operation) == (number, operation | ANSWER)
                     if own and frame.payload:
                         return frame.payload[0], frame.payload[1:]
-                    counts["foreign"] += 1
+                    counts["unexpected"] += 1
                 if self._decoder.dropped != dropped:
-                    # It came, and was damaged: when the line is quiet there is no more to wait for;
-                    # but some lines never are.
+                    # The answer was damaged: do not wait longer than until the line is idle, which
+                    # some lines never are.
                     quiet = time.monotonic() + 4 * _BITS / self.baud + _SILENCE
                     deadline = min(limit, quiet)
-            # An answer whose END was lost must not swallow the next one.
+            # An answer whose END was lost must not corrupt the next one.
             self._decoder.feed(bytes([END]))
-        raise LineError(self._advice(operation, seconds, heard, self._decoder.dropped - bad))
+        raise LineError(self._advice(operation, seconds, received, self._decoder.dropped - bad))
 
-    def _advice(self, operation: Operation, seconds: float, heard: int, bad: int) -> str:
+    def _advice(self, operation: Operation, seconds: float, received: int, bad: int) -> str:
         what = f"no answer to {operation.name.lower()} from {self.name} at {self.baud} baud"
         tried = f"{what} in {self.attempts} attempts of {seconds:.2f} s"
-        if not heard:
+        if not received:
             return (
                 f"{tried}, not a single byte: check that the board has power and holds the design "
                 "(led_alive toggles once a second), that this is its port, and that rx and tx are "
                 "not exchanged; if led_error flashes as you try, the bit rate is not --baud; if "
-                "led_link does, the way back is broken"
+                "led_link does, the answers get lost"
             )
         return (
-            f"{tried}, though {heard} bytes came ({bad} damaged frames): check that --baud is the "
-            "unit's, that no other program uses the port, and the cable; led_link flashes with "
+            f"{tried}, though {received} bytes came ({bad} damaged frames): check that --baud is "
+            "the unit's, that no other program uses the port, and the cable; led_link flashes with "
             "each answer the board sends, led_error with each frame it could not read"
         )

@@ -1,12 +1,10 @@
-"""What the driver asks of whatever leads to an engine."""
+"""The interface between the driver and whatever leads to an engine."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from amxfp4.params.protocol import Stream
 
@@ -15,9 +13,9 @@ __all__ = ["Limits", "Transport"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Bytes of the longest packets that a transport can carry; ``None`` where there is no limit.
+    """Bytes of the longest packets that a transport can carry; ``None`` for no limit.
 
-    `advice` says which part sets the limit and how to raise it.
+    `advice` says where the limit comes from and how to raise it.
     """
 
     a: int | None = None
@@ -27,22 +25,22 @@ class Limits:
 
 
 class Transport(ABC):
-    """A way to an engine's registers and streams.
+    """Reaches an engine's registers and streams.
 
     Members
     -------
     name : what the user calls it
-    clock : frequency of the engine's clock in Hz; ``None`` if the transport cannot know
+    clock : frequency of the engine's clock in Hz; ``None`` if unknown
     limits : longest packets
-    reports_refusals : whether an SLVERR comes back as `RefusedError`; else nothing may provoke one
-    patience : seconds in which a working engine moves at least one byte
+    reports_refusals : whether an SLVERR comes back as `RefusedError`; else nothing may cause one
+    timeout : seconds in which a working engine moves at least one byte
     """
 
     name: str = ""
     clock: float | None = None
     limits: Limits = Limits()
     reports_refusals: bool = True
-    patience: float = 10.0
+    timeout: float = 10.0
 
     @abstractmethod
     def read_registers(self, address: int, count: int) -> list[int]:
@@ -88,7 +86,7 @@ class Transport(ABC):
 
     @abstractmethod
     def receive(self, most: int) -> tuple[bytes, bool]:
-        """Take bytes of C, at most `most`, as far as they are there.
+        """Take bytes of C that are there, at most `most`.
 
         Returns
         -------
@@ -97,34 +95,23 @@ class Transport(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Make the engine, and all between it and here, as after power-up.
+        """Drop all that is in flight, and reset the engine if there is a wire for that.
 
-        Where there is no wire for that, what is in flight is dropped, and soft reset must follow.
+        A soft reset must follow.
         """
 
     def widths(self, a: int, b: int, c: int) -> None:  # noqa: B027 (most do not care)
-        """Hear how many bytes a beat of each stream has.
+        """Note the bytes of a beat of each stream.
 
         Raises
         ------
         HostError
-            The transport does not fit such streams.
+            The transport cannot carry such beats.
         """
 
     def statistics(self) -> dict[str, int]:
-        """Count what happened so far, by name: ``retries`` and whatever else there is."""
+        """Count what happened so far, by name."""
         return {}
 
     def close(self) -> None:  # noqa: B027 (not all hold something)
-        """Give back what is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        """Release what is held."""

@@ -1,4 +1,4 @@
-"""Does this board do what the golden model says? Products, provoked errors, and the verdict.
+"""Checks that a board does what the golden model says: registers, injected errors, products.
 
-Uses an opened `amxfp4.host.Engine` and the golden model; never a simulator.
+Uses an open `amxfp4.host.Engine` and the golden model, never a simulator.
 """

@@ -1,4 +1,4 @@
-"""Products that a selftest runs: directed ones, then random ones from a seed."""
+"""Products for the selftest: directed ones, and random ones from a seed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from amxfp4.host.identity import Identity
 from amxfp4.host.link.transport import Limits
 from amxfp4.host.pieces import pieces
 from amxfp4.params.engine import RECORDS, EngineConfig
+from amxfp4.params.formats import block_format
 
 __all__ = ["Case", "directed", "parts", "random_case"]
 
@@ -33,7 +34,7 @@ class Case:
     Parameters
     ----------
     name
-        What it is about.
+        What it tests.
     a
         As `Engine.matmul` takes it.
     b
@@ -57,7 +58,7 @@ class Case:
 
 
 def parts(identity: Identity, limits: Limits, case: Case) -> int:
-    """Count the parts into which the columns of a product are cut; 0 if it cannot be carried."""
+    """Count the column ranges into which a product is cut; 0 if it cannot be carried."""
     m, n, _ = case.shape
     row = len(operand_a(identity.config, case.a)[1]) // m
     column = golden.pack(case.b).size // n
@@ -76,12 +77,12 @@ def _plain(rng: _Rng, *shape: int) -> npt.NDArray[np.float32]:
 
 
 def directed(identity: Identity, seed: int) -> Iterator[Case]:
-    """Make the products that look for what is known to go wrong.
+    """Make products around the edges of an engine's tiles, blocks and memories.
 
     Parameters
     ----------
     identity
-        Of the engine: edges are where its tiles, blocks and memories end.
+        Of the engine.
     seed
         Of the numbers in them.
     """
@@ -142,10 +143,10 @@ def _zero_blocks(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def random_case(identity: Identity, seed: int, index: int) -> Case:
-    """Make random product number `index`, from 0, of a seed: the same at any time.
+    """Make random product number `index`, from 0, of a seed: always the same one.
 
-    Sizes are edges of tiles and blocks more often than not; operands are ordinary numbers, or every
-    family of words and records that golden's stimulus knows.
+    Sizes are often edges of tiles and blocks. Operands are ordinary numbers, or words and records
+    of every kind that golden's stimulus has.
     """
     config = identity.config
     rng = np.random.default_rng([seed, 1, index])
@@ -182,9 +183,7 @@ def random_case(identity: Identity, seed: int, index: int) -> Case:
 
 
 def _records(rng: _Rng, format: str, block: int, count: int, k: int, *, axis: int) -> Blocks:
-    """Draw records of any content, zeros behind K."""
-    from amxfp4.params.formats import block_format
-
+    """Draw records of any content, with zeros beyond K."""
     row, steps = block_format(format, block), -(-k // block)
     nan = float(rng.choice([0.0, 0.02, 0.2]))
     codes, pos, neg = stimulus.records(rng, count * steps, row, nan=nan)

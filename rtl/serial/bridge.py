@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from amxfp4.params.protocol import PATIENCE, PROTOCOL, Operation, Status, Stream
+from amxfp4.params.protocol import PROTOCOL, TIMEOUT, Operation, Status, Stream
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.rtl.bus.axi_lite import OKAY, axi_lite_members
 from amxfp4.rtl.engine.inputs import axis_layout
@@ -133,7 +133,7 @@ class Bridge(wiring.Component):
         # Of a byte in what is worked on: a word, a beat, the arguments.
         widest = max(8, config.bytes_a, config.bytes_b, config.bytes_c)
         self._index = Signal(range(widest), name="index")
-        self._patience = Signal(range(PATIENCE), name="patience")
+        self._patience = Signal(range(TIMEOUT), name="patience")
         self._has_last = Signal(name="has_last")  # TLAST was taken
         self._clears = Signal(name="clears")  # drop what waits for the engine
 
@@ -258,13 +258,13 @@ class Bridge(wiring.Component):
                 with m.Case(Operation.WRITE):
                     m.next = "FILL WORD"
                 with m.Case(Operation.SEND):
-                    m.d.sync += self._patience.eq(PATIENCE - 1)
+                    m.d.sync += self._patience.eq(TIMEOUT - 1)
                     with m.If((stream_of <= Stream.B) & (last <= 1) & (last[0] | is_whole)):
                         m.next = "WAIT TO SEND"
                 with m.Case(Operation.RECEIVE):
                     m.d.sync += [
                         self._left.eq(most_bytes[exact_log2(config.bytes_c) :]),
-                        self._patience.eq(PATIENCE - 1),
+                        self._patience.eq(TIMEOUT - 1),
                     ]
                     with m.If(argument >= config.bytes_c):
                         m.d.sync += self._filled.eq(2)  # behind `last`, which is known later
@@ -384,7 +384,7 @@ class Bridge(wiring.Component):
                 m.next = "OFFER BEAT"
         with m.State("OFFER BEAT"):
             m.d.comb += offers.eq(1)
-            m.d.sync += self._patience.eq(PATIENCE - 1)
+            m.d.sync += self._patience.eq(TIMEOUT - 1)
             m.next = "WAIT TO SEND"
         # What was taken of the request, bar stream and `last`, is with the stream, or waits here.
         count = Signal(16)
@@ -415,7 +415,7 @@ class Bridge(wiring.Component):
                 m.d.sync += [
                     index.eq(0),
                     self._has_last.eq(beat.last),
-                    self._patience.eq(PATIENCE - 1),
+                    self._patience.eq(TIMEOUT - 1),
                     assign_low(self._left, self._left - 1),
                 ]
                 m.next = "WAIT TO RECEIVE"

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Signal
+from amaranth.hdl import Instance, Module, Mux, Signal
 
 from amxfp4.params.config import UnitConfig
-from amxfp4.util.files import digest
+from amxfp4.util.files import digest, write
 from amxfp4.verif.sim import build, sources
 from amxfp4.verif.sim.sources import Source
 
@@ -28,6 +28,8 @@ __all__ = ["Bugs", "argument", "plant"]
 Bugs = Mapping[str, tuple[str, str, str]]
 """By what is wrong: module below `amxfp4.rtl`, text that stands there once, what to put instead."""
 
+_Texts = dict[str, tuple[str, str]]
+"""Path and text of modules, by name."""
 _MODULE = """
 module sleeping_bug #(parameter [31:0] NUMBER = 0) (output awake);
   reg [31:0] bug;
@@ -48,19 +50,21 @@ def awake(m: Module, number: int) -> Signal:
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Imports modules from texts."""
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, texts: _Texts) -> None:
         self._texts = texts
 
     def find_spec(self, name: str, path: object, target: object = None) -> Any:
         return importlib.machinery.ModuleSpec(name, self) if name in self._texts else None
 
     def exec_module(self, module: Any) -> None:
-        vars(module)["_awake"] = awake
-        exec(compile(self._texts[module.__name__], module.__name__, "exec"), vars(module))
+        path, text = self._texts[module.__name__]
+        vars(module).update(_awake=awake, Mux=Mux)
+        # Under its own name: Amaranth looks for settings at the head of the file.
+        exec(compile(text, path, "exec"), vars(module))
 
 
 @contextmanager
-def _edited(texts: Mapping[str, str]) -> Iterator[Any]:
+def _edited(texts: _Texts) -> Iterator[Any]:
     """Import the generator anew, with some modules from texts; afterwards all is as before."""
     import amxfp4
 
@@ -83,20 +87,20 @@ def _edited(texts: Mapping[str, str]) -> Iterator[Any]:
             setattr(amxfp4, name.rpartition(".")[2], before[name])
 
 
-def _texts(bugs: Bugs) -> dict[str, str]:
-    texts: dict[str, str] = {}
+def _texts(bugs: Bugs) -> _Texts:
+    texts: _Texts = {}
     for number, (name, (module, old, new)) in enumerate(bugs.items(), 1):
         module = f"amxfp4.rtl.{module}"
         if module not in texts:
             found = importlib.util.find_spec(module)
             assert found is not None
             assert found.origin is not None
-            texts[module] = Path(found.origin).read_text()
-        if texts[module].count(old) != 1:
-            raise ValueError(
-                f"{name}: {module} must have {old!r} once, not {texts[module].count(old)} times"
-            )
-        texts[module] = texts[module].replace(old, new.format(bug=f"_awake(m, {number})"))
+            texts[module] = (found.origin, Path(found.origin).read_text())
+        path, text = texts[module]
+        if text.count(old) != 1:
+            count = text.count(old)
+            raise ValueError(f"{name}: {module} must have {old!r} once, not {count} times")
+        texts[module] = (path, text.replace(old, new.format(bug=f"_awake(m, {number})")))
     return texts
 
 
@@ -109,14 +113,14 @@ def plant(config: UnitConfig, bugs: Bugs, cache: Path = build.CACHE) -> Source:
         An edit does not find what it replaces.
     """
     texts = _texts(bugs)
-    key = digest(sources._generator_key(), Path(__file__).read_text(), *texts.values())
+    edited = (text for _, text in texts.values())
+    key = digest(sources._generator_key(), Path(__file__).read_text(), *edited)
     file = cache / "verilog-cache" / f"{config.unit}-{config.digest}-{key}-bugs.json"
     if not file.is_file():
         with _edited(texts) as verilog:
             made = verilog.generate(config)
         text = made.text + _MODULE
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"text": text, "manifest": made.manifest}))
+        write(file, json.dumps({"text": text, "manifest": made.manifest}))
     kept = json.loads(file.read_text())
     return Source(kept["text"], kept["manifest"])
 

@@ -21,15 +21,15 @@ _PIECE = 2000
 class Board:
     """The unit and a pseudo-terminal that leads to it.
 
-    Any program can open `path` as a serial port; its bit rate is of no account. While nothing is on
-    the line, the clock of the unit stands still.
+    Any program can open `path` as a serial port, at any bit rate. While the line is idle, the clock
+    of the unit stands still.
 
     Parameters
     ----------
     dut
         The unit.
     noise
-        Chance of a byte, in either direction, to be flipped in a bit, lost or doubled.
+        Chance of a byte, in either direction, to have a bit flipped, be lost or be doubled.
     seed
         Of the noise.
     """
@@ -37,22 +37,22 @@ class Board:
     def __init__(self, dut: LineDut, *, noise: float = 0.0, seed: int = 1) -> None:
         self._dut = dut
         self._noise = [Noise(noise, 2 * seed), Noise(noise, 2 * seed + 1)]
-        # The second end stays open here: programs come and go, and the terminal remains.
+        # The other end stays open here, so that the terminal outlives the programs that open it.
         self._own, self._other = pty.openpty()
         os.set_blocking(self._own, False)
         tty.setraw(self._other)
         self.path = os.ttyname(self._other)
 
     @property
-    def harmed(self) -> int:
+    def damaged(self) -> int:
         """Bytes that noise has changed."""
         return sum(noise.count for noise in self._noise)
 
-    def serve(self, goes_on: Callable[[], bool] = lambda: True) -> None:
-        """Answer until `goes_on` says no, which is asked ten times a second."""
+    def serve(self, running: Callable[[], bool] = lambda: True) -> None:
+        """Answer until `running` returns false; it is called ten times a second."""
         bit, idle = self._dut.config.divisor, QUIET
-        while goes_on():
-            # A frame may arrive in pieces: time goes on as long as there may be an answer to come.
+        while running():
+            # A frame may arrive in pieces: go on as long as an answer may come.
             ready, _, _ = select.select([self._own], [], [], 0 if idle < QUIET else 0.1)
             data = os.read(self._own, 1 << 16) if ready else b""
             if not data and idle >= QUIET:
@@ -62,12 +62,12 @@ class Board:
             answer = self._dut.run(data, cycles=cycles, frame=True)
             idle = 0 if data else idle + _PIECE
             if answer:
-                self._write(self._noise[1](answer), goes_on)
+                self._write(self._noise[1](answer), running)
                 idle = 0
 
-    def _write(self, data: bytes, goes_on: Callable[[], bool]) -> None:
-        """Write all of it, unless nobody reads until `goes_on` says no."""
-        while data and goes_on():
+    def _write(self, data: bytes, running: Callable[[], bool]) -> None:
+        """Write all of it, unless nobody reads until `running` returns false."""
+        while data and running():
             if select.select([], [self._own], [], 0.1)[1]:
                 with contextlib.suppress(BlockingIOError):
                     data = data[os.write(self._own, data) :]

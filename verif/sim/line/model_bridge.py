@@ -1,7 +1,7 @@
-"""A model of the bridge, from docs/bridge.md alone, and a line to it that can do harm.
+"""A model of the bridge, from docs/bridge.md alone, and a noisy line to it.
 
-It shares no code with the hardware nor with the host program: frames are taken apart here once
-more. `faults` make it misbehave on purpose.
+It shares no code with the hardware nor with the host program: frames are decoded here once more.
+`faults` make it misbehave on purpose.
 """
 
 from __future__ import annotations
@@ -14,24 +14,31 @@ import numpy as np
 from amxfp4.params.engine import EngineConfig
 from amxfp4.verif.sim.line.model_engine import ModelEngine
 
-__all__ = ["FAULTS", "ModelBridge", "ModelWire", "Noise", "frame", "parse"]
+__all__ = ["FAULTS", "ModelBridge", "ModelWire", "Noise", "escaped", "frame", "framed", "parse"]
 
 FAULTS = ("crc unchecked", "executes twice", "wrong protocol", "silent", "wrong sequence")
-"""Ways in which the model can break its contract, for tests that must see it."""
+"""Ways to break the contract, which tests must notice."""
+
+
+def escaped(data: bytes) -> bytes:
+    """Put bytes between two ENDs."""
+    table = {0xC0: b"\xdb\xdc", 0xDB: b"\xdb\xdd"}
+    return b"\xc0" + b"".join(table.get(byte, bytes([byte])) for byte in data) + b"\xc0"
+
+
+def framed(body: bytes, crc: int | None = None) -> bytes:
+    """Frame a header and a payload of any content; the checksum is right unless `crc` is given."""
+    crc = zlib.crc32(body) if crc is None else crc
+    return escaped(body + crc.to_bytes(4, "little"))
 
 
 def frame(sequence: int, operation: int, payload: bytes) -> bytes:
-    """Make a frame, byte by byte."""
-    body = bytes([sequence, operation, len(payload) % 256, len(payload) // 256]) + payload
-    body += zlib.crc32(body).to_bytes(4, "little")
-    out = bytearray(b"\xc0")
-    for byte in body:
-        out += {0xC0: b"\xdb\xdc", 0xDB: b"\xdb\xdd"}.get(byte, bytes([byte]))
-    return bytes(out) + b"\xc0"
+    """Make a valid frame."""
+    return framed(bytes([sequence, operation, len(payload) % 256, len(payload) // 256]) + payload)
 
 
 def parse(raw: bytes) -> list[tuple[int, int, bytes]]:
-    """Take apart frames that must all be sound: sequence, operation, payload."""
+    """Decode frames that must all be valid: sequence number, operation, payload."""
     frames = []
     for piece in raw.split(b"\xc0"):
         if not piece:
@@ -51,7 +58,7 @@ def parse(raw: bytes) -> list[tuple[int, int, bytes]]:
 
 
 class ModelBridge:
-    """The bridge and its engine: bytes in, bytes out, at once."""
+    """The bridge and its engine: bytes in, bytes out, without time."""
 
     def __init__(
         self,
@@ -71,7 +78,7 @@ class ModelBridge:
         self._held = bytearray()
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes from the line; return what is answered."""
+        """Take bytes from the line; return the answers."""
         out = b""
         for byte in data:
             if byte != 0xC0:
@@ -197,7 +204,7 @@ class ModelBridge:
 
 
 class Noise:
-    """Harm to single bytes: each is flipped in a bit, lost or doubled with `probability`."""
+    """Damage to single bytes: with `probability` each has a bit flipped, is lost or doubled."""
 
     def __init__(self, probability: float, seed: int) -> None:
         if not 0 <= probability < 1:
@@ -211,9 +218,9 @@ class Noise:
             return data
         out = bytearray()
         hit = self._rng.random(len(data)) < self.probability
-        for byte, harmed in zip(data, hit, strict=True):
-            kind = int(self._rng.integers(3)) if harmed else -1
-            self.count += bool(harmed)
+        for byte, is_hit in zip(data, hit, strict=True):
+            kind = int(self._rng.integers(3)) if is_hit else -1
+            self.count += bool(is_hit)
             if kind == 0:
                 out.append(byte ^ 1 << int(self._rng.integers(8)))
             elif kind != 1:
@@ -222,9 +229,9 @@ class Noise:
 
 
 class ModelWire:
-    """A line to anything that turns bytes into bytes; what passes can be changed on its way.
+    """A line to anything that turns bytes into bytes, with a change to those out and back.
 
-    Time does not pass: where a real line would be silent until a timeout, `read` returns at once.
+    Without time: where a real line would be silent until a timeout, `read` returns at once.
     """
 
     name = "the model"
@@ -249,4 +256,4 @@ class ModelWire:
         return data
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing."""

@@ -1,7 +1,7 @@
-"""A model of the engine as its driver meets it, from docs/engine.md alone: no time, no beats lost.
+"""A model of the engine as a driver sees it, from docs/engine.md alone: without time.
 
-It holds as much of A and B as the memories do, computes a tile when its operands are there, and
-judges packets to the byte. What it computes, golden computes.
+It takes as much of A and B as the memories hold, returns C as soon as its operands are there, and
+checks the length of packets to the byte. Golden computes the numbers.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from amxfp4 import golden
-from amxfp4.golden.engine import expected, operand_a
-from amxfp4.golden.formats import words
+from amxfp4.golden.engine import expected, operand_a, pack_c
 from amxfp4.params.engine import NONE, EngineConfig
-from amxfp4.params.registers import REGISTERS
+from amxfp4.params.registers import OFFSETS, mask
 from amxfp4.verif.sim.cocotb_engine.models_engine import constants
 
 __all__ = ["ModelEngine"]
 
-OFFSETS = {r.name: r.offset for r in REGISTERS}
-BITS = {(r.name, f.name): 1 << f.bit for r in REGISTERS for f in r.fields}
-WRITABLE = {"m", "n", "k", "job", "interrupt_enable"}
-"""Registers that read what was written."""
-WIDTHS = {"m": 32, "n": 32, "k": 32, "job": 2, "interrupt_enable": 3}
-AHEAD = 2
-"""Beats that are taken before a job wants them."""
+_NAMES = {offset: name for name, offset in OFFSETS.items()}
+_WIDTHS = {"m": 32, "n": 32, "k": 32, "job": 2, "interrupt_enable": 3}
+"""Bits of the registers that read what was written."""
+_AHEAD = 2
+"""Beats that are taken before a job needs them."""
 
 
 class ModelEngine:
@@ -33,11 +30,14 @@ class ModelEngine:
         self.config = config
         manifest = {"config": config.to_dict(), "digest": config.digest}
         self.constants = constants(manifest)
+        word = config.quantizer.word.width // 8 if config.quantizer else 0
+        self.word, self.dtype = word, f"<u{word}"
+        self.record_a, self.record_b = (row.record_bytes for row in config.rows_ab)
         self.reset()
 
     def reset(self) -> None:
         """Do what `rst` does."""
-        self.held = dict.fromkeys(WRITABLE, 0)
+        self.held = dict.fromkeys(_WIDTHS, 0)
         self.errors = self.interrupts = 0
         self.kept: tuple[bytes, int, int] | None = None
         self.counted = dict.fromkeys(("cycles", "busy", "stall_a", "stall_b", "stall_c"), 0)
@@ -45,7 +45,7 @@ class ModelEngine:
         self.soft_reset()
 
     def soft_reset(self) -> None:
-        """Forget everything in flight."""
+        """Drop everything in flight."""
         self.state, self.done = "idle", False
         self.waiting: dict[int, list[tuple[bytes, bool]]] = {0: [], 1: []}
         self.open = [False, False]
@@ -57,7 +57,7 @@ class ModelEngine:
 
     def read(self, address: int) -> int | None:
         """Read a register; ``None`` is SLVERR."""
-        name = next((n for n, offset in OFFSETS.items() if offset == address), None)
+        name = _NAMES.get(address)
         if name is None:
             return None
         if name in self.constants:
@@ -72,7 +72,7 @@ class ModelEngine:
                 "failed": self.state == "failed", "a_open": self.open[0], "b_open": self.open[1],
                 "c_waiting": bool(self.c),
             }  # fmt: skip
-            return sum(BITS["status", n] for n, up in flags.items() if up)
+            return mask("status", *(n for n, up in flags.items() if up))
         if name == "interrupt_status":
             return self.interrupts
         if name == "error":
@@ -85,29 +85,29 @@ class ModelEngine:
 
     def write(self, address: int, value: int) -> bool:
         """Write a register; ``False`` is SLVERR."""
-        name = next((n for n, offset in OFFSETS.items() if offset == address), None)
+        name = _NAMES.get(address)
         if name in self.held:
-            self.held[name] = value & ((1 << WIDTHS[name]) - 1)
+            self.held[name] = value & ((1 << _WIDTHS[name]) - 1)
         elif name == "error":
             self.errors &= ~value
         elif name == "interrupt_status":
             self.interrupts &= ~value
         elif name == "control":
-            if value & BITS["control", "soft_reset"]:
+            if value & mask("control", "soft_reset"):
                 self.soft_reset()
-            elif value & BITS["control", "abort"]:
+            elif value & mask("control", "abort"):
                 if self.state == "busy" and not (self.c_ends and self.c):
                     self._fail("aborted")
-            elif value & BITS["control", "start"]:
+            elif value & mask("control", "start"):
                 self._start()
         else:
             return False
         return True
 
     def _raise(self, name: str) -> None:
-        self.errors |= BITS["error", name]
+        self.errors |= mask("error", name)
         kind = "flags" if name.startswith("acc_") else "error"
-        self.interrupts |= BITS["interrupt_status", kind]
+        self.interrupts |= mask("interrupt_status", kind)
 
     def _start(self) -> None:
         config = self.config
@@ -131,12 +131,12 @@ class ModelEngine:
         self.state, self.keep = "busy", keep
         self.b_kept = self.kept[0] if reuse and self.kept else None
         self.kept = None
-        word = config.quantizer.word.width // 8 if config.quantizer else 0
-        row = self.k * word or steps * config.rows_ab[0].record_bytes
-        self.sizes = (self.m * row, self.n * steps * config.rows_ab[1].record_bytes)
+        row = self.k * self.word or steps * self.record_a
+        self.sizes = (self.m * row, self.n * steps * self.record_b)
         tiles = -(-self.m // config.rows)
         self.passes = 0 if reuse else 1 if keep else tiles
         self.got, self.tile = [bytearray(), bytearray()], 0
+        self._plan()
         self.counted = dict.fromkeys(self.counted, 0)
         self.counted["busy"] = (
             tiles * -(-self.n // config.cols) * steps * config.block // config.lanes
@@ -155,7 +155,7 @@ class ModelEngine:
 
     def take(self, stream: int, data: bytes, last: bool) -> bool:
         """Offer a beat; return whether it was taken."""
-        if len(self.waiting[stream]) >= AHEAD:
+        if len(self.waiting[stream]) >= _AHEAD:
             return False
         self.waiting[stream].append((data, last))
         self.open[stream] = not last
@@ -175,7 +175,7 @@ class ModelEngine:
                 self.state = "failed"
             else:
                 self.state, self.done = "idle", True
-                self.interrupts |= BITS["interrupt_status", "done"]
+                self.interrupts |= mask("interrupt_status", "done")
                 if self.keep:
                     b = self.b_kept if self.b_kept is not None else bytes(self.got[1])
                     self.kept = (b, self.n, self.k)
@@ -183,7 +183,7 @@ class ModelEngine:
         return beat, last
 
     def _wants(self, stream: int) -> bool:
-        """Whether the job has room for the next byte of a stream."""
+        """Whether the memory has room for the next byte of a stream."""
         total = self.sizes[stream] * (1 if stream == 0 else self.passes)
         have = len(self.got[stream])
         if have >= total:
@@ -223,48 +223,47 @@ class ModelEngine:
         elif len(data) > left or (len(data) == left and not last):
             self._fail(f"{name}_late")
 
-    def _compute(self) -> bool:
-        """Compute the next tile (of words or of whole rows, if requantized) if it can be."""
+    def _plan(self) -> None:
+        """Find what the next tile needs; if B stays, all tiles of its row are computed at once."""
         config = self.config
         across = -(-self.n // config.cols)
         down, right = divmod(self.tile, across)
-        top = down * config.rows
-        if top >= self.m:
-            return False
-        bottom = min(top + config.rows, self.m)
-        b = self.b_kept if self.b_kept is not None else bytes(self.got[1])
-        base = 0 if self.b_kept is not None or self.keep else down * self.sizes[1]
+        after = across if self.keep else right + 1
         row, column = self.sizes[0] // self.m, self.sizes[1] // self.n
-        right_end = min((right + 1) * config.cols, self.n)
-        if len(self.got[0]) < bottom * row or len(b) < base + right_end * column:
+        base = 0 if self.keep else down * self.sizes[1]
+        # Blocks of C are cut from whole rows.
+        left = 0 if config.requantize != NONE else right * config.cols
+        end = min(after * config.cols, self.n)
+        self._next = down * across + after
+        self._is_result = config.requantize == NONE or end == self.n
+        self._rows = slice(down * config.rows * row, min((down + 1) * config.rows, self.m) * row)
+        self._columns = slice(base + left * column, base + end * column)
+
+    def _compute(self) -> bool:
+        """Compute the next tile if its operands are there."""
+        b = self.b_kept if self.b_kept is not None else self.got[1]
+        if len(self.got[0]) < self._rows.stop or len(b) < self._columns.stop:
             return False
-        self.tile += 1
-        whole = config.requantize != NONE
-        if whole and right_end < self.n:
-            return True
-        left = 0 if whole else right * config.cols
-        raw_a = bytes(self.got[0][top * row : bottom * row])
-        self._results(raw_a, b[base + left * column : base + right_end * column], bottom - top)
-        if self.tile == across * -(-self.m // config.rows):
-            self.c_ends = True
+        if self._rows.start >= self.sizes[0]:
+            return False
+        if self._is_result:
+            self._results(bytes(self.got[0][self._rows]), bytes(b[self._columns]))
+        self.tile = self._next
+        self._plan()
+        self.c_ends |= self._rows.start >= self.sizes[0]
         return True
 
-    def _results(self, raw_a: bytes, raw_b: bytes, m: int) -> None:
+    def _results(self, raw_a: bytes, raw_b: bytes) -> None:
         config, k = self.config, self.k
         steps = -(-k // config.block)
-        rows = [np.frombuffer(raw, np.uint8) for raw in (raw_a, raw_b)]
-        b = rows[1].reshape(-1, steps, config.rows_ab[1].record_bytes)
+        b = np.frombuffer(raw_b, np.uint8).reshape(-1, steps, self.record_b)
         qb = golden.unpack(b, config.format_b, (k, len(b)), axis=0, block=config.block)
-        if config.quantizer is None:
-            a = rows[0].reshape(m, steps, -1)
-            qa = golden.unpack(a, config.format_a, (m, k), axis=1, block=config.block)
+        if self.word:
+            qa, _ = operand_a(config, np.frombuffer(raw_a, self.dtype).reshape(-1, k))
         else:
-            width = config.quantizer.word.width // 8
-            qa, _ = operand_a(config, np.frombuffer(raw_a, f"<u{width}").reshape(m, k))
+            a = np.frombuffer(raw_a, np.uint8).reshape(-1, steps, self.record_a)
+            qa = golden.unpack(a, config.format_a, (len(a), k), axis=1, block=config.block)
         c, flags = expected(config, qa, qb)
         for name in flags:
             self._raise(name)
-        if isinstance(c, golden.Blocks):
-            self.c += golden.pack(c).transpose(1, 0, 2).tobytes()
-        else:
-            self.c += np.ascontiguousarray(words(c, config.output)).tobytes()
+        self.c += pack_c(config, c)

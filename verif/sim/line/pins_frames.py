@@ -7,9 +7,9 @@ import zlib
 
 import numpy as np
 
+from amxfp4.params.registers import OFFSETS, mask
 from amxfp4.verif.sim.line.line import LineDut
-from amxfp4.verif.sim.line.model_bridge import frame
-from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
+from amxfp4.verif.sim.line.model_bridge import frame, framed
 from amxfp4.verif.sim.line.talk import (
     HELLO,
     READ,
@@ -50,12 +50,6 @@ def hello(dut: LineDut, rng: np.random.Generator) -> None:
 def _wrong_frames(payload: int) -> dict[str, bytes]:
     """Frames that would write 66 to `m` if they were accepted."""
     body = bytes([1, WRITE, 6, 0]) + struct.pack("<HI", OFFSETS["m"], 66)
-
-    def framed(text: bytes, crc: int | None = None) -> bytes:
-        checksum = zlib.crc32(text) if crc is None else crc
-        inside = text + checksum.to_bytes(4, "little")
-        inside = inside.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc")
-        return b"\xc0" + inside + b"\xc0"
 
     good = framed(body)
     found = {f"checksum bit {n}": framed(body, zlib.crc32(body) ^ 1 << n) for n in (0, 9, 17, 31)}
@@ -190,7 +184,7 @@ def leds(dut: LineDut, rng: np.random.Generator) -> None:
     assert not wait(0.45)
     talk.raw(b"\xc0abc\xc0")
     assert dut.leds == ERROR
-    talk.write("m", 1, 1, 1, 0, BITS["control", "start"])
+    talk.write("m", 1, 1, 1, 0, mask("control", "start"))
     assert dut.leds & BUSY
     assert wait(0.85) == BUSY, "a job is in flight all the time, and led_alive has not changed yet"
     assert wait(0.9) == BUSY | ALIVE, "led_alive changes once a second"

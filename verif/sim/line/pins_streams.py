@@ -7,9 +7,9 @@ import struct
 import numpy as np
 
 from amxfp4.golden.engine import pack_c
+from amxfp4.params.registers import OFFSETS, mask
 from amxfp4.verif.sim.line.line import LEDS, LineDut
 from amxfp4.verif.sim.line.model_bridge import frame
-from amxfp4.verif.sim.line.model_engine import BITS, OFFSETS
 from amxfp4.verif.sim.line.talk import (
     READ,
     RECEIVE,
@@ -68,7 +68,7 @@ def malformed(dut: LineDut, rng: np.random.Generator) -> None:
     for operation, payload in requests:
         assert talk.ask(operation, payload) == (2, b""), (operation, payload.hex())
     assert talk.read("m") == 5
-    assert talk.read("status") == BITS["status", "idle"], "a byte reached a stream"
+    assert talk.read("status") == mask("status", "idle"), "a byte reached a stream"
 
 
 def back_pressure(dut: LineDut, rng: np.random.Generator) -> None:
@@ -88,7 +88,7 @@ def back_pressure(dut: LineDut, rng: np.random.Generator) -> None:
             break
     assert taken in (beat, 2 * beat, 3 * beat)
     assert talk.send(0, raw_a[taken : taken + step], 0) == 0
-    talk.write("m", m, n, k, 0, BITS["control", "start"])
+    talk.write("m", m, n, k, 0, mask("control", "start"))
     partial = False
     while taken < len(raw_a):
         part = raw_a[taken : taken + step]
@@ -105,7 +105,7 @@ def back_pressure(dut: LineDut, rng: np.random.Generator) -> None:
     passes = [raw_b] * -(-m // config.rows)
     got = streamed(talk, raw_a[taken:], passes, 5 * config.bytes_c)
     assert b"".join(got) == pack_c(config, c)
-    assert talk.read("status") == BITS["status", "idle"] | BITS["status", "done"]
+    assert talk.read("status") == mask("status", "idle") | mask("status", "done")
     assert talk.read("error") == 0
 
 
@@ -125,7 +125,7 @@ def receive_limits(dut: LineDut, rng: np.random.Generator) -> None:
         raw_a, raw_b, c = operands(config, rng, rows, n, 3)
         wanted = pack_c(config, c)
         assert len(wanted) == 2 * beat or config.row_c is not None
-        talk.write("m", rows, n, 3, 0, BITS["control", "start"])
+        talk.write("m", rows, n, 3, 0, mask("control", "start"))
         talk.packet(0, raw_a)
         talk.packet(1, raw_b)
         for size in asked:
@@ -141,7 +141,7 @@ def receive_limits(dut: LineDut, rng: np.random.Generator) -> None:
     m = 1 if config.row_c is None else 16 * rows
     raw_a, raw_b, c = operands(config, rng, m, 60, 3)
     wanted = pack_c(config, c)
-    talk.write("m", m, 60, 3, 0, BITS["control", "start"])
+    talk.write("m", m, 60, 3, 0, mask("control", "start"))
     got = streamed(talk, raw_a, [raw_b] * -(-m // rows), 0xFFFF)
     assert b"".join(got) == wanted
     assert all(len(data) % beat == 0 for data in got[:-1])
@@ -155,7 +155,7 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
     lengths = {1, 2, 3, 4, 16, 17, full - 1, full, full + 1}
     for k in sorted(k for k in lengths if 1 <= k <= config.largest_k):
         raw_a, raw_b, c = operands(config, rng, 1, 1, k)
-        talk.write("m", 1, 1, k, 0, BITS["control", "start"])
+        talk.write("m", 1, 1, k, 0, mask("control", "start"))
         talk.packet(1, raw_b)
         talk.packet(0, raw_a)
         assert talk.receive(64) == (pack_c(config, c), True)
@@ -163,12 +163,12 @@ def packets_end(dut: LineDut, rng: np.random.Generator) -> None:
     for name, cut in (("a_early", slice(0, -2)), ("a_late", slice(None))):
         raw_a, raw_b, c = operands(config, rng, 1, 1, 5)
         sent = raw_a[cut] + (b"" if name == "a_early" else b"\1\2")
-        talk.write("m", 1, 1, 5, 0, BITS["control", "start"])
+        talk.write("m", 1, 1, 5, 0, mask("control", "start"))
         talk.packet(1, raw_b)
         talk.packet(0, sent)
         failed = bytes(4 if config.row_c is None else 1)
         assert talk.receive(64) == (failed, True)
-        assert talk.read("error") == BITS["error", name], name
+        assert talk.read("error") == mask("error", name), name
         assert dut.leds & ERROR
         talk.good(RESET)
         assert talk.read("error") == 0
@@ -180,19 +180,19 @@ def resets(dut: LineDut, rng: np.random.Generator) -> None:
     config, talk = dut.config, Talk(dut)
     raw_a, raw_b, c = operands(config, rng, 2, 3, 20)
     for _ in range(3):
-        talk.write("m", 2, 3, 20, 0, BITS["control", "start"])
+        talk.write("m", 2, 3, 20, 0, mask("control", "start"))
         assert talk.send(0, bytes(40), 0) == 40
         assert talk.send(1, bytes(36), 0)
-        assert talk.read("status") & BITS["status", "busy"]
+        assert talk.read("status") & mask("status", "busy")
         talk.good(RESET)
-        assert talk.read("status") == BITS["status", "idle"]
+        assert talk.read("status") == mask("status", "idle")
         assert talk.read("m") == 0
         assert talk.receive(config.bytes_c) == (b"", False)
         # Without a job, a beat waits in the bridge.
         for stream in (0, 1):
             assert talk.send(stream, bytes(40), 0) < 40
         talk.good(RESET)
-        assert talk.read("status") == BITS["status", "idle"], "a beat is left"
+        assert talk.read("status") == mask("status", "idle"), "a beat is left"
     whole = frame(1, WRITE, struct.pack("<H5I", OFFSETS["m"], 2, 3, 20, 0, 1))
     read = frame(2, READ, struct.pack("<HB", 0, 12))
     bits = 10 * config.divisor
@@ -204,7 +204,7 @@ def resets(dut: LineDut, rng: np.random.Generator) -> None:
             assert talk.raw(frame(2, READ, struct.pack("<HB", OFFSETS["m"], 1))) == [
                 (2, 0x81, bytes(5))
             ]
-    talk.write("m", 2, 3, 20, 0, BITS["control", "start"])
+    talk.write("m", 2, 3, 20, 0, mask("control", "start"))
     talk.packet(0, raw_a)
     talk.packet(1, raw_b)
     talk.packet(1, raw_b)

@@ -8,10 +8,10 @@ import numpy as np
 
 from amxfp4 import golden
 from amxfp4.golden.engine import operand_a, operand_b, product
+from amxfp4.params.registers import OFFSETS
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import frame, parse
-from amxfp4.verif.sim.line.model_engine import OFFSETS
 
 __all__ = [
     "HELLO", "READ", "RECEIVE", "RESET", "SEND", "TINY", "WRITE", "Talk", "operands",

@@ -11,6 +11,7 @@ from amxfp4.host import Engine
 from amxfp4.host.link.serial_line import SerialLine
 from amxfp4.params.engine import EngineConfig
 from amxfp4.verif.sim.line.model_bridge import ModelBridge, ModelWire
+from amxfp4.verif.tests.host.terminal import serve  # noqa: F401  (a fixture)
 
 SMALL: dict[str, Any] = {
     "rows": 2, "cols": 2, "lanes": 8, "depth_a": 4, "depth_b": 4, "block": 16,
@@ -32,7 +33,7 @@ def connect() -> Callable[..., Engine]:
         line = SerialLine(
             ModelWire(bridge.feed, **wire), baud=1_000_000, attempts=attempts, latency=0.01
         )
-        line.patience = 0.05
+        line.timeout = 0.05
         return Engine(line)
 
     return connected

@@ -67,13 +67,17 @@ class ModelFifo:
                 self.longest = max(self.longest, self.arriving)
                 self.arriving = 0
 
+    def _room(self) -> int:
+        return max(0, self.depth - 4 - len(self.tx) - len(self.leaving))
+
     def read(self, offset: int) -> int:
-        """Read a register."""
-        self._work()
+        """Read a register; time passes, but not while words are moved."""
+        if offset != 0x20:
+            self._work()
         if offset == 0x00:
             return self.isr
         if offset == 0x0C:
-            return max(0, self.depth - 4 - len(self.tx) - len(self.leaving))
+            return self._room()
         if offset == 0x1C:
             readable = self.cut_through or self.lengths
             return len(self.rx) if readable else 0
@@ -99,10 +103,11 @@ class ModelFifo:
             assert value == 0xA5
             self.reset(offset)
         elif offset == 0x10:
-            if self.read(0x0C) == 0:
+            if self._room() == 0:
                 self.isr |= 1 << 28
             else:
                 self.tx.append(value)
+            return
         elif offset == 0x14:
             if -(-value // 4) != len(self.tx):
                 self.isr |= 1 << 25

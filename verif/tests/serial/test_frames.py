@@ -9,23 +9,18 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from amxfp4.rtl.serial.frames import Crc32, FrameReceiver, FrameSender
+from amxfp4.verif.sim.line.model_bridge import escaped
 
-PAYLOAD = 64
+PAYLOAD = 16
 END, ESC = 0xC0, 0xDB
-GAP = 12
-"""Cycles between bytes."""
+GAP = 9
+"""Cycles between bytes: as few as there may be."""
 
 
 def text(sequence, operation, payload, length=None):
     """Lay out what stands between two ENDs, before escapes."""
     head = struct.pack("<BBH", sequence, operation, len(payload) if length is None else length)
     return head + payload + struct.pack("<I", zlib.crc32(head + payload))
-
-
-def escaped(data):
-    """Put a frame around bytes."""
-    table = {END: b"\xdb\xdc", ESC: b"\xdb\xdd"}
-    return b"\xc0" + b"".join(table.get(byte, bytes([byte])) for byte in data) + b"\xc0"
 
 
 class Ends(wiring.Component):
@@ -90,7 +85,7 @@ async def kept(ctx, receiver, length):
 
 PAYLOADS = [
     b"", b"\x00", bytes(range(PAYLOAD)), bytes([END] * PAYLOAD), bytes([ESC] * 7),
-    b"\xdb\xdc\xdb\xdd\xc0\xdb", bytes(range(0xC0, 0x100)),
+    b"\xdb\xdc\xdb\xdd\xc0\xdb", bytes(range(0xD0, 0xE0)),
 ]  # fmt: skip
 
 
