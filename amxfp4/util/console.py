@@ -121,13 +121,13 @@ def working(text: str) -> Iterator[Step]:
             with shown_by(show):
                 yield show
         return
-    timer = _named_later(text)
+    timer, current = _named_later(text), text
 
     def name(step: str | None = None, done: int | None = None, of: int = 0) -> None:
-        nonlocal timer
-        if step is not None:
+        nonlocal timer, current
+        if step is not None and step != current:
             timer.cancel()
-            timer = _named_later(step)
+            timer, current = _named_later(step), step
 
     try:
         with shown_by(name):
