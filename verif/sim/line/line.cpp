@@ -63,8 +63,10 @@ struct Passage {
     uint64_t lamps_now, lamps_seen, lamps_changed;
 };
 
-void* amxfp4_board(uint64_t divisor, double bit) {
+void* amxfp4_board(uint64_t divisor, double bit, const char* plusarg) {
     auto* board = new Board;
+    const char* arguments[] = {"dut", plusarg};
+    board->context->commandArgs(plusarg ? 2 : 1, arguments);
     board->divisor = divisor;
     board->bit = bit;
     board->dut->rx = 1;

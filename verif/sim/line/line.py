@@ -54,6 +54,8 @@ class LineDut:
         How much longer than the unit's the bits are that it is sent: 0.02 is 2 % slower.
     optimize
         As `build.build`.
+    plusarg
+        What the Verilog may ask for with ``$value$plusargs``, as ``+bug=3``.
 
     Members
     -------
@@ -70,6 +72,7 @@ class LineDut:
         cache: Path = build.CACHE,
         drift: float = 0.0,
         optimize: bool = True,
+        plusarg: str = "",
     ) -> None:
         made: Generated = (
             sources.source(unit, cache) if isinstance(unit, EngineUartConfig) else unit
@@ -80,7 +83,7 @@ class LineDut:
             made.text, made.manifest, cache, optimize=optimize, harness=_HARNESS
         )
         library = ctypes.CDLL(str(path))
-        library.amxfp4_board.argtypes = [ctypes.c_uint64, ctypes.c_double]
+        library.amxfp4_board.argtypes = [ctypes.c_uint64, ctypes.c_double, ctypes.c_char_p]
         library.amxfp4_board.restype = ctypes.c_void_p
         library.amxfp4_board_free.argtypes = [ctypes.c_void_p]
         hold = library.amxfp4_board_hold
@@ -88,7 +91,7 @@ class LineDut:
         library.amxfp4_board_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Passage)]
         self._library = library
         divisor = config.divisor
-        self._board = library.amxfp4_board(divisor, divisor * (1 + drift))
+        self._board = library.amxfp4_board(divisor, divisor * (1 + drift), plusarg.encode() or None)
         self._output = ctypes.create_string_buffer(_ROOM)
         self.lamps = self.seen = self.cycles = 0
         self.reset()

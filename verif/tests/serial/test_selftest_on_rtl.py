@@ -37,8 +37,6 @@ from amxfp4.verif.sim.line.line import LineDut
 from amxfp4.verif.sim.line.model_bridge import ModelWire, Noise
 from amxfp4.verif.sim.line.talk import TINY
 
-NIGHTLY = 1_000_000
-
 
 def engine_of(
     unit: EngineUartConfig | Generated, *, noise: float = 0.0, optimize: bool = True
@@ -203,7 +201,7 @@ def test_bug_at_a_noisy_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ties are rounded up, not to even: the first product that shows it is printed."""
-    planted.bug(monkeypatch, "dot_fp32", "dropped[-1] & (dropped[:-1].any() | kept[0])",
+    planted.bug(monkeypatch, "dot.fp32", "dropped[-1] & (dropped[:-1].any() | kept[0])",
                 "dropped[-1]")  # fmt: skip
     mutant = tmp_path / "mutant.v"
     mutant.write_text(verilog.generate(replace(TINY, output="bf16")).text)
@@ -266,7 +264,7 @@ def test_simulate_other_verilog(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unit's Verilog can be another one: here one that speaks another protocol."""
-    planted.bug(monkeypatch, "bridge", "bytes([PROTOCOL])", "bytes([PROTOCOL + 1])")
+    planted.bug(monkeypatch, "serial.bridge", "bytes([PROTOCOL])", "bytes([PROTOCOL + 1])")
     file = tmp_path / "other.v"
     file.write_text(verilog.generate(TINY).text)
     arguments = ["host", "info", "--port", "sim", *OPTIONS, "--verilog", str(file)]
@@ -291,10 +289,9 @@ def test_simulate_wrong(typed: str, text: str, capfd: pytest.CaptureFixture[str]
     assert text in capfd.readouterr().err
 
 
-def test_selftest_on_gates(blocks: int) -> None:
+@pytest.mark.nightly  # minutes
+def test_selftest_on_gates() -> None:
     """The netlist for an ECP5 passes, too."""
-    if blocks < NIGHTLY:
-        pytest.skip("takes minutes: make nightly")
     netlist = postsynthesis.netlist(Job(config=TINY, target="ecp5"))
     engine = engine_of(netlist, optimize=False)
     totals = selftest.run(engine, seed=3, count=2)
@@ -349,11 +346,10 @@ MORE = [
 ]  # fmt: skip
 
 
+@pytest.mark.nightly  # minutes
 @pytest.mark.parametrize("options", MORE, ids=lambda o: "-".join(map(str, o.values())))
-def test_selftest_of_more_engines(blocks: int, options: dict[str, Any]) -> None:
+def test_selftest_of_more_engines(options: dict[str, Any]) -> None:
     """Every kind of words, records, accumulators and widths that the driver tells apart."""
-    if blocks < NIGHTLY:
-        pytest.skip("takes minutes: make nightly")
     config = EngineUartConfig(**options, clock=25_000_000, baud=6_250_000)
     engine = engine_of(config, noise=0.0005)
     totals = selftest.run(engine, seed=4, count=30)
