@@ -164,6 +164,8 @@ def main() -> int:
 
     python, lacking = find_python()
     lines = ([lacking] if lacking else []) + missing_tools()
+    if " " in str(ROOT):
+        lines = [f"Verilator works in folders without a space only: move {ROOT} to one"]
     if lines:
         for line in lines:
             print(f"setup: {line}", file=sys.stderr)

@@ -81,8 +81,9 @@ class _Group(TyperGroup):
             position += 2 if args[position] in self._taking_value(ctx) else 1
         if position < len(args):
             word, rest = args[position], [*args[:position], *args[position + 1 :]]
-            return [*self.aliases.get(word, (word,)), *rest]
-        if self.default is not None:
+            if self.default is None or "." not in word:
+                return [*self.aliases.get(word, (word,)), *rest]
+        if self.default is not None:  # there is no command, but perhaps a file for the default one
             return [self.default, *args]
         if ctx.resilient_parsing or (args and self.word == "COMMAND"):
             return args
@@ -91,8 +92,15 @@ class _Group(TyperGroup):
         raise ValueError(f"{self.word} is missing: it must be one of {self._names(ctx)}")
 
     def _taking_value(self, ctx: Any) -> set[str]:
-        options = (option for command in self._below(ctx).values() for option in command.params)
-        return {n for o in options if not getattr(o, "is_flag", False) for n in o.opts}
+        """Options of all commands that the next word belongs to."""
+        found: set[str] = set()
+        for command in self._below(ctx).values():
+            if isinstance(command, _Group):
+                found |= command._taking_value(ctx)
+            for option in command.params:
+                if not getattr(option, "is_flag", False):
+                    found.update(option.opts)
+        return found
 
     def _names(self, ctx: Any) -> str:
         return ", ".join(n for n, command in self._below(ctx).items() if not command.hidden)

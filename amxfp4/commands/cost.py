@@ -1,4 +1,4 @@
-"""Hardware cost of the circuits of a plan: ``amxfp4 cost`` and ``amxfp4 sweep``."""
+"""Hardware cost of the circuits of a plan: ``amxfp4 synth plan`` and ``amxfp4 synth sweep``."""
 
 from __future__ import annotations
 
@@ -103,7 +103,6 @@ def _record(made: Report, path: Path) -> None:
             "header": section.table.header, "rows": section.table.rows, "note": section.table.note
         }
         for section in made.sections
-        if section.table is not None
     }  # fmt: skip
     text = json.dumps({"tools": dict(made.tools), "tables": tables}, indent=1)
     files.write(path, text + "\n")
@@ -167,7 +166,7 @@ def _print(made: Report) -> None:
     """Print the tables that fit a terminal; the page has the rest."""
     for section in made.sections:
         table = section.table
-        if table is None or not section.printed:
+        if not section.printed:
             continue
         print(f"\n{table.title}")
         shown = console.Table(*table.header)

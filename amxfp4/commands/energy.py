@@ -49,6 +49,7 @@ def workloads(config: UnitConfig) -> Iterator[Workload]:
             yield _tensor(config, name, x)
 
 
+@functools.cache
 def _skip(config: UnitConfig) -> int:
     """Input payloads after which a unit is full of data."""
     manifest = verilog.generate(config).manifest

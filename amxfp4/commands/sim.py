@@ -124,9 +124,9 @@ def _unit(unit: str) -> UnitConfig | Source:
         if verilog.is_file() and manifest.is_file():
             with reading("unit", manifest, "a manifest that `amxfp4 verilog` wrote"):
                 held = json.loads(manifest.read_text())
-                if not isinstance(held, dict) or held.get("unit") != name:
-                    raise ValueError(f"it does not state unit {name}")
-                benches.CONFIGS[name].from_dict(held.get("config") or {})
+                if not isinstance(held, dict) or held.get("unit") != name or "config" not in held:
+                    raise ValueError(f"it does not state unit {name} and its config")
+                benches.CONFIGS[name].from_dict(held["config"])
             return Source(verilog.read_text(), held)
     raise ValueError(
         f"unit must be one of {_names()}, or a folder that `amxfp4 verilog` wrote, not {unit!r}"
@@ -166,7 +166,7 @@ def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[st
     progress.update(task, description="cocotb")
 
 
-def _tensors(out: Path, progress: Progress) -> Iterator[tuple[Row, str]]:
+def _tensors(out: Path, progress: Progress) -> Iterator[Row]:
     """Send every tensor through quantizer and dequantizer of every format."""
     tensors = real_tensors()
     task = progress.add_task("tensors", total=len(tensors) * len(FORMATS_COMPARED))
@@ -179,12 +179,15 @@ def _tensors(out: Path, progress: Progress) -> Iterator[tuple[Row, str]]:
         quantizer, dequantizer = (BatchDut(config, cache=out) for config in configs)
         for tensor, x in tensors.items():
             progress.update(task, description=f"tensors: {tensor} in {name}")
-            yield measure(tensor, x, quantizer, dequantizer)
+            row, problem = measure(tensor, x, quantizer, dequantizer)
+            if problem:
+                _complain(progress.console, problem)
+            yield row
             progress.advance(task)
     progress.update(task, description="tensors")
 
 
-def _products(out: Path, progress: Progress) -> Iterator[tuple[ProductRow, str]]:
+def _products(out: Path, progress: Progress) -> Iterator[ProductRow]:
     """Run every product on an array of every format."""
     products = real_products()
     task = progress.add_task("products", total=len(FORMATS_COMPARED) * len(products))
@@ -193,7 +196,10 @@ def _products(out: Path, progress: Progress) -> Iterator[tuple[ProductRow, str]]
         array = BatchDut(ArrayConfig(format_a=name, format_b=name), cache=out)
         for product, (x, y) in products.items():
             progress.update(task, description=f"products: {product} in {name}")
-            yield multiply(product, x, y, array)
+            row, problem = multiply(product, x, y, array)
+            if problem:
+                _complain(progress.console, problem)
+            yield row
             progress.advance(task)
     progress.update(task, description="products")
 
@@ -204,9 +210,6 @@ def _everything(seed: int, out: Path) -> int:
     console.print(f"seed {seed}", highlight=False)
     reports = out / "reports"
     reports.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
-    products: list[ProductRow] = []
-    problems: list[str] = []
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -220,13 +223,9 @@ def _everything(seed: int, out: Path) -> int:
         except TestbenchError as error:
             _complain(console, str(error))
             return 1
-        steps: tuple[tuple[list[Any], Any], ...] = ((rows, _tensors), (products, _products))
-        for found, made in steps:
-            for row, problem in made(out, progress):
-                found.append(row)
-                if problem:
-                    problems.append(problem)
-                    _complain(console, problem)
+        rows = list(_tensors(out, progress))
+        products = list(_products(out, progress))
+    problems = sum(r.mismatches > 0 for r in rows) + sum(p.mismatches > 0 for p in products)
 
     tensors, multiplied = list(real_tensors()), list(real_products())
     rows.sort(key=lambda r: tensors.index(r.tensor))
@@ -244,7 +243,7 @@ def _everything(seed: int, out: Path) -> int:
     console.print(f"Written: {reports / 'sim.json'}, {reports / 'sim.png'}", highlight=False)
     if problems:
         total = len(rows) + len(products)
-        console.print(f"{len(problems)} of {total} tensors and products FAILED", style="red")
+        console.print(f"{problems} of {total} tensors and products FAILED", style="red")
         return 1
     blocks = sum(r.blocks for r in rows)
     console.print(

@@ -1,4 +1,4 @@
-"""Style, layers and types of a checkout: ``amxfp4 lint`` and ``amxfp4 type``."""
+"""Style, layers and types of a checkout: ``amxfp4 dev lint`` and ``amxfp4 dev type``."""
 
 from __future__ import annotations
 

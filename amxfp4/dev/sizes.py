@@ -59,7 +59,7 @@ def main() -> None:
     root = checkout(None)
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        command = [sys.executable, "-m", "build", "--wheel", "--outdir", name, str(root)]
+        command = [sys.executable, "-m", "build", "--outdir", name, str(root)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         (wheel,) = Path(name).glob("*.whl")
         for extra, use in USES.items():

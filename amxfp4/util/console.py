@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import rich.box
 import rich.console
+import rich.file_proxy
 import rich.progress
 import rich.table
 import rich.text
@@ -76,8 +77,26 @@ def working(text: str) -> Iterator[Step]:
     """Say on standard error what goes on while it does.
 
     A terminal shows the step, the seconds, and how much is done, in a line that goes away. A pipe
-    or a log gets a line for each step that takes more than `SILENCE` seconds.
+    or a log gets a line for each step that takes more than `SILENCE` seconds. Inside another one,
+    or where rich shows progress already, there is nothing more to say.
     """
+    global _inside
+    if _inside or isinstance(sys.stderr, rich.file_proxy.FileProxy):
+        yield lambda *_: None
+        return
+    _inside = True
+    try:
+        with _shown(text) as step:
+            yield step
+    finally:
+        _inside = False
+
+
+_inside = False
+
+
+@contextlib.contextmanager
+def _shown(text: str) -> Iterator[Step]:
     if sys.stderr.isatty():
         with rich.progress.Progress(
             rich.progress.SpinnerColumn(),

@@ -53,17 +53,30 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
         while they did is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".????????.{glob.escape(path.name)}") if alone else ():
-        _remove(leftover)
+    if alone:
+        for leftover in path.parent.glob(f".????????.{glob.escape(path.name)}*"):
+            _remove(leftover)
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         yield temporary
-        if temporary.is_dir():
-            # A folder is only renamed onto an empty one.
-            shutil.rmtree(path, ignore_errors=True)
-        temporary.replace(path)
+        if temporary.is_dir() and path.is_dir():
+            _exchange(temporary, path)
+        else:
+            temporary.replace(path)
     finally:
         _remove(temporary)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Let a folder take the place of another, which stays if that fails."""
+    old = new.with_name(f"{new.name}.old")
+    path.replace(old)
+    try:
+        new.replace(path)
+    except BaseException:
+        old.replace(path)
+        raise
+    _remove(old)
 
 
 def write(path: Path, content: str | bytes) -> None:

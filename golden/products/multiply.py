@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, Protocol, cast, overload
+from typing import Any, Literal, Protocol, TypedDict, Unpack, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,16 @@ _ROWS = 1 << 13
 
 Values = npt.NDArray[np.float32]
 Flagged = tuple[Values, npt.NDArray[np.bool_]]
+_Plain = Literal["exact", "fp32"]
+
+
+class _Limit(TypedDict, total=False):
+    max_blocks: int | None
+
+
+class _Bits(_Limit, total=False):
+    frac_bits: int | None
+    int_bits: int | None
 
 
 class _Multiply(Protocol):
@@ -36,36 +46,17 @@ class _Multiply(Protocol):
         self,
         a: Blocks,
         b: Blocks,
-        acc: Literal["exact", "fp32"] = "exact",
+        acc: _Plain = "exact",
         out: str = "fp32",
-        *,
-        max_blocks: int | None = None,
+        **limit: Unpack[_Limit],
     ) -> Values: ...
-
     @overload
     def __call__(
-        self,
-        a: Blocks,
-        b: Blocks,
-        acc: Literal["fixed"],
-        out: str = "fp32",
-        *,
-        frac_bits: int | None = None,
-        int_bits: int | None = None,
-        max_blocks: int | None = None,
+        self, a: Blocks, b: Blocks, acc: Literal["fixed"], out: str = "fp32", **bits: Unpack[_Bits]
     ) -> Flagged: ...
-
     @overload
     def __call__(
-        self,
-        a: Blocks,
-        b: Blocks,
-        acc: str,
-        out: str = "fp32",
-        *,
-        frac_bits: int | None = None,
-        int_bits: int | None = None,
-        max_blocks: int | None = None,
+        self, a: Blocks, b: Blocks, acc: str, out: str = "fp32", **bits: Unpack[_Bits]
     ) -> Values | Flagged: ...
 
 

@@ -30,7 +30,7 @@ class Simulated(SerialLine):
     Parameters
     ----------
     port
-        ``sim``, or ``sim:BOARD`` for the unit that ``amxfp4 fpga BOARD`` builds.
+        ``sim``, or ``sim:BOARD`` for the unit that ``amxfp4 fpga build BOARD`` builds.
     options
         Fields of the unit's configuration, ``noise`` and ``noise_seed`` of the line, and a list of
         files, ``verilog``, to simulate instead of what is generated.

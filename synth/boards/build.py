@@ -10,8 +10,8 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +22,7 @@ from amxfp4.params.serial import EngineUartConfig
 from amxfp4.synth.boards.board import Board, Family
 from amxfp4.synth.flow.programs import SynthesisError, execute
 from amxfp4.synth.flow.targets import BOARD_OPTIONS
+from amxfp4.util import files
 from amxfp4.util.errors import writing
 
 __all__ = ["RESULT", "Result", "TimingError", "Use", "build", "read_report", "require"]
@@ -63,19 +64,13 @@ class Result:
 
 
 class TimingError(SynthesisError):
-    """A board's circuit is too slow for its clock.
-
-    Attributes
-    ----------
-    result
-        The figures.
-    """
+    """A board's circuit is too slow for its clock; `result` has the figures."""
 
     def __init__(self, result: Result) -> None:
         super().__init__(
             f"Fmax must be at least the clock's {result.clock_mhz:g} MHz, not "
-            f"{result.fmax_mhz:g}: try another --seed, fewer --lanes, or a longer --pipeline", ""
-        )  # fmt: skip
+            f"{result.fmax_mhz:g}: try another --seed, fewer --lanes, or a longer --pipeline"
+        )
         self.result = result
 
 
@@ -160,18 +155,6 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
-def _put(made: Path, out: Path, old: Path) -> None:
-    """Let the folder `made` be `out`, with what was there moved to `old`: one of them stays."""
-    try:
-        if out.exists():
-            out.replace(old)
-        made.replace(out)
-    except BaseException:
-        if old.exists() and not out.exists():
-            old.replace(out)
-        raise
-
-
 def build(
     board: Board,
     config: EngineUartConfig,
@@ -220,10 +203,11 @@ def build(
 
     start = time.monotonic()
     place = out.resolve()  # also of "." and of a link
-    scratch = place.with_name(f".{place.name}.{os.getpid()}")
-    with writing("--out", out, _WRITABLE):
-        scratch.mkdir(parents=True)
-    try:
+    with contextlib.ExitStack() as stack:
+        with writing("--out", out, _WRITABLE):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            beside = tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent)
+            scratch = Path(stack.enter_context(beside))
         progress("generating")
         generated = verilog.generate(config)
         platform = make()
@@ -249,13 +233,11 @@ def build(
         made = scratch / "made"
         made.mkdir()
         verilog.write(generated, made)
-        top = to_verilog(plan.files[f"{board.name}.il"])
+        top = to_verilog([plan.files[f"{board.name}.il"]])
         (made / f"{board.name}.v").write_text(f"// amxfp4 {board.name} {config.digest}\n{top}")
         (made / f"{board.name}{board.family.bitstream}").write_bytes(board.finish(bitstream))
         (made / "nextpnr.txt").write_text((scratch / f"{board.name}.tim").read_text())
         (made / RESULT).write_text(json.dumps(asdict(result), indent=2) + "\n")
-        with writing("--out", out, _WRITABLE):
-            _put(made, place, scratch / "old")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with writing("--out", out, _WRITABLE), files.replacing(place) as fresh:
+            made.replace(fresh)
     return result

@@ -66,6 +66,18 @@ def parts(unit: str) -> dict[str, Build]:
     return COMPONENTS[unit] | experiments.parts(unit)
 
 
+@functools.lru_cache(maxsize=64)
+def _generate(config: UnitConfig, component: str | None) -> str:
+    """Verilog of a unit or a component, once for all targets."""
+    from amxfp4.gen import components, verilog
+
+    if component is None:
+        text = verilog.generate(config).text
+    else:
+        text = components.generate(config, component, parts(config.unit))
+    return re.sub(r"\A(//[^\n]*\n)+", "", text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One circuit for one target.
@@ -158,13 +170,7 @@ class Job:
 
         Configurations often share a component, and so its figures.
         """
-        from amxfp4.gen import components, verilog
-
-        if self.component is None:
-            text = verilog.generate(self.config).text
-        else:
-            text = components.generate(self.config, self.component, parts(self.config.unit))
-        return re.sub(r"\A(//[^\n]*\n)+", "", text)
+        return _generate(self.config, self.component)
 
     @property
     def how(self) -> str:

@@ -1,13 +1,15 @@
 """What mapped cells do, as Verilog, so that netlists can be simulated and proved.
 
-Models of standard cells are written from their Liberty description, those of FPGA cells stand in
-``synth/models``. A netlist of generic gates is plain Verilog already.
+Models of standard cells are written from their Liberty description; those of FPGA cells are Yosys',
+and of block RAM in ``synth/models``. A netlist of generic gates is plain Verilog already.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 
 from amxfp4.synth.gates import boolean, cells
@@ -15,18 +17,24 @@ from amxfp4.synth.gates.cells import Cell, Library
 
 __all__ = ["complete", "standard_cell"]
 
-_MODELS = Path(__file__).parents[1] / "models"
-
 _WAIVED = "".join(
-    f"/* verilator lint_off {rule} */ "
-    for rule in ("PINMISSING", "UNDRIVEN", "UNOPTFLAT", "UNUSEDPARAM")
-)
-"""Netlists for FPGAs leave inputs open that a mode does not use, and set parameters that no model
-needs. All leave bits of vectors undriven that nobody reads. A vector of which some bits make
-others, or a cell of two bits of a carry chain, seems to depend on itself."""
+    f"/* verilator lint_off {name} */\n"
+    for name in (
+        "DECLFILENAME", "GENUNNAMED", "INITIALDLY", "PINMISSING", "SPECIFYIGN", "UNDRIVEN",
+        "UNOPTFLAT", "UNUSED", "WIDTH",
+    )
+)  # fmt: skip
+"""What Verilator finds in netlists, where bits that nothing needs are left open and two bits of a
+carry chain seem to depend on themselves, and in Yosys' models."""
 
-_FAMILIES = {"ecp5": "ecp5.v", "ecp5-pnr": "ecp5.v"}
-"""File of the models of each target that needs one."""
+
+@functools.cache
+def _ecp5() -> str:
+    """Models of the cells of ECP5: those of Yosys, and of the block RAM, which it lacks."""
+    lattice = resources.files("pyosys") / "share" / "lattice"
+    texts = [(lattice / name).read_text() for name in ("common_sim.vh", "ccu2c_sim.vh")]
+    ours = (Path(__file__).parents[1] / "models" / "ecp5.v").read_text()
+    return "\n".join(["`define NO_INCLUDES", *texts, ours])
 
 
 def _after_zeros(tree: boolean.Tree) -> int:
@@ -92,17 +100,13 @@ def complete(netlist: str, target: str, liberty: Iterable[Path] = ()) -> str:
         There are no models for `target`, or for a cell of the netlist.
     """
     if target == "generic":
-        return f"{_WAIVED}\n{netlist}"
+        return f"{_WAIVED}{netlist}"
     if target == "liberty":
-        return f"{_WAIVED}\n{netlist}\n{_standard_cells(netlist, cells.read(liberty))}"
-    if target not in _FAMILIES:
-        known = ", ".join(["generic", "liberty", *_FAMILIES])
-        raise ValueError(f"target must be one of {known}, not {target!r}")
-    models = (_MODELS / _FAMILIES[target]).read_text()
-    modelled = set(re.findall(r"^module (\w+)", models, re.M))
+        return f"{_WAIVED}{netlist}\n{_standard_cells(netlist, cells.read(liberty))}"
+    if target not in ("ecp5", "ecp5-pnr"):
+        raise ValueError(f"target must be one of generic, liberty, ecp5, ecp5-pnr, not {target!r}")
+    modelled = dict.fromkeys(re.findall(r"^module (\w+)", _ecp5(), re.M))
     for cell in re.findall(r"^  ([A-Z]\w+) (?:#\(|\S+ +\()", netlist, re.M):
         if cell not in modelled:
-            raise ValueError(
-                f"cells for {target} must be of {', '.join(sorted(modelled))}, not {cell}"
-            )
-    return f"{_WAIVED}\n{netlist}\n{models}"
+            raise ValueError(f"cells for {target} must be of {', '.join(modelled)}, not {cell}")
+    return f"{_WAIVED}{netlist}\n{_ecp5()}"

@@ -11,7 +11,7 @@ from typing import Any
 from amxfp4.params.checks import choose
 from amxfp4.synth.report.figures import AREAS
 
-__all__ = ["PEERS", "Goal", "Peer", "load_peers", "verdict"]
+__all__ = ["PEERS", "Goal", "Peer", "counts_of", "demand", "load_peers", "text_of", "verdict"]
 
 PEERS = Path(__file__).parents[1] / "peers" / "peers.toml"
 """Published figures and figures of published designs, with their sources."""
@@ -23,27 +23,40 @@ BASES = {
 """Where a peer's figures come from."""
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise ValueError(f"{name} must be a number above 0, not {value!r}")
-    return float(value)
+def demand(good: object, rule: str, value: object) -> None:
+    """Refuse a `value` that is not `good`: the error says the `rule` and the value."""
+    if not good:
+        raise ValueError(f"{rule}, not {value!r}")
+
+
+def text_of(table: Mapping[str, Any], key: str, *, needed: bool = False) -> str:
+    """Text of a key of a table; empty where there is none, unless it is `needed`."""
+    value = table.get(key, None if needed else "")
+    demand(isinstance(value, str) and (value or not needed), f"{key} must be a string", value)
+    return str(value)
+
+
+def counts_of(rule: str, table: Any) -> dict[str, int]:
+    """Read how often each of some things counts."""
+    good = isinstance(table, dict) and all(type(n) is int and n > 0 for n in table.values())
+    demand(good, rule, table)
+    return dict(table)
 
 
 def _numbers(name: str, table: Any) -> dict[str, float]:
     """Read figures by target."""
-    if not isinstance(table, dict):
-        raise TypeError(f"{name} must be a table of figures by target, not {table!r}")
-    for target in table:
+    demand(isinstance(table, dict), f"{name} must be a table of figures by target", table)
+    for target, value in table.items():
         choose(f"target of {name}", target, AREAS)
-    return {target: _number(f"{name} of {target}", value) for target, value in table.items()}
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        demand(number, f"{name} of {target} must be a number above 0", value)
+    return {target: float(value) for target, value in table.items()}
 
 
-def _counted(name: str, value: Any) -> dict[str, int]:
+def _labels(name: str, value: Any) -> dict[str, int]:
     """Read a label, or labels with how often each counts."""
     table = {value: 1} if isinstance(value, str) else value
-    if not isinstance(table, dict) or not all(type(n) is int and n > 0 for n in table.values()):
-        raise TypeError(f"{name} must be a label, or counts by label, not {value!r}")
-    return table
+    return counts_of(f"{name} must be a label, or counts by label", table)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,28 +100,23 @@ class Goal:
         TypeError, ValueError
             A field is missing or is not what it must be.
         """
-        for name in ("what", "peer", "note"):
-            value = table.get(name, "")
-            if not isinstance(value, str) or (name == "what" and not value):
-                raise TypeError(f"{name} must be a string, not {value!r}")
-        peer = table.get("peer", "")
-        peers = load_peers()
+        peer, of = text_of(table, "peer"), _labels("of", table.get("of"))
+        against = _labels("against", table.get("against", {}))
+        beat = _numbers("beat", table.get("beat", {}))
         if peer:
-            choose("peer", peer, peers)
-            if "beat" in table:
-                raise ValueError("beat must be left out beside peer, which has the figures")
-        of, against = _counted("of", table.get("of")), _counted("against", table.get("against", {}))
-        if not against and list(of.values()) != [1]:
-            raise ValueError(f"of must be one label unless against is given, not {of!r}")
+            demand(not beat, "beat must be left out beside peer, which has the figures", beat)
+            beat = choose("peer", peer, load_peers()).figures
+        single = against or list(of.values()) == [1]
+        demand(single, "of must be one label unless against is given", of)
         return cls(
-            what=table["what"],
+            what=text_of(table, "what", needed=True),
             of=of,
             against=against,
             logic=bool(table.get("logic", False)),
-            beat=peers[peer].figures if peer else _numbers("beat", table.get("beat", {})),
+            beat=beat,
             aim=_numbers("aim", table.get("aim", {})),
             peer=peer,
-            note=table.get("note", ""),
+            note=text_of(table, "note"),
         )
 
     @property
@@ -176,12 +184,10 @@ def verdict(reached: float | None, beat: float | None, aim: float | None) -> str
     """Say how a figure stands to the one to beat and the one aimed at; less is better."""
     if reached is None:
         return "not measured"
-    if beat is None and aim is None:
-        return "measured"
     if aim is not None and reached <= aim:
         return "aim reached"
     if beat is None:
-        return "short of the aim"
+        return "measured" if aim is None else "short of the aim"
     if reached < beat:
-        return "beaten, short of the aim" if aim is not None else "beaten"
+        return "beaten" if aim is None else "beaten, short of the aim"
     return "behind"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,18 +19,11 @@ from amxfp4.synth.report.figures import AREAS, area, work
 from amxfp4.synth.report.tables import Rows
 
 __all__ = [
-    "COLOURS",
-    "DARK",
-    "MARKERS",
-    "STYLE",
-    "Measured",
-    "Picture",
-    "axis_label",
-    "by_series",
-    "by_target",
-    "draw_line",
-    "plain_log",
+    "COLOURS", "DARK", "MARKERS", "STYLE", "Measured", "Picture", "Place", "axis_label",
+    "by_series", "by_target", "draw_lines", "lanes_axis", "plain_log", "whole_numbers",
 ]  # fmt: skip
+
+Place = tuple[float, float]
 
 # Distinct for colour-blind readers as well (Okabe and Ito), and in print by their markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
@@ -68,13 +61,6 @@ class Picture:
         text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
         # HTML knows these names; with them the page would seem to load something.
         return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-
-    def png(self) -> bytes:
-        """As a PNG file."""
-        file = io.BytesIO()
-        with matplotlib.rc_context(STYLE):
-            self.figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
-        return file.getvalue()
 
 
 @dataclass(frozen=True)
@@ -117,13 +103,33 @@ def axis_label(target: str, points: Sequence[Measured]) -> str:
     return f"{AREAS[target].name} per {per}"
 
 
-def draw_line(ax: Any, number: int, name: str, line: Sequence[tuple[float, float]]) -> None:
-    """Draw the line of one series, by its number."""
-    xs, ys = zip(*line, strict=True)
-    ax.plot(
-        xs, ys, label=name, color=COLOURS[number % len(COLOURS)],
-        marker=MARKERS[number % len(MARKERS)], lw=1.8, ms=6,
-    )  # fmt: skip
+def draw_lines(ax: Any, series: Mapping[str, Sequence[Place]], of: str) -> list[str]:
+    """Draw a line for each series, by its name; say in words what they show, `of` what in x."""
+    words = []
+    for number, (name, places) in enumerate(series.items()):
+        line = sorted(places)
+        xs, ys = zip(*line, strict=True)
+        ax.plot(
+            xs, ys, label=name, color=COLOURS[number % len(COLOURS)],
+            marker=MARKERS[number % len(MARKERS)], lw=1.8, ms=6,
+        )  # fmt: skip
+        words.append(f"{name}: " + ", ".join(f"{x:g} {of} {y:.0f}" for x, y in line))
+    return words
+
+
+def whole_numbers(axis: Any, marks: Iterable[float] | None = None) -> None:
+    """Label an axis in whole numbers, at `marks` if there are any."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    if marks is not None:
+        axis.set_major_locator(FixedLocator(sorted(set(marks))))
+        axis.set_minor_locator(NullLocator())
+
+
+def lanes_axis(ax: Any, series: Mapping[str, Sequence[Place]]) -> None:
+    """Make x an axis of lanes, marked where there are points."""
+    ax.set_xscale("log", base=2)
+    whole_numbers(ax.xaxis, (x for places in series.values() for x, _ in places))
+    ax.set_xlabel("lanes")
 
 
 def plain_log(ax: Any, which: str) -> None:

@@ -7,10 +7,9 @@ from statistics import mean
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from amxfp4.synth.gates.energy_per_mac import EnergyRow
-from amxfp4.synth.report.drawing import STYLE, Picture, draw_line
+from amxfp4.synth.report.drawing import STYLE, Picture, draw_lines, lanes_axis, whole_numbers
 from amxfp4.synth.report.figures import formats_of, work
 from amxfp4.synth.report.tables import Table, number
 
@@ -23,7 +22,8 @@ def _conditions(row: EnergyRow) -> tuple[str, str]:
     """Say on what cells and how fast."""
     kept = ", components kept apart" if row.hierarchy else ""
     wires = f", {row.wire_load}" if row.wire_load else ""
-    return row.liberty, f"{row.voltage:g} V, {row.frequency_mhz:g} MHz{wires}{kept}"
+    script = "" if row.script == "fast" else f", {row.script}"
+    return row.liberty, f"{row.voltage:g} V, {row.frequency_mhz:g} MHz{wires}{script}{kept}"
 
 
 def _groups(rows: Sequence[EnergyRow]) -> dict[tuple[str, tuple[str, str]], list[EnergyRow]]:
@@ -70,24 +70,16 @@ def picture(rows: Sequence[EnergyRow]) -> Picture | None:
             panels.setdefault(conditions, {}).setdefault(_name(row), []).append(place)
     if not panels:
         return None
-    said = []
+    words = []
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(max(7.0, 5.0 * len(panels)), 4.6), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (where, series) in zip(axes, panels.items(), strict=True):
-            for at, (name, points) in enumerate(series.items()):
-                line = sorted(points)
-                draw_line(ax, at, name, line)
-                said.append(f"{name}: " + ", ".join(f"{x:g} lanes {y:.0f}" for x, y in line))
-            ax.set_xscale("log", base=2)
+            words += draw_lines(ax, series, "lanes")
+            lanes_axis(ax, series)
             ax.set_ylim(bottom=0)
-            marks = sorted({x for points in series.values() for x, _ in points})
-            ax.xaxis.set_major_locator(FixedLocator(marks))
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-            ax.xaxis.set_minor_locator(NullLocator())
-            ax.set_xlabel("lanes")
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            whole_numbers(ax.yaxis)
             ax.set_ylabel("fJ per MAC")
             ax.set_title("\n".join(where), fontsize=10, loc="left")
             ax.legend()
-    return Picture("Energy", figure, "; ".join(said))
+    return Picture("Energy", figure, "; ".join(words))

@@ -30,20 +30,19 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Section:
-    """A heading of the page with what stands below it."""
+    """A table of the page, and the picture above it."""
 
-    title: str
-    table: Table | None = None
+    table: Table
     picture: Picture | None = None
     printed: bool = True
     """Whether a terminal shows the table as well."""
 
     @property
     def anchor(self) -> str:
-        """Name of the heading in links."""
-        return re.sub(r"\W+", "-", self.title.lower())
+        """Name of its heading in links."""
+        return re.sub(r"\W+", "-", self.table.title.lower())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,32 +83,18 @@ def make(
         raise ValueError(f"{plan.path}: must have results to report, not {len(outcomes)} failures")
     sections = []
     if plan.goals:
-        sections.append(Section(title="Design targets", table=tables.goals(plan, rows)))
-        peers = tables.peers(plan, rows, load_peers())
-        sections.append(Section(title="Peers", table=peers, printed=False))
+        sections.append(Section(tables.goals(plan, rows)))
+        sections.append(Section(tables.peers(plan, rows, load_peers()), printed=False))
     for listing in plan.listings:
         if listing.picture == "breakdown":
             table = tables.components(listing, rows)
         else:
             drawn = (accuracy or {}) if listing.picture == "pareto" else {}
             table = tables.listing(listing, rows, drawn)
-        sections.append(
-            Section(
-                title=listing.title,
-                table=table,
-                picture=pictures.draw(listing, rows, accuracy),
-                printed=listing.terminal,
-            )
-        )
+        picture = pictures.draw(listing, rows, accuracy)
+        sections.append(Section(table, picture, listing.terminal))
     if energy:
-        sections.append(
-            Section(
-                title="Energy",
-                table=energy_report.table(energy),
-                picture=energy_report.picture(energy),
-                printed=False,
-            )
-        )
+        sections.append(Section(energy_report.table(energy), energy_report.picture(energy), False))
     return Report(
         plan=plan,
         sections=tuple(sections),

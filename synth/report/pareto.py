@@ -8,19 +8,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
-from amxfp4.synth.plan.plan import Point
-from amxfp4.synth.report.drawing import COLOURS, MARKERS, Measured, Picture, axis_label, plain_log
+from amxfp4.synth.report import drawing
+from amxfp4.synth.report.drawing import COLOURS, MARKERS, Measured, Picture
 from amxfp4.synth.report.figures import formats_of, work
 
-__all__ = ["front", "pareto", "spread"]
-
-NAMED = 9
-"""Up to so many points of a Pareto picture have their names beside them."""
+__all__ = ["front", "pareto"]
 
 NUMBERED = 20
-"""Up to so many have numbers, with names in the legend; beyond, only those of the front."""
+"""Up to so many points have numbers, with names in the legend; beyond, only those of the front."""
 
 GROUPS = 9
 """Most groups of points that colours and a legend tell apart."""
@@ -34,26 +30,6 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
         if not kept or points[n][1] > points[kept[-1]][1]:
             kept.append(n)
     return kept
-
-
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Move positions apart until neighbours are `gap` from each other, and no further."""
-
-    def start(run: list[int]) -> float:
-        return sum(wanted[n] for n in run) / len(run) - gap * (len(run) - 1) / 2
-
-    order = sorted(range(len(wanted)), key=lambda n: wanted[n])
-    # Runs of labels that touch move as one, with the mean of their wishes in their middle.
-    runs: list[list[int]] = []
-    for n in order:
-        runs.append([n])
-        while len(runs) > 1 and start(runs[-1]) < start(runs[-2]) + gap * len(runs[-2]):
-            runs[-2:] = [runs[-2] + runs[-1]]
-    placed = [0.0] * len(wanted)
-    for run in runs:
-        for at, n in enumerate(run):
-            placed[n] = start(run) + gap * at
-    return placed
 
 
 def pareto(
@@ -79,10 +55,7 @@ def pareto(
     sizes = [x for x, _ in places]
     if max(sizes) > 6 * min(sizes):
         ax.set_xscale("log")
-        plain_log(ax, "x")
-    names = [_point_name(m.point) for m in points]
-    if len(points) <= NAMED:
-        _names(ax, places, names)
+        drawing.plain_log(ax, "x")
     # From the bottom up to the smallest, then from step to step, and on at the best to the right.
     corners = [
         (places[best[0]][0], ax.get_ylim()[0]),
@@ -94,21 +67,16 @@ def pareto(
         where="post", color="#888888", lw=1.2, zorder=1, scalex=False, scaley=False,
         label="front: nothing is smaller and as accurate",
     )  # fmt: skip
-    ax.set_xlabel(f"{axis_label(target, points)}  (left: smaller)")
+    ax.set_xlabel(f"{drawing.axis_label(target, points)}  (left: smaller)")
     of = "matrix products" if work(points[0].row) == "MAC" else "tensors"
     ax.set_ylabel(f"SQNR of real {of} in dB  (up: better)")
     if ax.get_xscale() == "linear":
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    if len(points) <= NAMED:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    else:
-        numbered = range(len(points)) if len(points) <= NUMBERED else best
-        _numbers(ax, [places[n] for n in numbered], [names[n] for n in numbered])
-    said = (
-        f"{_point_name(m.point)}: {x:.0f}, {y:.1f} dB"
-        for m, (x, y) in zip(points, places, strict=True)
-    )
-    return Picture(title, figure, "; ".join(said))
+        drawing.whole_numbers(ax.xaxis)
+    names = [", ".join(str(value) for _, value in m.point.varied) or m.point.series for m in points]
+    numbered = range(len(points)) if len(points) <= NUMBERED else best
+    _numbers(ax, [places[n] for n in numbered], [names[n] for n in numbered])
+    words = (f"{name}: {x:.0f}, {y:.1f} dB" for name, (x, y) in zip(names, places, strict=True))
+    return Picture(title, figure, "; ".join(words))
 
 
 def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
@@ -120,7 +88,7 @@ def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
     options = [dict(m.point.varied) for m in points]
     for option in options[0]:
         ways.append([f"{option} {varied.get(option, '')}".strip() for varied in options])
-    # Where every point has a name of its own, it stands beside it.
+    # Points with a name each are told apart by their numbers.
     names = next(
         (way for way in ways if 1 < len(set(way)) <= min(GROUPS, len(way) - 1)), [""] * len(points)
     )
@@ -128,29 +96,6 @@ def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
     for n, name in enumerate(names):
         groups.setdefault(name, []).append(n)
     return groups
-
-
-def _point_name(point: Point) -> str:
-    return ", ".join(str(value) for _, value in point.varied) or point.series
-
-
-def _names(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
-    """Write names right of their points, moved apart where they would overlap."""
-    ax.margins(x=0.08, y=0.12)
-    low, high = ax.get_xlim()
-    wide = high * (high / low) ** 0.3 if ax.get_xscale() == "log" else high + 0.3 * (high - low)
-    ax.set_xlim(low, wide)  # room for the rightmost names
-    within = ax.transScale + ax.transLimits
-    spots = [within.transform(place) for place in places]
-    levels = spread([y for _, y in spots], 0.235 / ax.figure.get_size_inches()[1])
-    for place, (x, _), name, level in zip(places, spots, names, levels, strict=True):
-        ax.annotate(
-            name, place, xytext=(x + 0.035, level), textcoords="axes fraction", va="center",
-            fontsize=10,
-            zorder=2,  # hides no point
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-            arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.8, "shrinkB": 4},
-        )  # fmt: skip
 
 
 def _numbers(ax: Any, places: Sequence[tuple[float, float]], names: Sequence[str]) -> None:

@@ -8,22 +8,11 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from amxfp4.synth.flow.results import Row
 from amxfp4.synth.plan.plan import Listing
-from amxfp4.synth.report.drawing import (
-    COLOURS,
-    DARK,
-    STYLE,
-    Measured,
-    Picture,
-    axis_label,
-    by_series,
-    by_target,
-    draw_line,
-    plain_log,
-)  # fmt: skip
+from amxfp4.synth.report import drawing
+from amxfp4.synth.report.drawing import COLOURS, DARK, STYLE, Measured, Picture, by_series
 from amxfp4.synth.report.figures import AREAS, area, clock, work
 from amxfp4.synth.report.pareto import pareto
 from amxfp4.synth.report.tables import REST, Part, Rows, parts
@@ -43,17 +32,14 @@ def draw(
     accuracy
         SQNR in dB by digest of the configuration, for ``pareto``.
     """
-    measured = by_target(listing, rows)
+    measured = drawing.by_target(listing, rows)
     if not listing.picture or not measured:
         return None
     with matplotlib.rc_context(STYLE):
-        if listing.picture == "breakdown":
-            return breakdown(listing.title, measured)
-        if listing.picture == "lanes":
-            return lanes(listing.title, measured)
-        if listing.picture == "pipeline":
-            return pipeline(listing.title, measured)
-        return pareto(listing.title, measured, accuracy or {})
+        if listing.picture == "pareto":
+            return pareto(listing.title, measured, accuracy or {})
+        ways = {"breakdown": breakdown, "lanes": lanes, "pipeline": pipeline}
+        return ways[listing.picture](listing.title, measured)
 
 
 def breakdown(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
@@ -80,7 +66,7 @@ def breakdown(title: str, measured: dict[str, list[Measured]]) -> Picture | None
         ax.set_ylim(len(bars) - 0.5, -0.5)
         ax.set_xlabel(f"{AREAS[target].name} per {per}")
         ax.grid(axis="y", visible=False)
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        drawing.whole_numbers(ax.xaxis)
         handles, labels = ax.get_legend_handles_labels()
         unique = dict(zip(labels, handles, strict=True))
         order = [label for name in (*colours, WHOLE_UNIT) if (label := _words(name)) in unique]
@@ -143,23 +129,19 @@ def lanes(title: str, measured: dict[str, list[Measured]]) -> Picture:
     count = len(measured)
     figure = Figure(figsize=(max(7.0, 4.6 * count), 4.4), layout="constrained")
     panels = figure.subplots(1, count, squeeze=False)[0]
-    said = []
+    words = []
     for ax, (target, points) in zip(panels, measured.items(), strict=True):
-        marks = sorted({int(m.row.lanes or 1) for m in points})
-        for number, (name, members) in enumerate(by_series(points).items()):
-            line = sorted((int(m.row.lanes or 1), m.area) for m in members)
-            draw_line(ax, number, name, line)
-            said.append(f"{name}: " + ", ".join(f"{x} lanes {y:.0f}" for x, y in line))
-        ax.set_xscale("log", base=2)
+        series = {
+            name: [(int(m.row.lanes or 1), m.area) for m in members]
+            for name, members in by_series(points).items()
+        }
+        words += drawing.draw_lines(ax, series, "lanes")
+        drawing.lanes_axis(ax, series)
         ax.set_yscale("log")
-        plain_log(ax, "y")
-        ax.xaxis.set_major_locator(FixedLocator(marks))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlabel("lanes")
-        ax.set_ylabel(axis_label(target, points))
+        drawing.plain_log(ax, "y")
+        ax.set_ylabel(drawing.axis_label(target, points))
     panels[0].legend()
-    return Picture(title, figure, "; ".join(said))
+    return Picture(title, figure, "; ".join(words))
 
 
 def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
@@ -172,15 +154,15 @@ def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
         return None
     figure = Figure(figsize=(7, 4.4), layout="constrained")
     ax = figure.subplots()
-    said = []
-    for number, (name, members) in enumerate(by_series(deep).items()):
-        line = sorted(
+    series = {
+        name: [
             (_registers(m), float((clock(m.row) if target else m.row.depth) or 0)) for m in members
-        )
-        draw_line(ax, number, name, line)
-        said.append(f"{name}: " + ", ".join(f"{x} registers {y:.0f}" for x, y in line))
+        ]
+        for name, members in by_series(deep).items()
+    }
+    words = drawing.draw_lines(ax, series, "registers")
     ax.set_ylim(bottom=0)
-    ax.xaxis.set_major_locator(FixedLocator(sorted({_registers(m) for m in deep})))
+    drawing.whole_numbers(ax.xaxis, map(_registers, deep))
     ax.set_xlabel("pipeline registers, besides the accumulator's")
     kind = {"liberty": "estimate from the cells' delays", "ecp5-pnr": "placed and routed"}
     ax.set_ylabel(
@@ -189,7 +171,7 @@ def pipeline(title: str, measured: dict[str, list[Measured]]) -> Picture | None:
         else "gates on the longest path (fewer: faster)"
     )
     ax.legend()
-    return Picture(title, figure, "; ".join(said))
+    return Picture(title, figure, "; ".join(words))
 
 
 def _registers(measured: Measured) -> int:

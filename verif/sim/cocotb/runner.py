@@ -110,18 +110,23 @@ def _build(generated: Generated, cache: Path, waves: bool) -> tuple[Path, float]
     )  # fmt: skip
 
     def compile_in(folder: Path) -> None:
-        folder.mkdir()
-        verilog, ports = folder / f"{unit}.v", folder / "ports.vlt"
-        verilog.write_text(text)
-        ports.write_text(control)
-        verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
-        verilate += ["-Mdir", str(folder), "-LDFLAGS", flags, str(interface), str(WAIVERS)]
-        run = functools.partial(
-            process.run, env=_environment(cache), cwd=folder, timeout=toolchain.LIMIT
-        )
-        with working(f"compiling {unit} for cocotb, once for {cache}"):
+        # Elsewhere, since make refuses folders whose names have a space; the program may be there.
+        with (
+            tempfile.TemporaryDirectory(prefix="amxfp4-") as scratch,
+            working(f"compiling {unit} for cocotb, once for {cache}"),
+        ):
+            verilog, ports = Path(scratch, f"{unit}.v"), Path(scratch, "ports.vlt")
+            verilog.write_text(text)
+            ports.write_text(control)
+            verilate = [str(tools.verilator), *options, "--top-module", unit, "-o", unit]
+            verilate += ["-Mdir", scratch, "-LDFLAGS", flags, str(interface), str(WAIVERS)]
+            run = functools.partial(
+                process.run, env=_environment(cache), cwd=Path(scratch), timeout=toolchain.LIMIT
+            )
             run([*verilate, str(ports), str(verilog)])
             run(["make", f"-j{os.cpu_count()}", *make])
+            folder.mkdir()
+            shutil.copy(Path(scratch, unit), folder)
 
     start = time.monotonic()
     folder = (cache / "cocotb" / f"{unit}-{key}").resolve()

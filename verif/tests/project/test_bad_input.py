@@ -89,7 +89,7 @@ CASES = {
     "info-cut": ("info cut.safetensors", ["FILE", "cut.safetensors"]),
     "sim-seed": ("sim --seed many", ["--seed", "an integer", "'many'"]),
     "command-unknown": ("synthesize", ["COMMAND", "one of verilog, ", "'synthesize'"]),
-    "command-of-group": ("synth foo.toml", ["COMMAND", "one of plan, ", "'foo.toml'"]),
+    "command-of-group": ("synth dots", ["COMMAND", "one of plan, ", "'dots'"]),
     "option-of-root": ("--quiet", ["option of amxfp4", "one of --version", "'--quiet'"]),
     "value-missing": ("verilog quantizer --lanes", ["--lanes"]),
     "argument-too-many": ("formats all", ["all", "amxfp4 formats --help"]),

@@ -144,6 +144,15 @@ def test_host_takes_what_a_simulated_board_takes_without_listing_it(command, cap
     assert "--rows must be an integer, not 'x'" in capfd.readouterr().err
 
 
+def test_old_spelling_with_options_first(tmp_path, monkeypatch):
+    from amxfp4.commands import synthesis
+
+    asked = []
+    monkeypatch.setattr(synthesis, "run", lambda config, **options: asked.append(config) or 0)
+    assert cli.run(["synth", "--target", "ecp5", "--lanes", "4", "dot", "--block", "64"]) == 0
+    assert asked == [UNITS["dot"](lanes=4, block=64)]
+
+
 @pytest.mark.parametrize("old", OLD_SPELLINGS)
 def test_old_spelling_is_the_new_command(old, capfd):
     assert shown(capfd, *old.split()) == shown(capfd, *OLD_SPELLINGS[old].split())
@@ -170,9 +179,10 @@ def test_synth_alone_is_its_plan(monkeypatch):
 
     asked = []
     monkeypatch.setattr(cost, "run", lambda plan, **options: asked.append((plan, options)) or 0)
-    for words in (["synth"], ["synth", "plan"], ["synth", "--again"], ["synth", "plan", "--again"]):
-        assert cli.run(words) == 0
-    assert asked[0] == asked[1] != asked[2] == asked[3]
+    for options in ([], ["--again"], ["--workers", "2", "my.toml"], ["my.toml", "--again"]):
+        assert cli.run(["synth", *options]) == cli.run(["synth", "plan", *options]) == 0
+    assert asked[::2] == asked[1::2]
+    assert [plan.name for plan, _ in asked[::2]] == ["default.toml"] * 2 + ["my.toml"] * 2
     makefile = (Path(amxfp4.__file__).parents[1] / "Makefile").read_text()
     assert re.search(r"^synth:.*\n\t@\$\(BIN\)/amxfp4 synth \$\(ARGS\)$", makefile, re.M)
 

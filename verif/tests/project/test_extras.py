@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 
 import amxfp4
 from amxfp4 import cli
@@ -34,44 +33,47 @@ ASKED = {
     "info": (["blocks.safetensors"], None),
     "dequantize": (["blocks.safetensors", "back.npy"], None),
     "matmul": (["x.npy", "x.npy"], None),
-    "verilog": (["quantizer"], "rtl"),
+    "verilog quantizer": ([], "rtl"),
     "sim": ([], "sim"),
-    "synth": (["quantizer"], "synth"),
-    "measure": (["x.v", "--top", "x"], "synth"),
-    "energy": (["quantizer"], "synth"),
-    "postsynth": (["quantizer"], "synth"),
-    "cost": ([], "synth"),
-    "sweep": (["plan.toml"], "synth"),
-    "fpga": (["ulx3s"], "rtl"),
-    "program": (["ulx3s"], "rtl"),
+    "synth plan": ([], "synth"),
+    "synth sweep": (["plan.toml"], "synth"),
+    "synth unit quantizer": ([], "synth"),
+    "synth files": (["x.v", "--top", "x"], "synth"),
+    "synth check quantizer": ([], "synth"),
+    "synth energy quantizer": ([], "synth"),
+    "fpga build ulx3s": ([], "rtl"),
+    "fpga program": (["ulx3s"], "rtl"),
     "host info": (["--port", "/dev/ttyUSB0"], "host"),
     "host selftest": (["--port", "sim"], "host"),
     "host matmul": (["x.npy", "x.npy", "--port", "sim"], "host"),
     "host bench": (["--port", "sim"], "host"),
     "host simulate": ([], "sim"),
-    "bench": None,
-    "report": None,
-    "lint": None,
-    "type": None,
+    "dev bench": None,
+    "dev report": None,
+    "dev reference": None,
+    "dev lint": None,
+    "dev type": None,
 }
 
 
 def leaves(command, path=()):
-    """Return the full names of the commands below `command`."""
-    inside = getattr(command, "commands", None)
-    if not inside:
+    """Return the full names of the commands below `command`; of those for a unit, the first."""
+    if not hasattr(command, "list_commands"):
         return [" ".join(path)]
-    return [name for key, sub in inside.items() for name in leaves(sub, (*path, key))]
+    names = command.list_commands(None)[: None if command.word == "COMMAND" else 1]
+    return [leaf for n in names for leaf in leaves(command.get_command(None, n), (*path, n))]
 
 
 def test_every_command_is_asked():
-    assert sorted(leaves(typer.main.get_command(cli.app))) == sorted(ASKED)
+    assert sorted(leaves(cli.command())) == sorted(ASKED)
 
 
 def test_a_bare_install_has_model_and_files(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((32, 32), np.float32))
     modules = sorted({name for names in extras.EXTRAS.values() for name in names})
-    asked = [[name, *given[0]] for name, given in ASKED.items() if given and given[1] is None]
+    asked = [
+        [*name.split(), *given[0]] for name, given in ASKED.items() if given and given[1] is None
+    ]
     done = subprocess.run(
         [sys.executable, "-c", BARE, json.dumps(modules), json.dumps(asked)],
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
@@ -117,13 +119,13 @@ def test_any_other_missing_module_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr(bench, "run", run)
     missing = "pytest.planted"
-    assert cli.run(["bench"]) == 2
+    assert cli.run(["dev", "bench"]) == 2
     assert capsys.readouterr().err == (
         "amxfp4: error: pytest must be installed: pip install 'amxfp4[dev]'\n"
     )
     missing = "amxfp4.planted"
     with pytest.raises(ModuleNotFoundError):
-        cli.run(["bench"])
+        cli.run(["dev", "bench"])
 
 
 def distributions(name, project):

@@ -1,4 +1,4 @@
-"""The layers hold: an import planted against each contract is refused by ``amxfp4 lint``."""
+"""The layers hold: an import planted against each contract is refused by ``amxfp4 dev lint``."""
 
 import ast
 import re

@@ -88,6 +88,21 @@ def test_missing_tools_one_line_each(tmp_path, machine, lacking):
     assert not (tmp_path / ".venv").exists()
 
 
+def test_folder_with_a_space(tmp_path, machine):
+    """One line, and nothing made: Verilator's scripts would fail there much later."""
+    script = tmp_path / "a folder" / "amxfp4" / "bootstrap.py"
+    script.parent.mkdir(parents=True)
+    shutil.copy(bootstrap.__file__, script)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("setup: ")
+    assert str(tmp_path / "a folder") in line
+    assert not (tmp_path / "a folder" / ".venv").exists()
+
+
 def test_compiler_named_by_cxx(machine, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler -m64")
     (line,) = bootstrap.missing_tools()

@@ -25,9 +25,10 @@ assert golden.dequantize(golden.unpack(golden.pack(b), b.format, b.shape)).shape
 print(amxfp4.__file__)
 """
 SIM = """
+from pathlib import Path
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.verif.sim.cocotb.runner import run_testbench
-print(run_testbench(QuantizerConfig(lanes=8), seed=1, tests=["smoke"]))
+print(run_testbench(QuantizerConfig(lanes=8), seed=1, tests=["smoke"], out=Path("a folder")))
 """
 
 

@@ -27,6 +27,11 @@ MULTIPLIER = """module adder(input [7:0] a, b, output [15:0] p);
   assign p = a * b;
 endmodule
 """
+BOTH = """module adder(input clk, a, b, c, input [7:0] x, y, output reg [1:0] s, output [15:0] p);
+  always @(posedge clk) s <= a + b + c;
+  assign p = x * y;
+endmodule
+"""
 WIRES = "module adder(input [3:0] a, output [3:0] y);\n  assign y = a;\nendmodule\n"
 BROKEN = "module adder(input a, output y);\n  assign y = a +;\nendmodule\n"
 

@@ -45,6 +45,15 @@ def test_a_folder_takes_the_place_of_another(tmp_path):
             fresh.mkdir()
             (fresh / text).write_text(text)
     assert names(folder) == ["new"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    (tmp_path / ".01234567.folder").mkdir()
+    (tmp_path / ".01234567.folder.old").mkdir()
+    (tmp_path / ".01234567.other").mkdir()
+    files.once(tmp_path / "folder", lambda fresh: fresh.mkdir())
+    assert names(tmp_path) == [".01234567.other", "folder", "folder.lock"]
 
 
 def test_none_of_several_files_is_replaced_before_all_are_written(tmp_path):

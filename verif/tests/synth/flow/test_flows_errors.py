@@ -21,6 +21,7 @@ from amxfp4.verif.tests.synth.circuits import (
     circuit,
     library,
 )  # fmt: skip
+from amxfp4.verif.tests.synth.flow.test_pnr import without_nextpnr
 
 FPGAS = ("xilinx", "ecp5", "ice40", "gowin")
 
@@ -155,7 +156,7 @@ def test_command_all_targets(tmp_path, capfd, monkeypatch):
 
     monkeypatch.setattr(synthesis, "run_job", only_generic)
     monkeypatch.delenv("LIBERTY", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", without_nextpnr)
     assert cli.run([*ARGUMENTS, "--target", "all", "--dsp", "--build", str(tmp_path)]) == 0
     out = capfd.readouterr().out
     assert {job.target: job.dsp for job in jobs} == {"generic": False, **dict.fromkeys(FPGAS, True)}

@@ -8,7 +8,7 @@ import pytest
 
 from amxfp4 import cli
 from amxfp4.gen.verilog import generate, write
-from amxfp4.params.dot import DotConfig
+from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.synth.flow.foreign import ForeignJob
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.programs import SynthesisError
@@ -53,11 +53,12 @@ def test_parameters_and_macros_reach_the_design(tmp_path, adder):
 
 def test_our_own_verilog_measures_the_same(tmp_path):
     """A generated file read as a foreign one costs what its unit does, within a few percent."""
-    config = DotConfig(lanes=2)
+    config = DequantizerConfig(block=16, lanes=2)
     write(generate(config), tmp_path)
     build = tmp_path / "build"
     ours = run(Job(config=config, script="area"), build).transistors
-    job = ForeignJob(name="dot", sources=(tmp_path / "dot.v",), script="area")
+    source = tmp_path / "dequantizer.v"
+    job = ForeignJob(name="dequantizer", sources=(source,), script="area")
     foreign = measure(job, build)["figures"]["transistors"]
     assert foreign == pytest.approx(ours, rel=0.05)
 
@@ -109,5 +110,5 @@ def test_commands_of_peers_are_commands():
     assert len(commands) >= 3
     known = {"--top", "--per", "--script", "--target", "-G", "-D", "-I", "-name"}
     for command in commands:
-        assert command.startswith("amxfp4 measure ")
+        assert command.startswith("amxfp4 synth files ")
         assert set(re.findall(r"(?<= )--?[A-Za-z]+", command)) <= known

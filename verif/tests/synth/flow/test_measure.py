@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.synth.flow.job import Job
+from amxfp4.synth.flow.run import run
 from amxfp4.synth.gates import activity
 from amxfp4.synth.gates import energy_per_mac as measures
 from amxfp4.synth.gates.activity import TrafficError
@@ -33,9 +36,25 @@ def job_of(config: UnitConfig = CONFIG, **options: Any) -> Job:
     return Job(config=config, target="liberty", liberty=(TINY,), **options)
 
 
+@functools.cache
 def workload() -> Workload:
-    """Give the first of the workloads of the small unit."""
-    return next(command.workloads(CONFIG))
+    """Give 64 streams of the first of the workloads of the small unit."""
+    whole = next(command.workloads(CONFIG))
+    return dataclasses.replace(whole, beats=whole.beats[:64], expected=whole.expected[:64])
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Map the unit once."""
+    build = tmp_path_factory.mktemp("mapped")
+    run(job_of(), build)
+    return build
+
+
+@pytest.fixture
+def build(mapped: Path, tmp_path: Path) -> Path:
+    """Make a folder of builds in which the unit is mapped already."""
+    return Path(shutil.copytree(mapped, tmp_path / "build"))
 
 
 def test_measurement_adds_up(tmp_path: Path) -> None:
@@ -54,9 +73,9 @@ def test_measurement_adds_up(tmp_path: Path) -> None:
     assert measures.read(tmp_path) == rows
 
 
-def test_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurement_is_kept(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was measured is not measured again, unless something differs or it is asked for."""
-    first = measure(job_of(), workload(), build=tmp_path)
+    first = measure(job_of(), workload(), build=build)
     assert len(first) == 1
     runs: list[Any] = []
     drive = activity.drive
@@ -66,29 +85,29 @@ def test_measurement_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return drive(*arguments, **options)
 
     monkeypatch.setattr(activity, "drive", counted)
-    assert measure(job_of(), workload(), build=tmp_path) == first
+    assert measure(job_of(), workload(), build=build) == first
     assert not runs
-    slow = measure(job_of(), workload(), Conditions(frequency=1e6), tmp_path)[0]
+    slow = measure(job_of(), workload(), Conditions(frequency=1e6), build)[0]
     assert slow.leakage_fj == pytest.approx(100 * first[0].leakage_fj)
     assert slow.clock_fj == pytest.approx(first[0].clock_fj)
     other = dataclasses.replace(workload(), skip=workload().skip + 1)
-    measure(job_of(), other, build=tmp_path)
-    measure(job_of(), workload(), build=tmp_path, again=True)
+    measure(job_of(), other, build=build)
+    measure(job_of(), workload(), build=build, again=True)
     assert len(runs) == 3
-    assert len(measures.read(tmp_path)) == 3
+    assert len(measures.read(build)) == 3
 
 
-def test_wrong_results_are_no_measurement(tmp_path: Path) -> None:
+def test_wrong_results_are_no_measurement(build: Path) -> None:
     """The energy of a circuit that computes something else is not told."""
     right = workload()
     expected = right.expected.copy()
     expected[-1, -1, -1] ^= 1
     with pytest.raises(TrafficError, match="every result must be the expected one in attn_in"):
-        measure(job_of(), dataclasses.replace(right, expected=expected), build=tmp_path)
+        measure(job_of(), dataclasses.replace(right, expected=expected), build=build)
     short = dataclasses.replace(right, expected=right.expected[:, :-1])
     with pytest.raises(TrafficError, match="outputs must be"):
-        measure(job_of(), short, build=tmp_path)
-    assert not (tmp_path / measures.TABLE).exists()
+        measure(job_of(), short, build=build)
+    assert not (build / measures.TABLE).exists()
 
 
 @pytest.mark.parametrize(
@@ -101,14 +120,14 @@ def test_wrong_results_are_no_measurement(tmp_path: Path) -> None:
     ],
 )
 def test_bad_measurement_is_refused(
-    tmp_path: Path, options: dict[str, Any], conditions: Conditions, said: str
+    build: Path, options: dict[str, Any], conditions: Conditions, said: str
 ) -> None:
     """Bad input gives one clear line, and no row."""
     fields: dict[str, Any] = {"config": CONFIG, "target": "liberty", "liberty": (TINY,)}
     job = Job(**fields | options)
     with pytest.raises(ValueError, match=said):
-        measure(job, workload(), conditions, tmp_path)
-    assert not (tmp_path / measures.TABLE).exists()
+        measure(job, workload(), conditions, build)
+    assert not (build / measures.TABLE).exists()
 
 
 @pytest.mark.parametrize(
@@ -153,21 +172,17 @@ def test_shares_deal_everything_in_order() -> None:
     assert set(few.ravel()) == set(range(32))
 
 
-def test_command_prints_a_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_a_table(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line for each tensor and component, and what the figures stand for."""
-    arguments = [
-        "synth",
-        "energy",
-        *UNIT,
-        "--components",
-        "--build",
-        str(tmp_path),
-        "--wire-load",
-        "short",
-    ]
+    two = [workload(), dataclasses.replace(workload(), name="again")]
+    monkeypatch.setattr(command, "workloads", lambda config: iter(two))
+    options = ["--components", "--build", str(tmp_path), "--wire-load", "short"]
+    arguments = ["synth", "energy", *UNIT, *options]
     assert cli.run(arguments) == 0
     said = capfd.readouterr().out
-    assert said.count(" all ") == len(list(command.workloads(CONFIG))) > 3
+    assert said.count(" all ") == 2
     assert "fJ per element" in said
     assert "2 V, 100 MHz, inputs change in 200 ps, wires: short, glitches not counted" in said
 
@@ -203,10 +218,10 @@ def test_command_refuses(
     assert output.count("\n") == 1
 
 
-def test_postsynth_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_postsynth_command(build: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It says how much was compared and what was proved."""
     arguments = ["synth", "check", *UNIT, "--target", "liberty", "--blocks", "500", "--prove"]
-    assert cli.run([*arguments, "--build", str(tmp_path)]) == 0
+    assert cli.run([*arguments, "--build", str(build)]) == 0
     said = capfd.readouterr().out
     assert "blocks of the netlist equal golden's" in said
     assert "proof of equivalence: proven" in said

@@ -314,47 +314,6 @@ endmodule
     assert equivalence.prove(top + theirs, top + wrong, "top") is Verdict.REFUTED
 
 
-ECP5 = """module top(clk, i, o);
-  input clk;
-  input [9:0] i;
-  output [7:0] o;
-  wire [1:0] f;
-  LUT4 #(.INIT(16'h{init:04x})) lut(.A(i[0]), .B(i[1]), .C(i[2]), .D(i[3]), .Z(o[0]));
-  PFUMX five(.ALUT(i[4]), .BLUT(i[5]), .C0(i[6]), .Z(o[1]));
-  L6MUX21 six(.D0(i[4]), .D1(i[5]), .SD(i[6]), .Z(o[2]));
-  CCU2C #(.INIT0(16'h{init:04x}), .INIT1(16'h{other:04x}), .INJECT1_0("{inject}"),
-    .INJECT1_1("{second}")) carry (.CIN(i[8]), .A0(i[0]), .B0(i[1]), .C0(i[2]), .D0(i[3]),
-    .A1(i[4]), .B1(i[5]), .C1(i[6]), .D1(i[7]), .S0(o[3]), .S1(o[4]), .COUT(o[5]));
-  TRELLIS_FF #(.GSR("AUTO"), .CEMUX("{enable}"), .CLKMUX("CLK"), .LSRMUX("{reset}"),
-    .REGSET("{state}"), .SRMODE("LSR_OVER_CE")) flop (.CLK(clk), .LSR(i[0]), .CE(i[1]), .DI(i[2]),
-    .Q(o[6]));
-  TRELLIS_FF #(.GSR("AUTO"), .CEMUX("1"), .CLKMUX("CLK"), .LSRMUX("LSR"),
-    .REGSET("{state}")) plain (.CLK(clk), .LSR(1'b0), .DI(i[3]), .Q(o[7]));
-endmodule
-"""
-
-
-@pytest.mark.parametrize("variant", range(4))
-def test_ecp5_models_are_those_of_yosys(rng: np.random.Generator, variant: int) -> None:
-    """The FPGA cells do in our models what they do in the simulation library of Yosys."""
-    import pyosys
-
-    share = Path(pyosys.__file__).parent / "share" / "lattice"
-    theirs = "".join(f'`include "{share / name}"\n' for name in ("common_sim.vh", "ccu2c_sim.vh"))
-    values = {
-        "init": int(rng.integers(1 << 16)), "other": int(rng.integers(1 << 16)),
-        "inject": ("NO", "YES")[variant % 2], "second": ("NO", "YES")[variant // 2],
-        "enable": ("CE", "INV", "1", "CE")[variant], "reset": ("LSR", "INV")[variant % 2],
-        "state": ("RESET", "SET")[variant // 2],
-    }  # fmt: skip
-    top = ECP5.format(**values)
-    ours = cell_models.complete(top, "ecp5")
-    assert equivalence.prove(top + theirs, ours, "top") is Verdict.PROVEN
-    wrong = ours.replace("selected[0] ? CIN :", "selected[0] ? ~CIN :")
-    assert wrong != ours
-    assert equivalence.prove(top + theirs, wrong, "top") is Verdict.REFUTED
-
-
 @pytest.mark.parametrize(
     ("cell", "pins", "said"),
     [

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from pathlib import Path
 
-import matplotlib.image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ from matplotlib.text import Text
 
 from amxfp4.synth.gates.energy_per_mac import EnergyRow
 from amxfp4.synth.report import energy_report, pictures
-from amxfp4.synth.report.pareto import front, spread
+from amxfp4.synth.report.pareto import front
 
 LANES = """
 targets = ["generic", "ecp5"]
@@ -142,7 +140,8 @@ def test_pareto(drawn, load):
     (ax,) = picture.figure.axes
     (points,) = ax.collections
     assert points.get_offsets().tolist() == [[200, 16], [150, 13]]
-    assert {t.get_text() for t in ax.texts} == {"amxfp4", "mxfp4"}
+    assert [t.get_text() for t in ax.texts] == ["1", "2"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()][-2:] == ["amxfp4", "mxfp4"]
     assert drawn(PARETO, lambda n, job: {"area": 1.0}, {}) is None
 
 
@@ -168,7 +167,7 @@ def test_pareto_of_many_pairs_has_a_legend_of_few(drawn, load):
     assert len(ax.collections) == 4
     said = {t.get_text() for t in ax.get_legend().get_texts()}
     assert {"format_a amxfp4", "format_a nvfp4"} < said
-    picture.png()
+    FigureCanvasAgg(picture.figure).draw()
     assert ax.get_position().height > 0.5
 
 
@@ -192,26 +191,25 @@ def test_breakdown(drawn):
     assert quantizer.get_xlabel() == "estimated transistors per element"
 
 
-def test_svg_is_the_same_twice_and_png_is_an_image(drawn):
+def test_svg_is_the_same_twice(drawn):
     """Equal results are equal bytes."""
     first, second = (drawn(LANES, lambda n, job: {"area": 100.0 + n}) for _ in range(2))
     assert first.svg() == second.svg() != drawn(LANES, lambda n, job: {"area": 200.0 + n}).svg()
     assert first.svg().startswith("<svg")
-    image = matplotlib.image.imread(io.BytesIO(first.png()))
-    assert image.std() > 0.01
 
 
 def test_energy():
     """Means over workloads, a panel for each library; components are not drawn."""
+    options = {"format_a": "mxfp4", "format_b": "mxfp4", "acc": "fp32"}
     common = {
-        "unit": "dot", "format_a": "mxfp4", "format_b": "mxfp4", "acc": "fp32", "netlist": "n",
-        "hierarchy": False, "script": "fast", "voltage": 1.2, "frequency_mhz": 100.0,
+        "unit": "dot", "netlist": "n", "script": "fast", "voltage": 1.2, "frequency_mhz": 100.0,
         "slew_ps": 1.0, "wire_load": "", "cycles": 1, "macs": 1, "toggles": 1.0,
         "switching_fj": 1.0, "internal_fj": 2.0, "leakage_fj": 3.0, "clock_fj": 4.0,
     }  # fmt: skip
 
     def row(lanes, workload, total, **others):
-        own = {"key": f"{lanes}{workload}", "digest": str(lanes), "lanes": lanes}
+        own = {"key": f"{lanes}{workload}", "digest": str(lanes)}
+        own["options"] = {**options, "lanes": lanes}
         return EnergyRow(
             **{**common, "liberty": "a.lib", **own, **others}, workload=workload, total_fj=total
         )
@@ -277,13 +275,3 @@ def test_front_is_what_nothing_beats(points):
 
     found = [points[n] for n in front(points)]
     assert found == sorted({p for p in points if not beaten(*p)})
-
-
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=12), st.floats(0.01, 2))
-def test_spread_keeps_order_and_distance(wanted, gap):
-    placed = spread(wanted, gap)
-    order = sorted(range(len(wanted)), key=lambda n: wanted[n])
-    steps = [placed[b] - placed[a] for a, b in itertools.pairwise(order)]
-    assert all(step >= gap * (1 - 1e-9) for step in steps)
-    if all(wanted[b] - wanted[a] > gap for a, b in itertools.pairwise(order)):
-        assert placed == pytest.approx(wanted)
