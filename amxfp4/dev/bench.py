@@ -16,6 +16,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from amxfp4.util.console import Table
 
@@ -123,6 +124,12 @@ def _reference() -> None:
     sum(n & 5 for n in range(300_000))
 
 
+def _generate(config: Any, made: list[Any]) -> None:
+    from amxfp4.gen import verilog
+
+    made.append(verilog.generate(config))
+
+
 def _best(
     call: Callable[[], object], runs: int = _RUNS, *, warm: bool = True
 ) -> tuple[float, float]:
@@ -209,9 +216,7 @@ def _array_rows(n: int, side: int, lanes: int) -> list[Row]:
     for more in (side, 4 * side):
         config = ArrayConfig(rows=more, cols=more, lanes=lanes)
         made: list[verilog.Generated] = []
-        seconds, ratio = _best(
-            lambda config=config, made=made: made.append(verilog.generate(config)), 1, warm=False
-        )
+        seconds, ratio = _best(partial(_generate, config, made), 1, warm=False)
         sizes[more] = len(made[0].text)
         rows.append(Row(f"generate a {more}x{more} array", seconds, "s", ratio, GENERATE))
     growth = sizes[4 * side] / sizes[side]

@@ -136,11 +136,11 @@ def _is_hardware(node: ast.AST) -> TypeGuard[ast.expr]:
 class _Chooser(ast.NodeTransformer):
     """Puts calls of `choose` around expressions, by their identity; inner ones first."""
 
-    def __init__(self, edits: Mapping[int, list[tuple[int, ast.AST]]]) -> None:
+    def __init__(self, edits: Mapping[int, list[tuple[int, ast.expr]]]) -> None:
         self._edits = edits
 
-    def visit(self, node: ast.AST) -> ast.AST:
-        result = self.generic_visit(node)
+    def visit(self, node: ast.AST) -> Any:
+        result: Any = self.generic_visit(node)
         for number, new in self._edits.get(id(node), ()):
             name = ast.Name("choose", ast.Load())
             result = ast.Call(name, [ast.Constant(number), new, result], [])
@@ -157,7 +157,7 @@ def _with_choices(module: str, text: str, edits: Mapping[int, tuple[str, str]]) 
     lines = [0]
     for line in text.encode().splitlines(keepends=True):
         lines.append(lines[-1] + len(line))
-    chosen: dict[int, list[tuple[int, ast.AST]]] = {}
+    chosen: dict[int, list[tuple[int, Any]]] = {}
     for number, (old, new) in edits.items():
         begin = len(text[: text.index(old)].encode()) if old in text else 0
         end = begin + len(old.encode())

@@ -256,8 +256,8 @@ STRUCTURAL = (
 def faulty(unit: str) -> Planted:
     """Make a unit in which all its bugs sleep, and the faults of every wrapper and reset."""
     rtl = {
-        name: edit
-        for name, (of, *edit) in BUGS.items()
+        name: (module, old, new)
+        for name, (of, module, old, new) in BUGS.items()
         if of == unit and name not in STRUCTURAL
     }  # fmt: skip
     return planted.asleep(UNITS[unit], rtl=rtl, resets=True, wires=planted.WRAPPERS)

@@ -38,7 +38,8 @@ def awake(unit: str, fault: str) -> BatchDut:
 def test_nothing_is_caught_while_bugs_sleep(rng: np.random.Generator, unit: str) -> None:
     """What is caught below is the fault that is awake."""
     dut = BatchDut(faulty(unit))
-    for options in ({}, STALLS, RESETS):
+    settings: tuple[dict[str, Any], ...] = ({}, STALLS, RESETS)
+    for options in settings:
         assert check_random(dut, rng, COUNT, **options).count == COUNT
     assert check_resets(dut, rng, seed=1) >= 100
     check_timing(dut, rng)
