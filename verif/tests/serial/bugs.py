@@ -198,6 +198,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
 }  # fmt: skip
 """By what is wrong: module of the RTL, text, what to put instead, and the check that must fail."""
+CAUGHT = {f"pins/check={check}" for *_, check in BUGS.values() if check != SHORT_BITS}
+"""Tests of the testbench that a bug makes fail: test_verification_plan.py asks for all."""
 OF_PRODUCTS: dict[str, tuple[str, str, str]] = {
     "columns of the array share an operand": (
         "array", "step.b[c]", "Mux({bug}, step.b[0], step.b[c])",
