@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from amaranth.back import rtlil
 from amaranth.lib import data, wiring
 
 from amxfp4.gen.netlist import to_verilog
@@ -145,7 +144,7 @@ def generate(config: UnitConfig, component: str, parts: Mapping[str, Build] | No
     known = dict(COMPONENTS[config.unit] if parts is None else parts)
     build = choose("component", component, known)
     library = ModuleLibrary()
-    text = rtlil.convert(build(config), name=component, platform=library, emit_src=False)
-    body = to_verilog(text, library.modules.values())
+    library.convert(build(config), component)
+    body = to_verilog(library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     return f"// amxfp4 {config.unit}/{component} {config.digest}\n// {settings}\n{body}"

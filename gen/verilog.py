@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil
 from amaranth.lib import wiring
 
 from amxfp4.gen.export import block_design, fusesoc, headers
@@ -104,8 +103,8 @@ def generate(config: UnitConfig) -> Generated:
         cycles_per_block=config.beats,
     )
     library = ModuleLibrary()
-    text = rtlil.convert(unit, name=config.unit, platform=library, emit_src=False)
-    body = to_verilog(text, library.modules.values())
+    library.convert(unit, config.unit)
+    body = to_verilog(library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     header = f"// amxfp4 {config.unit} {config.digest}\n// {settings}\n"
     beside = fusesoc.files(config)

@@ -56,7 +56,7 @@ def _tensors(axes: Any, tensors: dict[str, npt.NDArray[np.float16]]) -> None:
     """Draw the noise of every tensor by format."""
     names = list(tensors)[::-1]
     for name, (colour, marker) in SHOWN.items():
-        figures = [sqnr(tensors[t], _through(tensors[t], name)) for t in names]
+        figures = [sqnr(tensors[tensor], _through(tensors[tensor], name)) for tensor in names]
         axes.plot(figures, range(len(names)), marker, color=colour, label=name.upper())
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="x", color="#DDDDDD")

@@ -32,8 +32,8 @@ class BeatHolder(wiring.Component):
 
     Members
     -------
-    byte : In(8), with
-    real : In(1), the byte is one; otherwise it fills the beat up, and is 0
+    octet : In(8), with
+    keep : In(1), its TKEEP; a byte that only fills the beat up is 0
     shift : In(1), take them; `width` times, not while the beat is offered
     offer : In(1), the beat is whole, with
     last : In(1), its TLAST
@@ -45,8 +45,8 @@ class BeatHolder(wiring.Component):
         self._width = width
         super().__init__(
             {
-                "byte": In(8),
-                "real": In(1),
+                "octet": In(8),
+                "keep": In(1),
                 "shift": In(1),
                 "offer": In(1),
                 "last": In(1),
@@ -61,8 +61,8 @@ class BeatHolder(wiring.Component):
         m.d.comb += self.o.payload.eq(held)
         with m.If(self.shift):
             m.d.sync += [
-                held.data.as_value().eq(Cat(held.data.as_value()[8:], self.byte)),
-                held.keep.eq(Cat(held.keep[1:], self.real)),
+                held.data.as_value().eq(Cat(held.data.as_value()[8:], self.octet)),
+                held.keep.eq(Cat(held.keep[1:], self.keep)),
             ]
         with m.If(self.offer):
             m.d.sync += [self.o.valid.eq(1), held.last.eq(self.last)]
@@ -121,8 +121,9 @@ class Bridge(wiring.Component):
                 "resets": Out(1),
             }
         )
-        self._operation, self._status = Signal(7, name="operation"), Signal(Status, name="status")
-        self._sequence = Signal(8, name="sequence")
+        self._operation = Signal(7, name="operation")
+        self._status = Signal(Status, name="status")
+        self._sequence = Signal(8, name="sequence_number")
         # Bytes taken from the request's payload, and put into the answer's.
         self._taken = Signal(range(config.payload + 1), name="taken")
         self._takes = Signal(name="takes")
@@ -355,14 +356,15 @@ class Bridge(wiring.Component):
         config, index = self.config, self._index
         is_b = self._argument[0]
         ends = self._taken == self.header.length
-        shifts, offers = Signal(), Signal()
+        shifts = Signal()
+        offers = Signal()
         m.submodules.holder_a = holder_a = BeatHolder(config.bytes_a)
         m.submodules.holder_b = holder_b = BeatHolder(config.bytes_b)
         for holder, port, chosen in ((holder_a, self.a, ~is_b), (holder_b, self.b, is_b)):
             wiring.connect(m, holder.o, wiring.flipped(port))
             m.d.comb += [
-                holder.byte.eq(Mux(ends, 0, self.request_data)),
-                holder.real.eq(~ends),
+                holder.octet.eq(Mux(ends, 0, self.request_data)),
+                holder.keep.eq(~ends),
                 holder.shift.eq(shifts & chosen),
                 holder.offer.eq(offers & chosen),
                 holder.last.eq(self._argument[8] & ends),

@@ -52,9 +52,11 @@ class Lamps(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wait, tick, ticks = Signal(range(self._clock // _TICKS)), Signal(), Signal(range(_TICKS))
-        m.d.comb += tick.eq(wait == 0)
-        m.d.sync += assign_low(wait, Mux(tick, self._clock // _TICKS - 1, wait - 1))
+        countdown = Signal(range(self._clock // _TICKS))
+        tick = Signal()
+        ticks = Signal(range(_TICKS))
+        m.d.comb += tick.eq(countdown == 0)
+        m.d.sync += assign_low(countdown, Mux(tick, self._clock // _TICKS - 1, countdown - 1))
         with m.If(tick):
             m.d.sync += assign_low(ticks, ticks + 1)
             with m.If(ticks == _TICKS - 1):
@@ -110,13 +112,13 @@ class EngineUart(wiring.Component):
         m.d.comb += [
             uart_receiver.rx.eq(self.rx),
             self.tx.eq(uart_transmitter.tx),
-            receiver.byte.eq(uart_receiver.byte),
+            receiver.octet.eq(uart_receiver.octet),
             receiver.valid.eq(uart_receiver.valid),
             receiver.closed.eq(bridge.busy),
             receiver.address.eq(bridge.request_address),
             # Only one of them is at work at a time.
             crc.clear.eq(receiver.crc_clear | sender.crc_clear),
-            crc.byte.eq(Mux(bridge.busy, sender.crc_byte, receiver.crc_byte)),
+            crc.octet.eq(Mux(bridge.busy, sender.crc_byte, receiver.crc_byte)),
             crc.take.eq(Mux(bridge.busy, sender.crc_take, receiver.crc_take)),
             receiver.crc_value.eq(crc.value),
             sender.crc_value.eq(crc.value),
