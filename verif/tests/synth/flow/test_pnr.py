@@ -12,7 +12,7 @@ from amxfp4 import cli
 from amxfp4.gen.components import generate
 from amxfp4.params.dot import DotConfig
 from amxfp4.synth.flow import pnr, programs
-from amxfp4.synth.flow.names import Design, Port, plain, ports
+from amxfp4.synth.flow.net_names import Design, Port, plain, ports
 from amxfp4.synth.flow.run import run
 from amxfp4.verif.tests.synth.circuits import FULL_ADDER, REGISTER, circuit
 
