@@ -206,7 +206,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
 
 
 HANG = (
-    r"(\w+ job \((?:\n.*?)*?\.k\()(k)\)",
+    r"(\w+ job\w* \((?:\n.*?)*?\.k\()(\w+)\)",
     (
         "reg turns = 0; /* verilator lint_off BLKSEQ */ "
         "always @(posedge clk) while ({bug}) turns = ~turns; /* verilator lint_on BLKSEQ */ "
