@@ -43,7 +43,8 @@ _RELOADED = ("amxfp4.rtl", "amxfp4.gen")
 def awake(m: Module, number: int) -> Signal:
     """Make a signal that is 1 while a bug is awake; for edited sources."""
     signal = Signal(name=f"bug_{number}")
-    m.submodules += Instance("sleeping_bug", p_NUMBER=number, o_awake=signal)
+    instance = Instance("sleeping_bug", p_NUMBER=number, o_awake=signal)
+    m.submodules[f"sleeping_bug_{number}"] = instance
     return signal
 
 
