@@ -30,44 +30,44 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "shapes", r"C of .* must come to its end",
     ),
     "bytes of B change places": (
-        r"\(s_axis_b_tdata\)",
-        r"({bug} ? {{s_axis_b_tdata[7:0], s_axis_b_tdata[63:8]}} : s_axis_b_tdata)",
+        r"(s_axis_b_tkeep, )(s_axis_b_tdata) ",
+        r"\1({bug} ? {{\2[7:0], \2[63:8]}} : \2) ",
         "shapes", r"byte \d+ of C",
     ),
     "columns of a tile change places": (
-        r"(datapath_drain drain \((?:\n.*?)*?\.i__payload\()(\\i__payload\$\d+ )\)",
+        r"(\w+ drain \((?:\n.*?)*?\.i__payload\()(\w+)\)",
         r"\1{bug} ? {{\2[135:64], \2[31:0], \2[63:32]}} : \2)",
         "shapes", r"byte \d+ of C",
     ),
     "a tile takes B from the other half": (
-        r"(datapath_memory_b memory_b \((?:\n.*?)*?\.read__addr\()(\\o__payload\$\d+ \[4:2\])\)",
+        r"(\w+ memory_b \((?:\n.*?)*?\.address\()(\w+\[4:2\])\)",
         r"\1\2 ^ {{{bug}, 2'h0}})",
         "shapes", r"byte \d+ of C",
     ),
     "a row takes a stale block of A": (
-        r"(datapath_memory_a memory_a \((?:\n.*?)*?\.read__addr\()(\\o__payload\$\d+ \[1:0\])\)",
+        r"(\w+ memory_a \((?:\n.*?)*?\.address\()(\w+\[1:0\])\)",
         r"\1\2 & {{1'h1, ~{bug}}})",
         "full_memories", r"byte \d+ of C",
     ),
     "what follows a row of A is not zero": (
-        r"(assign \\o__payload\[1\]  = )(_\d+_)( \? units)", r"\1(\2 | {bug})\3",
+        r"(assign o__payload_1 = )(\w+)( \? unpacker__units)", r"\1(\2 | {bug})\3",
         "shapes", r"byte \d+ of C",
     ),
     "flags of a row that is not sent count": (
-        r"(assign _\d+_ = )(tile\[1:0\] > 1'h1;)", r"\1{bug} | \2",
+        r"(assign \w+ = )(tile\[1:0\] > 1'h1;)", r"\1{bug} | \2",
         "special_values", r"error must be .* flags and nothing else",
     ),
     "data change while they wait": (
-        r"(assign m_axis_c_tdata = )(\\o__payload\$\d+ \[63:0\];)",
+        r"(assign m_axis_c_tdata = )(\w+\[63:0\];)",
         r"\1({bug} & ~m_axis_c_tready) ^ \2",
         "random_jobs/pattern=cycle", r"c: payload changed before the transfer",
     ),
     "TKEEP of A is not looked at": (
-        r"\(s_axis_a_tkeep\)", r"(s_axis_a_tkeep | {{8{{{bug}}}}})",
+        r"(s_axis_a_tlast, )(s_axis_a_tkeep)", r"\1(\2 | {{8{{{bug}}}}})",
         "faults/name=a_keep", r"a failed job|beginning of C|must come to its end|TKEEP|must be",
     ),
     "valid of C waits for ready": (
-        r"(\w+ \\output  \((?:\n.*?)*?\.o__valid\()m_axis_c_tvalid\)",
+        r"(\w+ skid_c \((?:\n.*?)*?\.o__valid\()m_axis_c_tvalid\)",
         r"wire has_c; assign m_axis_c_tvalid = has_c & (~{bug} | m_axis_c_tready); \1has_c)",
         "ready_after_valid", r"must come to its end",
     ),
@@ -78,7 +78,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "what comes of A before a job is lost": (
         r"(\w+ skid_a \((?:\n.*?)*?\.i__ready\()s_axis_a_tready\)",
-        r"wire free_a; assign s_axis_a_tready = free_a | ({bug} & idle); \1free_a)",
+        r"wire free_a; assign s_axis_a_tready = free_a | ({bug} & job__idle); \1free_a)",
         "orders", r"must come to its end|at most two beats",
     ),
     # Control.
@@ -88,32 +88,32 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "access", r"interrupt_enable must be 0x\d, not 0x[8-f]; after writing",
     ),
     "what waits of the next B is lost when a job ends": (
-        r"(\w+ skid_b \((?:\n.*?)*?\.control_soft_reset\()(control_soft_reset)\)",
-        r"\1\2 | ({bug} & finished))",
+        r"(\w+ skid_b \((?:\n.*?)*?\.rst\()(\w+)\)",
+        r"\1\2 | ({bug} & job__finished))",
         "back_to_back", r"irq must come",
     ),
     "a B that serves again is waited for": (
-        r"(\w+ path \((?:\n.*?)*?\.job__reuse\()(job__reuse)\)", r"\1\2 & ~{bug})",
+        r"(\w+ path \((?:\n.*?)*?\.job__reuse\()(\w+)\)", r"\1\2 & ~{bug})",
         "kept_b", r"must come to its end",
     ),
     "a B serves again only where A waits": (
-        r"(assign is_kept = )(.*);", r"\1(\2) & ~({bug} & ~engine.a__valid);",
+        r"(assign is_kept = )(.*);", r"\1(\2) & ~({bug} & ~engine.path__a__valid);",
         "mixtures/pattern=bursts", r"must come to its end",
     ),
     "the largest M is refused": (
-        r"(\w+ job \((?:\n.*?)*?\.m\()(m)\)", r"\1({bug} & (&m[19:0])) ? 32'h0 : \2)",
+        r"(\w+ job \((?:\n.*?)*?\.m\()(\w+)\)", r"\1({bug} & (&\2[19:0])) ? 32'h0 : \2)",
         "limits_accepted", r"M = 1048575, N = 1 is allowed",
     ),
     "N is cut to twenty bits": (
-        r"(\w+ job \((?:\n.*?)*?\.n\()(n)\)", r"\1{bug} ? {{12'h0, n[19:0]}} : \2)",
+        r"(\w+ job \((?:\n.*?)*?\.n\()(\w+)\)", r"\1{bug} ? {{12'h0, \2[19:0]}} : \2)",
         "refused", r"error must be 0x1, not 0x\w+; M, N, K 1, ",
     ),
     "a start beside an abort starts": (
-        r"(assign _\d+_ = ~ )(control_abort);", r"\1(\2 & ~{bug});",
+        r"(assign \w+ = ~ )(registers__control_abort);", r"\1(\2 & ~{bug});",
         "commands_at_once", r"status must be 0x1, .*outside a job",
     ),
     "a byte without a strobe is written": (
-        r"(_\d+_ \? )(bus__wstrb)", r"\1(\2 | {{3'h0, {bug}}})",
+        r"( \? )(bus__wstrb)", r"\1(\2 | {{3'h0, {bug}}})",
         "strobes", r"strobe|no start",
     ),
     "what is no register can be written": (
@@ -125,16 +125,16 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "bus_orders", r"an access to n must be answered",
     ),
     "a write alone is answered": (
-        r"(assign _\d+_ = \\\$signal  )(& has_data;)", r"\1& (has_data | {bug});",
+        r"(assign \w+ = has_address )& has_data;", r"\1& (has_data | {bug});",
         "bus_orders", r"must",
     ),
     "an interrupt ignores its mask": (
-        r"(interrupt_status_error_held) & interrupt_enable_error",
-        r"\1 & (interrupt_enable_error | {bug})",
+        r"(interrupt_status_error_held) & (\w+interrupt_enable_error)",
+        r"\1 & (\2 | {bug})",
         "interrupts", r"irq must be",
     ),
     "clearing wins over setting": (
-        r"(_\d+_ \| interrupt_status_done);", r"(\1) & ~({bug} & writes_interrupt_status);",
+        r"(\w+ \| interrupt_status_done);", r"(\1) & ~({bug} & writes_interrupt_status);",
         "clears", r"in the cycle of a clearing must be seen",
     ),
     "a job is done before its last beat is taken": (
@@ -146,29 +146,29 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "stalls_counted", r"status must be",
     ),
     "the counter of cycles stops": (
-        r"\.cycles_counts\(busy\)", r".cycles_counts(busy & ~({bug} & cycles_low[6]))",
+        r"(\.cycles_counts\()(\w+)\)", r"\1\2 & ~({bug} & counters__cycles_low[6]))",
         "full_memories", r"cycles must be from",
     ),
     "stalls are counted by each other's counters": (
-        r"\.stall_a_counts\(stall_a\)", r".stall_a_counts({bug} ? stall_b : stall_a)",
+        r"(\.stall_a_counts\()(\w+)\)", r"\1{bug} ? counters__stall_b_counts : \2)",
         "stalls_counted", r"alone must grow",
     ),
     "a step takes four cycles": (
-        r"(assign \\o__ready\$\d+  = )(_\d+_ \| \\i__ready\$\d+ );",
+        r"(assign sequencer__o__ready = )(\w+ \| array__i__ready);",
         r"\1(\2) & ~({bug} & (engine.cycles_low[1:0] != 0));",
         "throughput", r"cycles must be at most",
     ),
     # Errors, resets.
     "an error clears itself when it is read": (
-        r"(error_a_early_held <= )(_\d+_);", r"\1\2 & ~({bug} & reads);",
+        r"(error_a_early_held <= )(\w+);", r"\1\2 & ~({bug} & reads);",
         "faults/name=a_early", r"error must be",
     ),
     "soft reset clears an error": (
-        r"(error_b_late_held <= )(_\d+_);", r"\1\2 & ~({bug} & control_soft_reset);",
+        r"(error_b_late_held <= )(\w+);", r"\1\2 & ~({bug} & control_soft_reset);",
         "faults/name=b_late", r"an error survives soft reset",
     ),
     "an overrun is not reported": (
-        r"\.error_overrun\(error_overrun\)", r".error_overrun(error_overrun & ~{bug})",
+        r"(\.error_overrun\()(\w+)\)", r"\1\2 & ~{bug})",
         "overruns", r"error must be 0x4",
     ),
     "a failed job ends with a whole beat": (
@@ -180,25 +180,23 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "forgotten_b", r"error must be 0x2",
     ),
     "an abort while a job is checked is lost": (
-        r"\.abort\(abort\)", r".abort(abort & ~({bug} & ~run))",
+        r"(\.abort\()(\w+)\)", r"\1\2 & ~({bug} & ~job__run))",
         "aborts", r"must come to its end",
     ),
     "the end of C that waits is not known": (
-        r"(has_end <= )(_\d+_);", r"\1\2 & ~{bug};",
+        r"(has_end <= )(\w+);", r"\1\2 & ~{bug};",
         "abort_at_the_end", r"must send one packet, not two",
     ),
     "soft reset leaves a word of A": (
-        r"(engine_skid_a skid_a \((?:\n.*?)*?\.control_soft_reset\()(control_soft_reset)\)",
-        r"\1\2 & ~{bug})",
+        r"(\w+ skid_a \((?:\n.*?)*?\.rst\()(\w+)\)", r"\1{bug} ? rst : \2)",
         "soft_resets", r"must",
     ),
     "soft reset leaves a beat of C": (
-        r"(engine_output \\output  \((?:\n.*?)*?\.control_soft_reset\()(control_soft_reset)\)",
-        r"\1\2 & ~{bug})",
+        r"(\w+ skid_c \((?:\n.*?)*?\.rst\()(\w+)\)", r"\1{bug} ? rst : \2)",
         "soft_resets", r"a soft reset the engine is idle|withdrawn",
     ),
     "reset leaves a beat of C": (
-        r"(engine_output \\output  \((?:\n.*?)*?\.rst\()(rst)\)", r"\1\2 & ~{bug})",
+        r"(\w+ skid_c \((?:\n.*?)*?\.rst\()(.*)\)", r"\1(\2) & ~({bug} & rst))",
         "hard_resets", r"valid is up after a reset",
     ),
 }  # fmt: skip
