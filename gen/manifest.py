@@ -14,7 +14,12 @@ TOOLS = ("amxfp4", "amaranth", "pyosys")
 
 
 def make_manifest(
-    config: UnitConfig, ports: list[dict[str, Any]], *, latency: int, cycles_per_block: int
+    config: UnitConfig,
+    ports: list[dict[str, Any]],
+    *,
+    top: str,
+    latency: int,
+    cycles_per_block: int,
 ) -> dict[str, Any]:
     """Describe one generated unit.
 
@@ -24,6 +29,8 @@ def make_manifest(
         The configuration it was generated from.
     ports
         ``{"name", "direction", "width"}`` of every port: clock and reset, then the streams.
+    top
+        Name of the top module.
     latency
         Cycles from the transfer of a block's last input beat to the first cycle in which an
         output beat of that block is valid, when nothing stalls.
@@ -32,6 +39,7 @@ def make_manifest(
     """
     return {
         "unit": config.unit,
+        "top": top,
         "digest": config.digest,
         "config": config.to_dict(),
         "ports": ports,

@@ -10,7 +10,7 @@ from pathlib import Path
 from amxfp4.gen.names import plain_names, readable
 from amxfp4.util import pyosys
 
-__all__ = ["to_verilog"]
+__all__ = ["is_identifier", "to_verilog"]
 
 _COMMANDS = (
     "read_rtlil design.il",
@@ -20,6 +20,15 @@ _COMMANDS = (
     "memory_collect",
     "write_verilog -noattr design.v",
 )
+
+
+def is_identifier(name: str) -> bool:
+    """Whether Verilog takes `name` as it is; Yosys, which knows the keywords, escapes the others.
+
+    Names that begin with an underscore are left to tools.
+    """
+    plain = re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) is not None
+    return plain and f"module {name}(" in to_verilog([f"module \\{name}\nend\n"])
 
 
 def to_verilog(modules: Iterable[str]) -> str:

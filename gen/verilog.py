@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 
 from amxfp4.gen.export import block_design, fusesoc, headers
 from amxfp4.gen.manifest import make_manifest
-from amxfp4.gen.netlist import to_verilog
+from amxfp4.gen.netlist import is_identifier, to_verilog
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
@@ -84,39 +84,55 @@ def _ports(unit: wiring.Component) -> list[dict[str, Any]]:
     return ports
 
 
-def generate(config: UnitConfig) -> Generated:
+def generate(config: UnitConfig, name: str | None = None) -> Generated:
     """Generate the Verilog of one unit.
 
-    The first line of the text is a comment with the digest of the configuration; the top module
-    is called as the unit.
+    The first line of the text is a comment with the unit and the digest of the configuration. All
+    module names begin with that of the top, so that units of different names join in one design.
+
+    Parameters
+    ----------
+    config
+        The unit's configuration.
+    name
+        Name of the top module, of the files and of the FuseSoC core; by default the unit's.
 
     Raises
     ------
     TypeError
         `config` is not the configuration of a unit.
+    ValueError
+        `name` is no identifier.
     """
     unit = component(config)
+    top = config.unit if name is None else name
+    if name is not None and not is_identifier(name):
+        raise ValueError(
+            "name must be a Verilog identifier (a letter, then letters, digits and underscores) "
+            f"and no keyword, not {name!r}"
+        )
     manifest = make_manifest(
         config,
         _ports(unit),
+        top=top,
         latency=unit.latency,
         cycles_per_block=config.beats,
     )
     library = ModuleLibrary()
-    library.convert(unit, config.unit)
+    library.convert(unit, top)
     body = to_verilog(library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     header = f"// amxfp4 {config.unit} {config.digest}\n// {settings}\n"
-    beside = fusesoc.files(config)
+    beside = fusesoc.files(config, top)
     if isinstance(config, EngineConfig):
-        beside |= headers.files(config)
+        beside |= headers.files(config, top)
     if config.unit == EngineConfig.unit:
-        beside[block_design.FILE] = block_design.wrapper(manifest["ports"])
+        beside |= block_design.files(manifest["ports"], top)
     return Generated(header + body, manifest, beside)
 
 
 def write(generated: Generated, directory: str | os.PathLike[str]) -> list[Path]:
-    """Write ``UNIT.v``, ``UNIT.json`` and what goes with them into `directory`, or nothing.
+    """Write ``TOP.v``, ``TOP.json`` and what goes with them into `directory`, or nothing.
 
     Returns
     -------
@@ -129,10 +145,10 @@ def write(generated: Generated, directory: str | os.PathLike[str]) -> list[Path]
     """
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    unit = generated.manifest["unit"]
+    top = generated.manifest["top"]
     texts: dict[Path, str | bytes] = {
-        folder / f"{unit}.v": generated.text,
-        folder / f"{unit}.json": json.dumps(generated.manifest, indent=2) + "\n",
+        folder / f"{top}.v": generated.text,
+        folder / f"{top}.json": json.dumps(generated.manifest, indent=2) + "\n",
         **{folder / name: text for name, text in generated.beside.items()},
     }
     files.write_all(texts)

@@ -84,7 +84,14 @@ VerilogFolder = Annotated[
 
 
 @for_each(verilog_app, UNITS)
-def verilog(config: Any, out: VerilogFolder = Path("build/verilog")) -> None:
+def verilog(
+    config: Any,
+    out: VerilogFolder = Path("build/verilog"),
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the top module and of the files; by default the unit's."),
+    ] = None,
+) -> None:
     """Generate Verilog for {name}.
 
     Writes DIR/{name}.v, and DIR/{name}.json that describes it. Equal options give equal bytes.
@@ -92,7 +99,7 @@ def verilog(config: Any, out: VerilogFolder = Path("build/verilog")) -> None:
     extras.require("rtl")
     from amxfp4.commands import units
 
-    units.generate(config, out)
+    units.generate(config, out, name)
 
 
 @verilog_app.command("all")

@@ -29,6 +29,7 @@ from amxfp4.commands.sim_report import (
     tensor_table,
 )
 from amxfp4.params.array import ArrayConfig
+from amxfp4.params.checks import choose
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.quantizer import QuantizerConfig
@@ -121,14 +122,14 @@ def _unit(unit: str) -> UnitConfig | Source:
     """Find a unit by its name, or in a folder."""
     if unit in benches.CONFIGS:
         return benches.CONFIGS[unit]
-    for name in benches.CONFIGS:
-        verilog, manifest = (Path(unit) / f"{name}.{end}" for end in ("v", "json"))
-        if verilog.is_file() and manifest.is_file():
+    for manifest in sorted(Path(unit).glob("*.json")):
+        verilog = manifest.with_suffix(".v")
+        if verilog.is_file():
             with reading("unit", manifest, "a manifest that `amxfp4 verilog` wrote"):
                 held = json.loads(manifest.read_text())
-                if not isinstance(held, dict) or held.get("unit") != name or "config" not in held:
-                    raise ValueError(f"it does not state unit {name} and its config")
-                benches.CONFIGS[name].from_dict(held["config"])
+                if not isinstance(held, dict) or not {"unit", "top", "config"} <= held.keys():
+                    raise ValueError("it does not state a unit, its top and its config")
+                choose("unit", held["unit"], benches.CONFIGS).from_dict(held["config"])
             return Source(verilog.read_text(), held)
     raise ValueError(
         f"unit must be one of {_names()}, or a folder that `amxfp4 verilog` wrote, not {unit!r}"

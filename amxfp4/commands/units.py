@@ -11,13 +11,13 @@ from amxfp4.util.errors import writing
 __all__ = ["generate"]
 
 
-def generate(config: UnitConfig, folder: Path) -> None:
-    """Write ``folder/UNIT.v`` and ``folder/UNIT.json``, and say what they hold.
+def generate(config: UnitConfig, folder: Path, name: str | None = None) -> None:
+    """Write ``folder/NAME.v`` and ``folder/NAME.json``, and say what they hold.
 
     Raises
     ------
     ValueError
-        `folder` is something other than a folder, or cannot be written.
+        `name` is no identifier, or `folder` is something other than a folder, or cannot be written.
     """
     # Before generating, which takes seconds.
     with writing("--out", folder, "a folder that can be written"):
@@ -28,8 +28,9 @@ def generate(config: UnitConfig, folder: Path) -> None:
     unit = fields.pop("unit")
     print(f"{unit}: " + " ".join(f"{name}={value}" for name, value in fields.items()), flush=True)
     with working(f"generating {unit}"):
-        generated = verilog.generate(config)
+        generated = verilog.generate(config, name)
     with writing("--out", folder, "a folder that can be written"):
         verilog.write(generated, folder)
-    *names, last = [f"{folder / unit}.v", *generated.beside, f"{unit}.json"]
+    top = generated.manifest["top"]
+    *names, last = [f"{folder / top}.v", *generated.beside, f"{top}.json"]
     print(f"  wrote {', '.join(names)} and {last}, configuration {config.digest}", flush=True)

@@ -13,37 +13,36 @@ WAIVERS = Path(__file__).parent / "waivers.vlt"
 """What the generated Verilog may do although ``verilator -Wall`` objects."""
 
 
-def files(config: UnitConfig) -> dict[str, str]:
-    """File contents by name: ``UNIT.core`` (FuseSoC, CAPI2), ``UNIT.f`` and ``UNIT.vlt``."""
-    unit = config.unit
+def files(config: UnitConfig, top: str) -> dict[str, str]:
+    """Contents of ``TOP.core`` (FuseSoC, CAPI2), ``TOP.f`` and ``TOP.vlt``, by name."""
     return {
-        f"{unit}.core": _core(config),
-        f"{unit}.f": f"// Verilog of the unit; paths are from here: -F {unit}.f\n{unit}.v\n",
-        f"{unit}.vlt": WAIVERS.read_text(),
+        f"{top}.core": _core(config, top),
+        f"{top}.f": f"// Verilog of the unit; paths are from here: -F {top}.f\n{top}.v\n",
+        f"{top}.vlt": WAIVERS.read_text(),
     }
 
 
-def _core(config: UnitConfig) -> str:
-    unit = config.unit
+def _core(config: UnitConfig, top: str) -> str:
+    # FuseSoC takes the last of two cores of one name, whatever they hold: the digest is a part.
     return f"""CAPI=2:
-name: amxfp4:unit:{unit}:{metadata.version("amxfp4")}
-description: "{unit}, configuration {config.digest}; {unit}.json says all of it"
+name: amxfp4:unit_{config.digest}:{top}:{metadata.version("amxfp4")}
+description: "{config.unit}, configuration {config.digest}; {top}.json says all of it"
 
 filesets:
   rtl:
-    files: [{unit}.v]
+    files: [{top}.v]
     file_type: verilogSource
   waivers:
-    files: [{unit}.vlt]
+    files: [{top}.vlt]
     file_type: vlt
 
 targets:
   default:
     filesets: [rtl]
-    toplevel: {unit}
+    toplevel: {top}
   lint:
     filesets: [waivers, rtl]
-    toplevel: {unit}
+    toplevel: {top}
     flow: lint
     flow_options:
       tool: verilator

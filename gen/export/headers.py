@@ -10,10 +10,9 @@ __all__ = ["c_header", "files", "python_module"]
 _PREFIX = "AMXFP4_ENGINE_"
 
 
-def files(config: EngineConfig) -> dict[str, str]:
-    """Both, by the names they are written under."""
-    unit = config.unit
-    return {f"{unit}.h": c_header(config), f"{unit}_registers.py": python_module(config)}
+def files(config: EngineConfig, top: str) -> dict[str, str]:
+    """Both, by the names they are written under beside the module `top`."""
+    return {f"{top}.h": c_header(config), f"{top}_registers.py": python_module(config)}
 
 
 def _about(config: EngineConfig) -> str:

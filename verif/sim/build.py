@@ -155,7 +155,7 @@ def _compile(
     harness: Path,
     header: str,
 ) -> None:
-    model = verilate(text, str(manifest["unit"]), scratch, cache=cache.parent)
+    model = verilate(text, str(manifest["top"]), scratch, cache=cache.parent)
     (scratch / "ports.h").write_text(header)
     (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2))
     how = tools.how(cache.parent / "ccache")
@@ -231,7 +231,7 @@ def build(
     header = _port_header(manifest) if harness is None else ""
     harness = harness or _HARNESS
     key = digest(
-        text, str(manifest["unit"]), header, harness.read_bytes(),
+        text, str(manifest["top"]), header, harness.read_bytes(),
         WAIVERS.read_bytes(), tools.version, str(tools.root), *tools.cxx,
         *_VERILATE, *options, *_DEFINES, _HEADERS,
     )  # fmt: skip

@@ -88,14 +88,14 @@ def _control_file(manifest: Any) -> str:
     """Make the ports public, and nothing else: Verilator optimises what it may."""
     lines = ["`verilator_config"]
     for port in manifest["ports"]:
-        lines.append(f'public_flat_rw -module "{manifest["unit"]}" -var "{port["name"]}"')
+        lines.append(f'public_flat_rw -module "{manifest["top"]}" -var "{port["name"]}"')
     return "\n".join(lines) + "\n"
 
 
 def _build(generated: Generated, cache: Path, waves: bool) -> tuple[Path, float]:
     """Compile Verilog and cocotb's interface to a simulator, or find it built."""
     tools = toolchain.find()
-    unit = str(generated.manifest["unit"])
+    unit = str(generated.manifest["top"])
     control = _control_file(generated.manifest)
     libraries = cocotb_tools.config.libs_dir
     interface = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
@@ -207,7 +207,7 @@ def run_testbench(
     """
     if isinstance(config, UnitConfig):
         config = sources.source(config, out)
-    unit = str(config.manifest["unit"])
+    unit, top = (str(config.manifest[key]) for key in ("unit", "top"))
     chosen = [tests] if isinstance(tests, str) else list(tests or ())
     folder, build_seconds = _build(config, out, waves)
     place = Path(tempfile.mkdtemp(dir=folder, prefix="run-"))
@@ -216,7 +216,7 @@ def run_testbench(
     manifest.write_text(json.dumps(dict(config.manifest), indent=2))
     module = benches.module(unit)
     env = _environment(out, {
-        "COCOTB_TOPLEVEL": unit, "COCOTB_TEST_MODULES": module, "TOPLEVEL_LANG": "verilog",
+        "COCOTB_TOPLEVEL": top, "COCOTB_TEST_MODULES": module, "TOPLEVEL_LANG": "verilog",
         "COCOTB_RANDOM_SEED": str(seed), "COCOTB_RESULTS_FILE": str(results),
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
         "GPI_USERS": f"{find_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
@@ -232,7 +232,7 @@ def run_testbench(
     stopped = ""
     try:
         process.run(
-            [str(folder / unit), *(["--trace"] if waves else []), *plusargs],
+            [str(folder / top), *(["--trace"] if waves else []), *plusargs],
             env=env, cwd=place, log=log,
             timeout=limit or toolchain.LIMIT * max(1, jobs / JOBS_OF_A_TEST),
         )  # fmt: skip

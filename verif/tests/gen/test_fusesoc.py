@@ -31,7 +31,7 @@ def lint(folder, unit):
     done = subprocess.run(
         [
             sys.executable, "-m", "fusesoc.main", "--cores-root", folder / "verilog", "run",
-            "--target=lint", f"--work-root={folder / unit}", f"amxfp4:unit:{unit}",
+            "--target=lint", f"--work-root={folder / unit}", unit,
         ],
         env={**tools.environment(folder), "HOME": str(home), "XDG_CONFIG_HOME": str(home)},
         cwd=folder, capture_output=True, text=True, check=False,

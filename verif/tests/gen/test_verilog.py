@@ -122,16 +122,28 @@ def test_modules_have_plain_unique_names(generated, config):
     """Every module has its own name, without escapes; every shared kind is there once."""
     names = re.findall(r"^module (\S+?)\(", generated(config).text, re.M)
     assert len(set(names)) == len(names)
-    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
+    assert all(re.fullmatch(rf"{config.unit}(_[a-z0-9_]+)?", name) for name in names)
+    datapath = ("datapath", "datapath_array_processing_element", "datapath_quantizer_key_decoder")
     kinds = {
-        "quantizer": {"quantizer_key", "quantizer_scale", "quantizer_element"},
-        "dequantizer": {"dequantizer_scale", "dequantizer_element"},
-        "dot": {"processing_element", "element_product"},
-        "array": {"processing_element", "element_product"},
-        "engine": {"datapath", "array", "quantizer", "processing_element", "quantizer_key"},
-        "engine_uart": {"engine", "datapath", "quantizer", "engine_uart_bridge"},
+        "quantizer": ("key_decoder", "scale_chooser", "element_quantizer"),
+        "dequantizer": ("scale_decoder", "element_dequantizer"),
+        "dot": ("processing_element", "processing_element_class_sums_element_product"),
+        "array": ("processing_element", "processing_element_class_sums_element_product"),
+        "engine": datapath,
+        "engine_uart": ("bridge", *(f"engine_{name}" for name in datapath)),
     }
-    assert kinds[config.unit] <= set(names)
+    assert {f"{config.unit}_{kind}" for kind in kinds[config.unit]} <= set(names)
+
+
+@configs
+def test_nothing_is_escaped_or_numbered(generated, config):
+    """No name has a dollar or a backslash, nothing is cast, and no temporary is just a number."""
+    made = generated(config)
+    for text in (made.text, *made.beside.values()):
+        assert not re.search(r"[$\\]", text)
+    assert not re.search(r"\b_\d+_\b|\bunused\b *<=", made.text)
+    assert not re.search(r"^  (?:wire|reg|input|output) signed (?!\[\d+:0\] \w+__signed\w* =)",
+                         made.text, re.M)  # fmt: skip
 
 
 @configs
@@ -140,10 +152,10 @@ def test_manifest_ports_are_the_text_s(generated, config):
     made = generated(config)
     body = re.search(rf"^module {config.unit}\(.*?^endmodule", made.text, re.M | re.S)[0]
     ports = re.findall(r"^  (in|out)put (?:\[(\d+):0\] )?(\w+);", body, re.M)
-    found = {(name, way, int(high or 0) + 1) for way, high, name in ports}
+    found = {(name, direction, int(high or 0) + 1) for direction, high, name in ports}
     assert {(p["name"], p["direction"], p["width"]) for p in made.manifest["ports"]} == found
     # Clock, reset, and three ports a stream; an engine has AXI's, and an interrupt; a line's two
-    # wires have four lamps.
+    # wires have four LEDs.
     wanted = {"engine": 2 + 19 + 3 * 5 + 1}.get(config.unit, 8)
     assert len(made.manifest["ports"]) == len(ports) == wanted
 
@@ -158,6 +170,7 @@ def test_manifest(generated, config):
     assert manifest["latency"] == component.latency
     assert manifest["cycles_per_block"] == config.block // config.lanes
     assert manifest["tools"]["amxfp4"] == amxfp4.__version__
+    assert manifest["top"] == config.unit
     assert set(manifest["tools"]) == {"amxfp4", "amaranth", "pyosys"}
 
 
@@ -189,8 +202,32 @@ def test_array_grows_by_instances_only():
     ]
     kinds = [sorted(re.findall(r"^module (\S+?)\(", text, re.M)) for text in texts]
     assert kinds[0] == kinds[1]
-    counts = [len(re.findall(r"^  processing_element ", text, re.M)) for text in texts]
+    counts = [len(re.findall(r"^  array_processing_element ", text, re.M)) for text in texts]
     assert counts == [2, 15]
+
+
+def test_generate_under_another_name(tmp_path):
+    """A name is that of the top, of all files and of the core; the digest is the unit's."""
+    made = generate(CONFIGS[9], "first")
+    paths = write(made, tmp_path)
+    assert made.manifest["top"] == "first"
+    assert made.manifest["digest"] == CONFIGS[9].digest
+    assert {path.name for path in paths} == {
+        *(f"first.{kind}" for kind in ("v", "json", "core", "f", "vlt", "h")),
+        "first_registers.py", "first_axi.v",
+    }  # fmt: skip
+    modules = re.findall(r"^module (\w+)", made.text + made.beside["first_axi.v"], re.M)
+    assert {"first", "first_axi"} < set(modules)
+    assert all(name.startswith("first") for name in modules)
+    core = made.beside["first.core"]
+    assert f"name: amxfp4:unit_{CONFIGS[9].digest}:first:{amxfp4.__version__}\n" in core
+
+
+@pytest.mark.parametrize("name", ["", "2nd", "a b", "a.b", "_a", "\u00e4", "begin", "logic"])
+def test_generate_wrong_name(name):
+    """What Verilog would have to escape is no name."""
+    with pytest.raises(ValueError, match=rf"^name must be a Verilog identifier .*not '{name}'$"):
+        generate(CONFIGS[4], name)
 
 
 def test_generate_wrong_config():
