@@ -124,6 +124,8 @@ class ModuleLibrary:
 
     def _placed(self, fragment: Fragment, parent: str, name: str) -> Fragment:
         """Instance of what a part of a module was made from, converted if it is not there yet."""
+        if not fragment.origins:
+            return fragment  # an instance of something else
         made_from = fragment.origins[0]
         if isinstance(made_from, Memory):
             for kind, ports in (("read", made_from.read_ports), ("write", made_from.write_ports)):

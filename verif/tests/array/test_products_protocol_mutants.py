@@ -30,12 +30,28 @@ def faulty(unit: str) -> Planted:
     top = port_width(manifest, "i__payload") - 1
     width = port_width(manifest, "o__payload")
     lost = f"((n == 10) & ~i__payload[{top}])"
+
+    def misread(bits: slice, code: str, other: str) -> dict[str, str]:
+        """Take one code of a field of A's first record for another."""
+        field = f"i__payload[{bits.stop - 1}:{bits.start}]"
+        below = [f"i__payload[{bits.start - 1}:0]"] if bits.start else []
+        parts = [f"i__payload[{top}:{bits.stop}]", f"({field} == {code} ? {other} : {field})"]
+        return {"x__payload": f"{{{', '.join([*parts, *below])}}}"}
+
+    first, scale = slice(0, 4), slice(128, 136)
     waiting = {"y__ready": "1'b1", "o__valid": "kept"}
     wires: dict[str, dict[str, str]] = {
         "dropped step": {"x__valid": f"i__valid & ~{lost}", "i__ready": f"x__ready | {lost}"},
         "ignored last": {
             "x__payload": f"{{i__payload[{top}] & (n[3:0] != 4'hb), i__payload[{top - 1}:0]}}"
         },
+        "last of a sixth step ignored": {
+            "x__payload": f"{{i__payload[{top}] & (steps != 5), i__payload[{top - 1}:0]}}"
+        },
+        "one bit of every result": {"o__payload": "y__payload ^ 1'b1"},
+        "largest scale misread": misread(scale, "8'h7b", "8'h7a"),
+        "NaN scale misread": misread(scale, "8'h7f", "8'h7b"),
+        "-0 misread": misread(first, "4'h8", "4'h9"),
         "overwritten result": waiting | {"o__payload": "latest"},
         "lost result": waiting | {"o__payload": "first"},
         "bubble between sums": {
@@ -46,11 +62,13 @@ def faulty(unit: str) -> Planted:
     declarations = f"""
   reg kept = 0;
   reg [{width - 1}:0] latest, first;
-  reg [7:0] after = 0;
+  reg [7:0] after = 0, steps = 0;
   always @(posedge clk) begin
     kept <= ~rst & (y__valid | (kept & ~o__ready));
     if (y__valid) latest <= y__payload;
     if (y__valid & (~kept | o__ready)) first <= y__payload;
+    if (rst) steps <= 0;
+    else if (i__valid & i__ready) steps <= i__payload[{top}] ? 0 : steps + 1;
     if (rst) after <= 0;
     else if (i__valid & i__ready & i__payload[{top}]) after <= {config.beats};
     else if (after != 0) after <= after - 1;
@@ -72,10 +90,23 @@ def faulty(unit: str) -> Planted:
   reg [{width - 1}:0] raised = 0;
   always @(posedge clk) if (y__valid & y__ready) raised <= y__payload;
 """
+    wires = planted.WRAPPERS | wires
     return planted.asleep(config, text=survivors, wires=wires, declarations=declarations)
 
 
 FAULTS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "one bit of every result": (("dot", "array"), "smoke", "smoke.*must be 0x"),
+    "last of a sixth step ignored": (
+        ("dot",), "last_on_every_beat/idle=none/back_pressure=none", "must not be stuck",
+    ),
+    "payload changes under stall": (
+        ("dot",), "stalls/idle=none/back_pressure=random", "o__payload changed before",
+    ),
+    "valid depends on ready": (("dot",), "ready_after_valid", "must not be stuck"),
+    "largest scale misread": (("dot",), "special_blocks", "special_blocks.*must be 0x"),
+    "NaN scale misread": (("dot", "array"), "nan_blocks", "nan_blocks.*must be 0x"),
+    "-0 misread": (("dot",), "zero_blocks", "zero_blocks.*must be 0x"),
+    "output survives reset": (("dot",), "reset_in_flight", "reset_in_flight: "),
     "dropped step": (("dot", "array"), "different_depths", "different_depths.*must be 0x"),
     "ignored last": (("dot", "array"), "back_to_back", "back_to_back.*must not be stuck"),
     "overwritten result": (
@@ -90,6 +121,8 @@ FAULTS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "overflow stays": (("dot",), "flags", "flags.*must be 0x"),
 }  # fmt: skip
 """Faults by what they do: the units they are planted in, the test that fails, and what it says."""
+CAUGHT = {test.split("/")[0] for _, test, _ in FAULTS.values()} | {"latency"}
+"""Tests of the testbench that a fault makes fail: test_verification_plan.py asks for all."""
 
 
 @pytest.mark.parametrize("unit", UNITS)

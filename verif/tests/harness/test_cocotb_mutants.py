@@ -9,23 +9,34 @@ from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard, ScoreboardError
 from amxfp4.verif.tests.harness.faulty import faulty
 
+FAULTS = [
+    ("quantizer", "payload depends on ready", "smoke", "smoke: .*must be 0x|changed before"),
+    (
+        "quantizer", "payload changes under stall", "stalls/idle=none/back_pressure=random",
+        "o__payload changed before the transfer",
+    ),
+    (
+        "dequantizer", "valid falls under stall", "stalls/idle=cycle/back_pressure=bursts",
+        "o__valid fell before the transfer",
+    ),
+    ("dequantizer", "output survives reset", "reset_in_flight", "o__valid is up after a reset"),
+    ("quantizer", "valid depends on ready", "ready_after_valid", "must not be stuck"),
+    ("dequantizer", "beat dropped", "back_to_back", "must not be stuck"),
+    ("quantizer", "NaN as infinity", "special_blocks", "special_blocks: .*must be 0x"),
+    ("dequantizer", "one NaN code taken as finite", "special_blocks", "must be 0x"),
+    ("quantizer", "bubble", "throughput", "throughput: .*must move one block every"),
+]  # fmt: skip
+"""Units, what is wrong with them, the test that must fail, and what it must say."""
+CAUGHT = {test.split("/")[0] for _, _, test, _ in FAULTS} | {"latency"}
+"""Tests of the testbench that a fault makes fail: test_verification_plan.py asks for all."""
 
-@pytest.mark.parametrize(
-    ("unit", "fault", "found"),
-    [
-        ("quantizer", "payload changes under stall", "o__payload changed before the transfer"),
-        ("dequantizer", "valid falls under stall", "o__valid fell before the transfer"),
-        ("dequantizer", "output survives reset", "o__valid is up after a reset"),
-        ("quantizer", "valid depends on ready", "ready_after_valid.*must not be stuck"),
-        ("dequantizer", "beat dropped", "must not be stuck"),
-        ("quantizer", "bubble", "throughput"),
-    ],
-)
-def test_fault_is_caught(unit: str, fault: str, found: str) -> None:
-    """The testbench that passes while the fault sleeps fails when it is awake, and says why."""
+
+@pytest.mark.parametrize(("unit", "fault", "test", "found"), FAULTS)
+def test_fault_is_caught(unit: str, fault: str, test: str, found: str) -> None:
+    """The test that passes while the fault sleeps fails when it is awake, and says why."""
     made = faulty(unit)
     with pytest.raises(TestbenchError, match=found):
-        run_testbench(made, seed=1, plusargs=[made.wake(fault)])
+        run_testbench(made, seed=1, tests=test, plusargs=[made.wake(fault)])
 
 
 @pytest.mark.parametrize("unit", ["quantizer", "dequantizer"])
@@ -38,7 +49,7 @@ def test_other_tie_rule_is_caught() -> None:
     """Hardware that rounds ties away against golden that rounds them to even."""
     unit = planted.with_manifest(faulty("quantizer"), ties="RNE")
     with pytest.raises(TestbenchError, match=r"back_to_back: .*must be 0x"):
-        run_testbench(unit, seed=1)
+        run_testbench(unit, seed=1, tests="back_to_back")
 
 
 def test_wrong_latency_is_caught() -> None:
@@ -46,7 +57,7 @@ def test_wrong_latency_is_caught() -> None:
     unit = faulty("quantizer")
     wrong = planted.with_manifest(unit, latency=unit.manifest["latency"] + 1)
     with pytest.raises(TestbenchError, match=r"latency: .*as the manifest states"):
-        run_testbench(wrong, seed=1)
+        run_testbench(wrong, seed=1, tests="latency")
 
 
 def test_no_test_is_an_error() -> None:
