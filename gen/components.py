@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from amaranth.back import rtlil
 from amaranth.lib import data, wiring
 
 from amxfp4.gen.netlist import to_verilog
@@ -35,7 +34,7 @@ from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer.maxima import Maxima
 from amxfp4.rtl.quantizer.scale import ScaleChooser
 from amxfp4.rtl.serial.bridge import Bridge
-from amxfp4.rtl.serial.engine_uart import LAMPS, Lamps
+from amxfp4.rtl.serial.engine_uart import EVENTS, Leds
 from amxfp4.rtl.serial.frames import Crc32, FrameReceiver, FrameSender
 from amxfp4.rtl.serial.uart import UartReceiver, UartTransmitter
 
@@ -112,7 +111,7 @@ COMPONENTS: dict[str, dict[str, Build]] = {
         "frame_receiver": lambda config: FrameReceiver(config.payload),
         "frame_sender": lambda config: FrameSender(config.payload),
         "bridge": Bridge,
-        "lamps": lambda config: Lamps(config.clock, LAMPS),
+        "leds": lambda config: Leds(config.clock, EVENTS),
     },
 }
 """How to build each component, by unit and by the component's name, in data path order."""
@@ -145,7 +144,7 @@ def generate(config: UnitConfig, component: str, parts: Mapping[str, Build] | No
     known = dict(COMPONENTS[config.unit] if parts is None else parts)
     build = choose("component", component, known)
     library = ModuleLibrary()
-    text = rtlil.convert(build(config), name=component, platform=library, emit_src=False)
-    body = to_verilog(text, library.modules.values())
+    library.convert(build(config), component)
+    body = to_verilog(library.modules.values())
     settings = ", ".join(f"{k}={v}" for k, v in config.to_dict().items() if k != "unit")
     return f"// amxfp4 {config.unit}/{component} {config.digest}\n// {settings}\n{body}"

@@ -234,7 +234,8 @@ class Dequantizer(wiring.Component):
             record, busy = data.View(layout, self.i.payload), self.i.valid
             m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         else:
-            record, busy = Signal(layout, reset_less=True), Signal()
+            record = Signal(layout, reset_less=True)
+            busy = Signal()
             beat = Signal(range(beats))
             is_last = beat == beats - 1
             m.d.comb += self.i.ready.eq(~busy | (advance & is_last))
@@ -250,14 +251,14 @@ class Dequantizer(wiring.Component):
 
         decoders = [ScaleDecoder(config) for _ in range(row.scales)]
         for n, decoder in enumerate(decoders):
-            m.submodules[f"scale_{n}"] = Shared(decoder, "dequantizer_scale", config)
+            m.submodules[f"scale_{n}"] = Shared(decoder, "scale_decoder", config)
             m.d.comb += decoder.code.eq(record.scales[n])
 
         words = Signal(self.o.payload.shape(), reset_less=True)
         m.d.comb += self.o.payload.eq(words)
         for n in range(config.lanes):
             element = ElementDequantizer(config)
-            m.submodules[f"element_{n}"] = Shared(element, "dequantizer_element", config)
+            m.submodules[f"element_{n}"] = Shared(element, "element_dequantizer", config)
             code = record.codes[n]
             scale = Mux(code[-1], decoders[-1].scale.as_value(), decoders[0].scale.as_value())
             m.d.comb += [element.code.eq(code), element.scale.as_value().eq(scale)]

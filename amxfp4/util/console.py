@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import rich.box
 import rich.console
+import rich.file_proxy
 import rich.progress
 import rich.table
 import rich.text
@@ -92,11 +93,15 @@ def working(text: str) -> Iterator[Step]:
     """Say on standard error what goes on while it does.
 
     A terminal shows the step, the seconds, and how much is done, in a line that goes away. A pipe
-    or a log gets a line for each step that takes more than `SILENCE` seconds.
+    or a log gets a line for each step that takes more than `SILENCE` seconds. Where rich shows
+    progress already there is nothing more to say.
     """
     if _outer:
         _outer[-1](text)
         yield _outer[-1]
+        return
+    if isinstance(sys.stderr, rich.file_proxy.FileProxy):
+        yield lambda *_: None
         return
     if sys.stderr.isatty():
         with rich.progress.Progress(
@@ -116,13 +121,13 @@ def working(text: str) -> Iterator[Step]:
             with shown_by(show):
                 yield show
         return
-    timer = _named_later(text)
+    timer, current = _named_later(text), text
 
     def name(step: str | None = None, done: int | None = None, of: int = 0) -> None:
-        nonlocal timer
-        if step is not None:
+        nonlocal timer, current
+        if step is not None and step != current:
             timer.cancel()
-            timer = _named_later(step)
+            timer, current = _named_later(step), step
 
     try:
         with shown_by(name):

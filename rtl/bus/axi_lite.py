@@ -67,7 +67,8 @@ class AxiLiteSubordinate(wiring.Component):
         m = Module()
         bus = self.bus
 
-        has_address, has_data = Signal(), Signal()
+        has_address = Signal()
+        has_data = Signal()
         m.d.comb += [
             bus.awready.eq(~has_address),
             bus.wready.eq(~has_data),

@@ -128,8 +128,10 @@ class BeatSequencer(wiring.Component):
             step, ends_block = data.View(whole, self.i.payload), 1
             m.d.comb += [beat_out.valid.eq(self.i.valid), self.i.ready.eq(beat_out.ready)]
         else:
-            step, ends_block = Signal(whole, reset_less=True), Signal()
-            busy, beat = Signal(), Signal(range(beats))
+            step = Signal(whole, reset_less=True)
+            ends_block = Signal()
+            busy = Signal()
+            beat = Signal(range(beats))
             m.d.comb += [
                 ends_block.eq(beat == beats - 1),
                 beat_out.valid.eq(busy),

@@ -103,19 +103,18 @@ class RoundedD(wiring.Component):
 
         # Exponents above the lowest are 0, the smaller distance, the larger one, and their sum.
         a_is_more = Signal()
-        small, large = (Signal.like(max(distances, key=len), name=n) for n in ("small", "large"))
+        smaller = Signal.like(max(distances, key=len))
+        larger = Signal.like(smaller)
         m.d.comb += [
             a_is_more.eq(distances[0] > distances[1]),
-            small.eq(Mux(a_is_more, distances[1], distances[0])),
-            large.eq(Mux(a_is_more, distances[0], distances[1])),
+            smaller.eq(Mux(a_is_more, distances[1], distances[0])),
+            larger.eq(Mux(a_is_more, distances[0], distances[1])),
         ]
         gaps = {}
-        for name, gap in (("outer", small), ("middle", large - small)):
-            true, cut = (
-                Signal(len(large), name=name),
-                Signal(range(longest + 1), name=f"{name}_cut"),
-            )
-            m.d.comb += true.eq(gap[: len(large)])
+        for name, gap in (("outer", smaller), ("middle", larger - smaller)):
+            true = Signal(len(larger), name=name)
+            cut = Signal(range(longest + 1), name=f"{name}_cut")
+            m.d.comb += true.eq(gap[: len(larger)])
             m.d.comb += cut.eq(Mux(true > longest, longest, true)[: len(cut)])
             gaps[name] = (true, cut)
         outer, middle = gaps["outer"][1], gaps["middle"][1]
@@ -173,7 +172,8 @@ class Fp32Adder(wiring.Component):
 
         # The larger magnitude first.
         swap = Signal()
-        x, y = Signal(32), Signal(32)
+        x = Signal(32)
+        y = Signal(32)
         m.d.comb += [
             swap.eq(self.b[:-1] > self.a[:-1]),
             x.eq(Mux(swap, self.b, self.a)),
@@ -182,10 +182,8 @@ class Fp32Adder(wiring.Component):
         significands, exponents = [], []
         for name, word in (("x", x), ("y", y)):
             field = word[man:-1]
-            significand, exponent = (
-                Signal(man + 1, name=f"sig_{name}"),
-                Signal(8, name=f"exp_{name}"),
-            )
+            significand = Signal(man + 1, name=f"sig_{name}")
+            exponent = Signal(8, name=f"exp_{name}")
             m.d.comb += significand.eq(Cat(word[:man], field != 0))
             m.d.comb += exponent.eq(Mux(field == 0, 1, field))
             significands.append(significand)

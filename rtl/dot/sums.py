@@ -59,17 +59,17 @@ class ElementProduct(wiring.Component):
             shifts.append(shift)
         (a0, a1), (b0, b1) = significands
         low = a0 & b0
-        product = Signal(4)  # 0 to 9: its highest bits exclude each other
-        m.d.comb += product.eq(Cat(low, (a1 & b0) ^ (a0 & b1), a1 & b1 & ~low, a1 & b1 & low))
+        unshifted = Signal(4)  # 0 to 9: its highest bits exclude each other
+        m.d.comb += unshifted.eq(Cat(low, (a1 & b0) ^ (a0 & b1), a1 & b1 & ~low, a1 & b1 & low))
         places = Signal(5)  # one of them
         for n in range(len(places)):
             pairs = [shifts[0][i] & shifts[1][n - i] for i in range(3) if 0 <= n - i < 3]
             m.d.comb += places[n].eq(reduce(or_, pairs))
         for bit in range(len(self.product)):
             candidates = [
-                places[n] & product[bit - n]
+                places[n] & unshifted[bit - n]
                 for n in range(len(places))
-                if 0 <= bit - n < len(product)
+                if 0 <= bit - n < len(unshifted)
             ]
             m.d.comb += self.product[bit].eq(reduce(or_, candidates))
         return m

@@ -38,7 +38,7 @@ class EngineDatapath(wiring.Component):
     Members
     -------
     a, b : In(stream of axis_layout), c : Out(stream of axis_layout)
-    begin : In(1), begin `job`, which stays as it is until the job has ended
+    begins : In(1), begin `job`, which stays as it is until the job has ended
     job : In, see `amxfp4.rtl.engine.job.job_members`
     problems_a, problems_b : Out(problems_layout())
     inexact, overflow : Out(1), for one cycle: a valid result had this flag
@@ -54,7 +54,7 @@ class EngineDatapath(wiring.Component):
                 "a": In(stream.Signature(axis_layout(config.bytes_a))),
                 "b": In(stream.Signature(axis_layout(config.bytes_b))),
                 "c": Out(stream.Signature(axis_layout(config.bytes_c))),
-                "begin": In(1),
+                "begins": In(1),
                 "job": In(wiring.Signature(job_members(config))),
                 "problems_a": Out(problems_layout()),
                 "problems_b": Out(problems_layout()),
@@ -92,11 +92,14 @@ class EngineDatapath(wiring.Component):
         # Steps: an address each, the records a cycle later.
         array = MacArray(config.array)
         m.submodules.array = Shared(array, "array", config.array)
-        waiting, reads, taken = Signal(), Signal(), Signal()
-        ends_tile, tile = Signal(), Signal(tile_layout(config))
+        waiting = Signal()
+        reads = Signal()
+        taken = Signal()
+        ends_tile = Signal()
+        tile = Signal(tile_layout(config))
         step = sequencer.o.payload
         m.d.comb += [
-            sequencer.start.eq(self.begin),
+            sequencer.start.eq(self.begins),
             *(
                 getattr(sequencer, name).eq(getattr(job, name))
                 for name in ("m", "n", "blocks", "keep", "reuse")
@@ -140,7 +143,7 @@ class EngineDatapath(wiring.Component):
         row = config.rows_ab[0]
         m.submodules.loader_a = loader = TileLoader(config.rows, config.depth_a, row.record_bits)
         m.d.comb += [
-            loader.start.eq(self.begin),
+            loader.start.eq(self.begins),
             loader.total.eq(job.m),
             loader.blocks.eq(job.blocks),
         ]
@@ -151,7 +154,7 @@ class EngineDatapath(wiring.Component):
             wiring.connect(m, source.o, loader.i)
         else:
             m.submodules.input_a = source = WordInput(config)
-            m.d.comb += [source.start.eq(self.begin), source.m.eq(job.m), source.k.eq(job.k)]
+            m.d.comb += [source.start.eq(self.begins), source.m.eq(job.m), source.k.eq(job.k)]
             quantizer = Quantizer(config.quantizer)
             m.submodules.quantizer_a = Shared(quantizer, "quantizer", config.quantizer)
             wiring.connect(m, source.o, quantizer.i)
@@ -169,7 +172,7 @@ class EngineDatapath(wiring.Component):
         )
         self._loaders["b"] = loader
         m.d.comb += [
-            loader.start.eq(self.begin & ~job.reuse),
+            loader.start.eq(self.begins & ~job.reuse),
             loader.total.eq(job.n),
             loader.blocks.eq(job.blocks),
             loader.m.eq(job.m),

@@ -72,15 +72,19 @@ class TileDrain(wiring.Component):
         m = Module()
         config, width, bits = self._config, self._width, self._config.word.width
         chunks = -(-config.cols // width)
-        row, chunk = Signal(range(config.rows)), Signal(range(chunks))
+        row = Signal(range(config.rows))
+        chunk = Signal(range(chunks))
         at = [
             Cat(*(self._word(r, c) for c in range(n * width, (n + 1) * width)))
             for r in range(config.rows) for n in range(chunks)
         ]  # fmt: skip
         words = Signal(data.ArrayLayout(bits, width))
         place = Signal(range(len(at)))
-        left, count = Signal.like(self.tile.cols), Signal(range(width + 1))
-        ends_line, ends_tile, moves = Signal(), Signal(), Signal()
+        left = Signal.like(self.tile.cols)
+        count = Signal(range(width + 1))
+        ends_line = Signal()
+        ends_tile = Signal()
+        moves = Signal()
         m.d.comb += [
             assign_low(place, row * chunks + chunk),
             words.as_value().eq(Array(at)[place]),

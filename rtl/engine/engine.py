@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,7 +45,7 @@ class Engine(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-    lamps : bool
+    leds : bool
         With the two members that only a unit around the engine wants.
 
     Members
@@ -54,13 +54,13 @@ class Engine(wiring.Component):
     s_axis_a_..., s_axis_b_... : AXI4-Stream receivers
     m_axis_c_... : AXI4-Stream transmitter
     irq : Out(1)
-    busy, failed : Out(1), those of the register `status`; with `lamps`
+    busy, failed : Out(1), those of the register `status`; with `leds`
 
     Latency: `latency` cycles from the last beat of B of a job of one block to C's first.
     """
 
-    def __init__(self, config: EngineConfig, *, lamps: bool = False) -> None:
-        self.config, self._lamps = config, lamps
+    def __init__(self, config: EngineConfig, *, leds: bool = False) -> None:
+        self.config, self._leds = config, leds
         super().__init__(
             {
                 **{f"s_axi_{n}": p for n, p in axi_lite_members(ADDRESS_BITS).items()},
@@ -68,7 +68,7 @@ class Engine(wiring.Component):
                 **_stream_members("s_axis_b", config.bytes_b, In),
                 **_stream_members("m_axis_c", config.bytes_c, Out),
                 "irq": Out(1),
-                **({"busy": Out(1), "failed": Out(1)} if lamps else {}),
+                **({"busy": Out(1), "failed": Out(1)} if leds else {}),
             }
         )
 
@@ -90,9 +90,9 @@ class Engine(wiring.Component):
         # Everything but the registers begins anew with a soft reset.
         clear = bank.control_soft_reset
         job = JobControl(config)
-        m.submodules.job = ResetInserter(clear)(job)
+        m.submodules.job = Shared(job, "job", config, reset=clear)
         path = EngineDatapath(config)
-        m.submodules.path = Shared(path, "datapath", config, reset=~(job.begin | job.run) | clear)
+        m.submodules.path = Shared(path, "datapath", config, reset=~(job.begins | job.run) | clear)
         m.d.comb += [
             job.start.eq(bank.control_start & ~bank.control_abort & ~clear),
             job.abort.eq(bank.control_abort & ~clear),
@@ -100,7 +100,7 @@ class Engine(wiring.Component):
             job.keep_b.eq(bank.job_keep_b),
             job.reuse_b.eq(bank.job_reuse_b),
             job.problem.eq(path.problems_a.as_value().any() | path.problems_b.as_value().any()),
-            path.begin.eq(job.begin),
+            path.begins.eq(job.begins),
         ]
         wiring.connect(m, job.job, path.job)
 
@@ -116,8 +116,9 @@ class Engine(wiring.Component):
         tdata, tkeep, tlast, tvalid, tready = (
             getattr(self, f"s_axis_{name}_{signal}") for signal in _STREAM
         )
-        skid = SkidBuffer(axis_layout(getattr(self.config, f"bytes_{name}")))
-        m.submodules[f"skid_{name}"] = ResetInserter(clear)(skid)
+        width = getattr(self.config, f"bytes_{name}")
+        skid = SkidBuffer(axis_layout(width))
+        m.submodules[f"skid_{name}"] = Shared(skid, f"skid_buffer_{width}", width, reset=clear)
         target = getattr(path, name)
         m.d.comb += [
             skid.i.payload.as_value().eq(Cat(tdata, tkeep, tlast)),
@@ -141,7 +142,9 @@ class Engine(wiring.Component):
             getattr(self, f"m_axis_c_{signal}") for signal in _STREAM
         )
         output = SkidBuffer(axis_layout(config.bytes_c))
-        m.submodules.output = ResetInserter(clear)(output)
+        m.submodules.skid_c = Shared(
+            output, f"skid_buffer_{config.bytes_c}", config.bytes_c, reset=clear
+        )
         element = 1 if config.row_c else config.word.width // 8
         has_end = Signal()  # of this job's packet
         beat = output.i.payload
@@ -184,7 +187,7 @@ class Engine(wiring.Component):
             m.d.comb += getattr(bank, f"error_{name}").eq(signal)
         m.d.comb += [
             bank.status_failed.eq(job.failed),
-            *([self.busy.eq(job.busy), self.failed.eq(job.failed)] if self._lamps else []),
+            *([self.busy.eq(job.busy), self.failed.eq(job.failed)] if self._leds else []),
             bank.interrupt_status_done.eq(job.finished),
             bank.interrupt_status_error.eq(Cat(errors.values()).any()),
             bank.interrupt_status_flags.eq(Cat(flags.values()).any()),

@@ -193,10 +193,17 @@ class WordInput(wiring.Component):
         row = data.StructLayout(
             {"rest": exact_log2(lanes), "full": len(self.k) - exact_log2(lanes)}
         )
-        whole_row, left, rows_left = Signal(row), Signal(row), Signal.like(self.m)
+        whole_row = Signal(row)
+        left = Signal(row)
+        rows_left = Signal.like(self.m)
         beat = Signal(range(beats))
-        need, ends_words, is_last_row = Signal(range(lanes + 1)), Signal(), Signal()
-        active, moves, ends_row, there = Signal(), Signal(), Signal(), Signal()
+        need = Signal(range(lanes + 1))
+        ends_words = Signal()
+        is_last_row = Signal()
+        active = Signal()
+        moves = Signal()
+        ends_row = Signal()
+        there = Signal()
         is_full = left.full != 0
         m.d.comb += [
             need.eq(Mux(is_full, lanes, left.rest)),
@@ -227,7 +234,8 @@ class WordInput(wiring.Component):
             ]  # fmt: skip
 
         # The last words of all: behind them the packet must be at its end.
-        last_words, done = Signal(), Signal()
+        last_words = Signal()
+        done = Signal()
         m.d.comb += last_words.eq(moves & is_last_row & ends_words & (need != 0))
         with m.If(last_words):
             m.d.sync += done.eq(1)

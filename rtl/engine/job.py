@@ -53,7 +53,7 @@ class JobControl(wiring.Component):
     problem : In(1), something is wrong with a stream
     ends : In(1), C's last beat is taken
     job : Out, the job in flight
-    begin : Out(1), for one cycle: everything in the data path begins `job`
+    begins : Out(1), for one cycle: everything in the data path begins `job`
     run, idle, busy, done, failed : Out(1)
     ending : Out(1), C's packet is to be ended
     accepted : Out(1), for one cycle: a start was
@@ -64,7 +64,7 @@ class JobControl(wiring.Component):
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         flags_out = (
-            "begin", "run", "idle", "busy", "done", "failed", "ending", "accepted", "finished",
+            "begins", "run", "idle", "busy", "done", "failed", "ending", "accepted", "finished",
             "bad_dimension", "no_kept_b", "overrun", "aborted",
         )  # fmt: skip
         flags_in = ("start", "abort", "keep_b", "reuse_b", "problem", "ends")
@@ -88,9 +88,13 @@ class JobControl(wiring.Component):
         sizes = {name: Signal.like(getattr(job, name), name=f"size_{name}") for name in limits}
         asked = {name: getattr(self, name) for name in limits}
         fits = [(asked[name] != 0) & (asked[name] <= limits[name]) for name in limits]
-        in_range, keep, reuse = Signal(), Signal(), Signal()
+        in_range = Signal()
+        keep = Signal()
+        reuse = Signal()
         # The B that is in the memory from before. A job that fails ends with a soft reset.
-        has_kept, kept_n, kept_k = Signal(), Signal.like(job.n), Signal.like(job.k)
+        has_kept = Signal()
+        kept_n = Signal.like(job.n)
+        kept_k = Signal.like(job.k)
 
         is_kept = Signal()
         block_bits = exact_log2(config.block)
@@ -102,14 +106,15 @@ class JobControl(wiring.Component):
             job.reuse.eq(reuse),
             self.idle.eq(state == _State.IDLE),
             self.run.eq(state == _State.RUN),
-            self.begin.eq(state == _State.BEGIN),
+            self.begins.eq(state == _State.BEGIN),
             self.failed.eq((state == _State.ENDING) | (state == _State.FAILED)),
             self.ending.eq(state == _State.ENDING),
             self.busy.eq((state != _State.IDLE) & (state != _State.FAILED)),
             self.overrun.eq(self.start & ~self.idle),
         ]
 
-        columns, blocks = Signal.like(job.n), Signal(bits_for(most + config.depth_a))
+        columns = Signal.like(job.n)
+        blocks = Signal(bits_for(most + config.depth_a))
         with m.Switch(state):
             with m.Case(_State.IDLE), m.If(self.start):
                 m.d.comb += self.accepted.eq(1)

@@ -62,7 +62,8 @@ class RowGatherer(wiring.Component):
         m.submodules.memory = memory = Memory(
             shape=config.word.width * config.cols, depth=2 * rows * tiles, init=[]
         )
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         m.submodules.count = count = TileCount(2)
         groups = [Signal(group, name=f"group_{n}") for n in range(2)]
 
@@ -70,9 +71,12 @@ class RowGatherer(wiring.Component):
             return (half * rows + row) * tiles + tile
 
         # In: tiles one after another, rows of a tile one after another.
-        i, half_in = self.i.payload, Signal()
-        row_in, tile_in = Signal(range(rows)), Signal(range(tiles))
-        enters, ends_group = Signal(), Signal()
+        i = self.i.payload
+        half_in = Signal()
+        row_in = Signal(range(rows))
+        tile_in = Signal(range(tiles))
+        enters = Signal()
+        ends_group = Signal()
         m.d.comb += [
             self.i.ready.eq(count.room),
             enters.eq(self.i.valid & self.i.ready),
@@ -96,9 +100,14 @@ class RowGatherer(wiring.Component):
                 ]
 
         # Out: rows one after another, tiles of a row one after another.
-        half_out, row_out, tile_out = Signal(), Signal(range(rows)), Signal(range(tiles))
+        half_out = Signal()
+        row_out = Signal(range(rows))
+        tile_out = Signal(range(tiles))
         now = data.View(group, Mux(half_out, groups[1].as_value(), groups[0].as_value()))
-        moves, ends_block, ends_half, is_there = Signal(), Signal(), Signal(), Signal()
+        moves = Signal()
+        ends_block = Signal()
+        ends_half = Signal()
+        is_there = Signal()
         m.d.comb += [
             moves.eq((count.count != 0) & (~self.o.valid | self.o.ready)),
             ends_block.eq(tile_out == tiles - 1),
@@ -168,8 +177,10 @@ class Requantizer(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), gatherer.i)
         rows = gatherer.o
         # The record that leaves when no other is inside, and none will come, is the last.
-        inside, is_over = Signal(bits_for(self._MOST_INSIDE)), Signal()
-        enters, leaves = Signal(), Signal()
+        in_flight = Signal(bits_for(self._MOST_INSIDE))
+        is_over = Signal()
+        enters = Signal()
+        leaves = Signal()
         m.d.comb += [
             quantizer.i.payload.as_value().eq(rows.payload.words.as_value()),
             quantizer.i.valid.eq(rows.valid),
@@ -177,11 +188,11 @@ class Requantizer(wiring.Component):
             enters.eq(rows.valid & rows.ready & rows.payload.ends_block),
             self.o.valid.eq(quantizer.o.valid),
             self.o.payload.record.eq(quantizer.o.payload),
-            self.o.payload.last.eq(is_over & (inside == 1)),
+            self.o.payload.last.eq(is_over & (in_flight == 1)),
             quantizer.o.ready.eq(self.o.ready),
             leaves.eq(self.o.valid & self.o.ready),
         ]
-        m.d.sync += assign_low(inside, inside + enters - leaves)
+        m.d.sync += assign_low(in_flight, in_flight + enters - leaves)
         with m.If(enters & rows.payload.ends_job):
             m.d.sync += is_over.eq(1)
         return m

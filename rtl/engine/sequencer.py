@@ -80,24 +80,33 @@ class StepSequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        active, keep, reuse = Signal(), Signal(), Signal()
-        n, blocks = Signal.like(self.n), Signal.like(self.blocks)
-        rows_left, cols_left = Signal.like(self.m), Signal.like(self.n)
-        block, half_a = Signal(range(min(config.depth_a, config.depth_b))), Signal()
+        active = Signal()
+        job_keep = Signal()
+        job_reuse = Signal()
+        job_n = Signal.like(self.n)
+        job_blocks = Signal.like(self.blocks)
+        rows_left = Signal.like(self.m)
+        cols_left = Signal.like(self.n)
+        block = Signal(range(min(config.depth_a, config.depth_b)))
+        half_a = Signal()
         base_b = Signal(range(2 * config.depth_b))
         # Tiles of this row tile that came before: a kept tile is there once more than these are.
         index = Signal(range(2 * config.depth_b))
-        has_a, has_b, moves = Signal(), Signal(), Signal()
-        ends_tile, ends_row, ends_job = Signal(), Signal(), Signal()
+        has_a = Signal()
+        has_b = Signal()
+        moves = Signal()
+        ends_tile = Signal()
+        ends_row = Signal()
+        ends_job = Signal()
         step = self.o.payload
         m.d.comb += [
             has_a.eq(self.count_a != 0),
-            has_b.eq(reuse | (self.count_b > Mux(keep, index, 0))),
+            has_b.eq(job_reuse | (self.count_b > Mux(job_keep, index, 0))),
             self.o.valid.eq(active & has_a & has_b),
             self.lacks_a.eq(active & ~has_a),
             self.lacks_b.eq(active & has_a & ~has_b),
             moves.eq(self.o.valid & self.o.ready),
-            ends_tile.eq(block == (blocks - 1)[: len(block)]),
+            ends_tile.eq(block == (job_blocks - 1)[: len(block)]),
             ends_row.eq(cols_left <= config.cols),
             ends_job.eq(ends_row & (rows_left <= config.rows)),
             assign_low(step.address_a, block | (half_a * config.depth_a)),
@@ -108,19 +117,19 @@ class StepSequencer(wiring.Component):
             step.tile.ends_row.eq(ends_row),
             step.tile.ends_job.eq(ends_job),
             self.release_a.eq(moves & ends_tile & ends_row),
-            self.release_b.eq(moves & ends_tile & ~keep & ~reuse),
+            self.release_b.eq(moves & ends_tile & ~job_keep & ~job_reuse),
         ]
-        stays = keep | reuse
+        stays = job_keep | job_reuse
         with m.If(moves):
             m.d.sync += assign_low(block, Mux(ends_tile, 0, block + 1))
         with m.If(moves & ends_tile):
             m.d.sync += [
-                assign_low(cols_left, Mux(ends_row, n, cols_left - config.cols)),
+                assign_low(cols_left, Mux(ends_row, job_n, cols_left - config.cols)),
                 assign_low(index, Mux(ends_row, 0, index + 1)),
                 active.eq(~ends_job),
             ]
             with m.If(stays):
-                m.d.sync += assign_low(base_b, Mux(ends_row, 0, base_b + blocks))
+                m.d.sync += assign_low(base_b, Mux(ends_row, 0, base_b + job_blocks))
             with m.Else():
                 m.d.sync += base_b.eq(base_b ^ config.depth_b)
             with m.If(ends_row):
@@ -130,8 +139,8 @@ class StepSequencer(wiring.Component):
                 ]
         with m.If(self.start):
             m.d.sync += [
-                active.eq(1), keep.eq(self.keep), reuse.eq(self.reuse), n.eq(self.n),
-                blocks.eq(self.blocks), rows_left.eq(self.m), cols_left.eq(self.n),
+                active.eq(1), job_keep.eq(self.keep), job_reuse.eq(self.reuse), job_n.eq(self.n),
+                job_blocks.eq(self.blocks), rows_left.eq(self.m), cols_left.eq(self.n),
                 block.eq(0), half_a.eq(0), base_b.eq(0), index.eq(0),
             ]  # fmt: skip
         return m

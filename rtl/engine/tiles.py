@@ -55,7 +55,8 @@ class TileMemory(wiring.Component):
         for n in range(self._ways):
             memory = Memory(shape=self._record_bits, depth=2 * self._depth, init=[])
             m.submodules[f"way_{n}"] = memory
-            write, read = memory.write_port(), memory.read_port()
+            write = memory.write_port()
+            read = memory.read_port()
             m.d.comb += [
                 write.addr.eq(self.write.address),
                 write.data.eq(self.write.record),
@@ -112,16 +113,21 @@ class TileLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        total, blocks, keep = Signal.like(self.total), Signal.like(self.blocks), Signal()
-        left, way, base = Signal.like(self.total), Signal(range(self._ways)), Signal(
-            range(2 * self._depth)
-        )  # fmt: skip
+        job_total = Signal.like(self.total)
+        job_blocks = Signal.like(self.blocks)
+        job_keep = Signal()
+        left = Signal.like(self.total)
+        way = Signal(range(self._ways))
+        base = Signal(range(2 * self._depth))
         block = Signal(range(self._depth))
-        ends_way, ends_tile, ends_job, moves = Signal(), Signal(), Signal(), Signal()
+        ends_way = Signal()
+        ends_tile = Signal()
+        ends_job = Signal()
+        moves = Signal()
         m.d.comb += [
             moves.eq(self.i.valid & self.i.ready),
             self.i.ready.eq(self.active & self.room),
-            ends_way.eq(block == (blocks - 1)[: len(block)]),
+            ends_way.eq(block == (job_blocks - 1)[: len(block)]),
             self.ends_pass.eq(ends_way & (left == 1)),
             ends_tile.eq(ends_way & ((left == 1) | (way == self._ways - 1))),
             self.loaded.eq(moves & ends_tile),
@@ -134,7 +140,7 @@ class TileLoader(wiring.Component):
             m.d.comb += ends_job.eq(self.ends_pass)
         else:
             rows_left = Signal.like(self.m)
-            m.d.comb += ends_job.eq(self.ends_pass & (keep | (rows_left <= self._rows)))
+            m.d.comb += ends_job.eq(self.ends_pass & (job_keep | (rows_left <= self._rows)))
             with m.If(self.start):
                 m.d.sync += rows_left.eq(self.m)
             with m.Elif(moves & self.ends_pass):
@@ -147,14 +153,14 @@ class TileLoader(wiring.Component):
             with m.If(ends_way):
                 m.d.sync += [
                     assign_low(way, Mux(ends_tile, 0, way + 1)),
-                    assign_low(left, Mux(self.ends_pass, total, left - 1)),
+                    assign_low(left, Mux(self.ends_pass, job_total, left - 1)),
                 ]
             with m.If(ends_tile):
-                m.d.sync += assign_low(base, Mux(keep, base + blocks, base ^ self._depth))
+                m.d.sync += assign_low(base, Mux(job_keep, base + job_blocks, base ^ self._depth))
         with m.If(self.start):
             m.d.sync += [
-                total.eq(self.total), left.eq(self.total), blocks.eq(self.blocks),
-                keep.eq(self.keep), block.eq(0), way.eq(0), base.eq(0), self.active.eq(1),
+                job_total.eq(self.total), left.eq(self.total), job_blocks.eq(self.blocks),
+                job_keep.eq(self.keep), block.eq(0), way.eq(0), base.eq(0), self.active.eq(1),
             ]  # fmt: skip
         return m
 

@@ -90,7 +90,9 @@ class Unpacker(wiring.Component):
         bits = Cat(ring)
 
         # Where the window begins, and where it can begin.
-        at, taken, left = Signal(range(places)), Signal(range(window + 1)), Signal.like(self.level)
+        at = Signal(range(places))
+        taken = Signal(range(window + 1))
+        left = Signal.like(self.level)
         step = gcd(window, places) if self._whole else 1
         with m.Switch(at):
             for place in range(0, places, step):
@@ -106,8 +108,10 @@ class Unpacker(wiring.Component):
         ]
 
         # A beat's slot is free when the window has moved past it.
-        filled, write = Signal(range(slots + 1)), Signal(range(slots))
-        passed, ends = Signal(range(slots + 1)), Signal()
+        filled = Signal(range(slots + 1))
+        write = Signal(range(slots))
+        passed = Signal(range(slots + 1))
+        ends = Signal()
         following, shift = at + taken, exact_log2(entry)
         m.d.comb += [
             assign_low(passed, (following >> shift) - (at >> shift)),
@@ -183,7 +187,9 @@ class Packer(wiring.Component):
         bits, window = self._unit_bits, self._window
         width = (window + self._entry - 1) * bits
         # Beyond `level` the buffer is zero, so that entering units need not be selected.
-        buffer, remains, left = Signal(width), Signal(width), Signal.like(self.level)
+        buffer = Signal(width)
+        remains = Signal(width)
+        left = Signal.like(self.level)
         # With single units entering, a window is all there is room for.
         beyond = Mux(self.level > window, self.level - window, 0) if self._entry > 1 else 0
         i = self.i.payload

@@ -148,10 +148,13 @@ class Queue(wiring.Component):
             return m
 
         m.submodules.memory = memory = Memory(shape=self._shape, depth=self._depth, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write = memory.write_port()
+        read = memory.read_port(domain="comb")
         level = Signal(range(self._depth + 1))
-        write_at, read_at = Signal(range(self._depth)), Signal(range(self._depth))
-        push, pop = Signal(), Signal()
+        write_at = Signal(range(self._depth))
+        read_at = Signal(range(self._depth))
+        push = Signal()
+        pop = Signal()
 
         def after(address):
             # The depth need not be a power of two.

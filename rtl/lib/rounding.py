@@ -243,7 +243,9 @@ class Rounder(wiring.Component):
         distance = Cat(moving.distance, source.distance)
         exponent = C(exponents[0], range(-512, 512)) if len(exponents) == 1 else source.exponent
 
-        guard, rest, round_up = Signal(), Signal(), Signal()
+        guard = Signal()
+        rest = Signal()
+        round_up = Signal()
         significand = Signal(fmt.mantissa_bits + 1)
         m.d.comb += [
             Cat(guard, significand).eq(moving.bits ^ sign.replicate(plan.window)),

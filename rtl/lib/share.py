@@ -1,56 +1,36 @@
-"""Equal components as one module: the text of a design grows with its kinds, not its copies.
+"""Components as modules of the Verilog: named after their place, with their signature's ports.
 
-Amaranth emits one module per instance. A component wrapped in `Shared` is emitted once for every
-set of parameters, with exactly the ports of its signature, and instantiated wherever it is used.
-In Amaranth's simulator the wrapper is the component itself.
+Amaranth emits one module per instance, with those ports that happen to be used, and tells equal
+names apart by numbers. Here every component below the top becomes a module of its own with exactly
+the ports of its signature, and a wire to a port is called ``INSTANCE__PORT``. A component wrapped
+in `Shared` is emitted once for every set of parameters: the text of a design grows with its kinds,
+not its copies. In Amaranth's simulator the wrapper is the component itself.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Hashable
+from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.hdl import (
     ClockSignal,
     Elaboratable,
+    Fragment,
     Instance,
     ResetInserter,
     ResetSignal,
+    Signal,
     Value,
 )
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 
 __all__ = ["ModuleLibrary", "Shared"]
 
-
-class ModuleLibrary:
-    """The modules a design is made of; passed to `elaborate` as the platform.
-
-    Attributes
-    ----------
-    modules
-        RTLIL text of every shared module, by name, children before parents.
-    """
-
-    def __init__(self) -> None:
-        self.modules: dict[str, str] = {}
-        self._names: dict[Hashable, str] = {}
-        self._kinds: Counter[str] = Counter()
-
-    def module(self, component: wiring.Component, name: str, key: Hashable) -> str:
-        """Name of the module of `component`, which is converted if it is the first of its `key`."""
-        key = (type(component), key)
-        if key not in self._names:
-            kinds = self._kinds[name]
-            self._kinds[name] += 1
-            unique = f"{name}__{kinds}" if kinds else name
-            self._names[key] = unique
-            self.modules[unique] = rtlil.convert(
-                component, name=unique, platform=self, emit_src=False
-            )
-        return self._names[key]
+# A name that Amaranth made up, or made different from another one.
+_UNNAMED = re.compile(r"^ +(?:wire|cell|memory) .*\\(\S*\$\S*)$", re.M)
 
 
 class Shared(Elaboratable):
@@ -61,7 +41,7 @@ class Shared(Elaboratable):
     component
         The component; the parent connects to its ports as ever.
     name
-        Name of the module in the Verilog.
+        What the component is called within the module of its parent.
     key
         What, beside its class, makes the component what it is: two components of one class with
         equal keys must be the same hardware.
@@ -77,20 +57,101 @@ class Shared(Elaboratable):
         key: Hashable,
         reset: Value | None = None,
     ) -> None:
-        self._component, self._name, self._key, self._reset = component, name, key, reset
+        self.component, self.name, self.key, self.reset = component, name, key, reset
 
     def elaborate(self, platform):
-        component, reset = self._component, self._reset
-        if not isinstance(platform, ModuleLibrary):
-            return component if reset is None else ResetInserter(reset)(component)
-        name = platform.module(component, self._name, self._key)
+        if isinstance(platform, ModuleLibrary):
+            return Fragment()  # an instance replaces it
+        return self.component if self.reset is None else ResetInserter(self.reset)(self.component)
+
+
+class _Elaborated(Elaboratable):
+    """A component that has been elaborated already."""
+
+    def __init__(self, component: wiring.Component, fragment: Fragment) -> None:
+        self._component, self._fragment = component, fragment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._component, name)
+
+    def elaborate(self, platform):
+        return self._fragment
+
+
+def _name_wires(interface: Any, prefix: str) -> None:
+    """Call the wires to the ports of an interface after it, in the module that connects to it."""
+    for path, _, value in interface.signature.flatten(interface):
+        wire = Value.cast(value)
+        if isinstance(wire, Signal):  # what is always 1 is none
+            wire.name = "__".join([prefix, *map(str, path)])
+
+
+class ModuleLibrary:
+    """The modules a design is made of; passed to `elaborate` as the platform.
+
+    Attributes
+    ----------
+    modules
+        RTLIL text of every module by name, children before parents.
+    """
+
+    def __init__(self) -> None:
+        self.modules: dict[str, str] = {}
+        self._names: dict[Hashable, str] = {}
+
+    def convert(self, component: wiring.Component, name: str) -> None:
+        """Add `component`, as the module `name`, and everything inside it.
+
+        Raises
+        ------
+        RuntimeError
+            Two modules have one name, or something has no name that Verilog can have.
+        """
+        self._convert(component, Fragment.get(component, self), name)
+
+    def _convert(self, component: wiring.Component, fragment: Fragment, name: str) -> None:
+        fragment.subfragments = [
+            (self._placed(child, name, child_name), child_name, source)
+            for child, child_name, source in fragment.subfragments
+        ]
+        whole = _Elaborated(component, fragment)
+        text = rtlil.convert(whole, name=name, emit_src=False)
+        if name in self.modules:
+            raise RuntimeError(f"every module must have a name of its own, not share {name!r}")
+        if unnamed := _UNNAMED.findall(text):
+            raise RuntimeError(f"everything in {name} must have a name of its own, not {unnamed}")
+        self.modules[name] = text
+
+    def _placed(self, fragment: Fragment, parent: str, name: str) -> Fragment:
+        """Instance of what a part of a module was made from, converted if it is not there yet."""
+        if not fragment.origins:
+            return fragment  # an instance of something else
+        made_from = fragment.origins[0]
+        if isinstance(made_from, Memory):
+            for kind, ports in (("read", made_from.read_ports), ("write", made_from.write_ports)):
+                for port in ports:
+                    _name_wires(port, f"{name}__{kind}")
+            return fragment
+        if isinstance(made_from, Shared):
+            component, reset = made_from.component, made_from.reset
+            key = (type(component), made_from.key)
+            if key not in self._names:
+                self._names[key] = f"{parent}_{made_from.name}"
+                self.convert(component, self._names[key])
+            module = self._names[key]
+        else:
+            component, reset, module = made_from, None, f"{parent}_{name}"
+            self._convert(component, fragment, module)
+        _name_wires(component, name)
+        return self._instance(component, module, reset)
+
+    def _instance(self, component: wiring.Component, module: str, reset: Value | None) -> Instance:
         ports: dict[str, object] = {}
         for path, member, value in component.signature.flatten(component):
             prefix = "i" if member.flow == wiring.In else "o"
             ports[f"{prefix}_{'__'.join(map(str, path))}"] = value
-        text = platform.modules[name]
         whole_reset = ResetSignal() if reset is None else ResetSignal() | reset
         for wire, signal in (("clk", ClockSignal()), ("rst", whole_reset)):
-            if re.search(rf"^  wire width 1 input \d+ +\\{wire}$", text, re.M):
+            if re.search(rf"^  wire width 1 input \d+ +\\{wire}$", self.modules[module], re.M):
                 ports[f"i_{wire}"] = signal
-        return Instance(name, **ports)
+        return Instance(module, **ports)

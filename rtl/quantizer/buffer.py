@@ -53,8 +53,10 @@ class BlockBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Where beats enter and leave: the same count, since a block is as long as the buffer.
-        place_in, place_out = Signal(range(self._beats)), Signal(range(self._beats))
-        enters, leaves = Signal(), Signal()
+        place_in = Signal(range(self._beats))
+        place_out = Signal(range(self._beats))
+        enters = Signal()
+        leaves = Signal()
         m.d.comb += [
             self.is_last_in.eq(place_in == self._beats - 1),
             self.is_last_out.eq(place_out == self._beats - 1),
@@ -79,7 +81,8 @@ class BlockBuffer(wiring.Component):
                 m.d.sync += held.eq(self.i.payload)
             return m
         m.submodules.memory = memory = Memory(shape=self._shape, depth=self._beats, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write = memory.write_port()
+        read = memory.read_port(domain="comb")
         m.d.comb += [
             write.addr.eq(place_in),
             write.data.eq(self.i.payload),

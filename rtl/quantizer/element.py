@@ -93,7 +93,8 @@ class ElementQuantizer(wiring.Component):
                 m.d.comb += q_inside.eq(largest)
 
         # Whether q is not zero, without waiting for q: the sign of -0 is dropped.
-        kept, saturates = Signal(), Signal()
+        kept = Signal()
+        saturates = Signal()
         m.d.comb += kept.eq(reached)
         if keys.saturated is not None:
             m.d.comb += saturates.eq(a >= keys.saturated)

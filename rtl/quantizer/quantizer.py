@@ -69,12 +69,13 @@ class Quantizer(wiring.Component):
         )
 
         # Words to keys, and what the block has come to with them.
-        entering, found = beat.create(), Signal(found_layout)
+        entering = beat.create(path=("entering",))
+        found = Signal(found_layout)
         m.submodules.maxima = maxima = Maxima(keys)
         nans = []
         for n in range(config.lanes):
             decoder = KeyDecoder(keys)
-            m.submodules[f"decoder_{n}"] = Shared(decoder, "quantizer_key", keys)
+            m.submodules[f"decoder_{n}"] = Shared(decoder, "key_decoder", keys)
             m.d.comb += [decoder.word.eq(self.i.payload[n]), entering.payload[n].eq(decoder.key)]
             nans.append(decoder.nan)
         m.d.comb += [
@@ -105,11 +106,11 @@ class Quantizer(wiring.Component):
         # Maxima to scales, and keys to codes.
         choosers, codes = [ScaleChooser(keys) for _ in range(row.scales)], []
         for n, chooser in enumerate(choosers):
-            m.submodules[f"chooser_{n}"] = Shared(chooser, "quantizer_scale", keys)
+            m.submodules[f"chooser_{n}"] = Shared(chooser, "scale_chooser", keys)
             m.d.comb += [chooser.maximum.eq(whole.maxima[n]), chooser.nan.eq(whole.nan)]
         for n in range(config.lanes):
             element = ElementQuantizer(keys)
-            m.submodules[f"element_{n}"] = Shared(element, "quantizer_element", keys)
+            m.submodules[f"element_{n}"] = Shared(element, "element_quantizer", keys)
             key, scales = leaving.payload[n], [c.scale.as_value() for c in choosers]
             m.d.comb += [
                 element.key.eq(key),

@@ -32,8 +32,8 @@ class BeatHolder(wiring.Component):
 
     Members
     -------
-    byte : In(8), with
-    real : In(1), the byte is one; otherwise it fills the beat up, and is 0
+    octet : In(8), with
+    keep : In(1), its TKEEP; a byte that only fills the beat up is 0
     shift : In(1), take them; `width` times, not while the beat is offered
     offer : In(1), the beat is whole, with
     last : In(1), its TLAST
@@ -45,8 +45,8 @@ class BeatHolder(wiring.Component):
         self._width = width
         super().__init__(
             {
-                "byte": In(8),
-                "real": In(1),
+                "octet": In(8),
+                "keep": In(1),
                 "shift": In(1),
                 "offer": In(1),
                 "last": In(1),
@@ -61,8 +61,8 @@ class BeatHolder(wiring.Component):
         m.d.comb += self.o.payload.eq(held)
         with m.If(self.shift):
             m.d.sync += [
-                held.data.as_value().eq(Cat(held.data.as_value()[8:], self.byte)),
-                held.keep.eq(Cat(held.keep[1:], self.real)),
+                held.data.as_value().eq(Cat(held.data.as_value()[8:], self.octet)),
+                held.keep.eq(Cat(held.keep[1:], self.keep)),
             ]
         with m.If(self.offer):
             m.d.sync += [self.o.valid.eq(1), held.last.eq(self.last)]
@@ -121,8 +121,9 @@ class Bridge(wiring.Component):
                 "resets": Out(1),
             }
         )
-        self._operation, self._status = Signal(7, name="operation"), Signal(Status, name="status")
-        self._sequence = Signal(8, name="sequence")
+        self._operation = Signal(7, name="operation")
+        self._status = Signal(Status, name="status")
+        self._sequence = Signal(8, name="sequence_number")
         # Bytes taken from the request's payload, and put into the answer's.
         self._taken = Signal(range(config.payload + 1), name="taken")
         self._takes = Signal(name="takes")
@@ -133,7 +134,7 @@ class Bridge(wiring.Component):
         # Of a byte in what is worked on: a word, a beat, the arguments.
         widest = max(8, config.bytes_a, config.bytes_b, config.bytes_c)
         self._index = Signal(range(widest), name="index")
-        self._patience = Signal(range(TIMEOUT), name="patience")
+        self._timeout = Signal(range(TIMEOUT), name="timeout")
         self._has_last = Signal(name="has_last")  # TLAST was taken
         self._clears = Signal(name="clears")  # drop what waits for the engine
 
@@ -152,7 +153,7 @@ class Bridge(wiring.Component):
         with m.If(self._takes):
             m.d.sync += assign_low(taken, taken + 1)
         # No operation waits longer than this from one beat to the next.
-        m.d.sync += assign_low(self._patience, self._patience - (self._patience != 0))
+        m.d.sync += assign_low(self._timeout, self._timeout - (self._timeout != 0))
 
         is_repeated = (
             carried_out & (self.header.sequence == self._sequence)
@@ -258,13 +259,13 @@ class Bridge(wiring.Component):
                 with m.Case(Operation.WRITE):
                     m.next = "FILL WORD"
                 with m.Case(Operation.SEND):
-                    m.d.sync += self._patience.eq(TIMEOUT - 1)
+                    m.d.sync += self._timeout.eq(TIMEOUT - 1)
                     with m.If((stream_of <= Stream.B) & (last <= 1) & (last[0] | is_whole)):
                         m.next = "WAIT TO SEND"
                 with m.Case(Operation.RECEIVE):
                     m.d.sync += [
                         self._left.eq(most_bytes[exact_log2(config.bytes_c) :]),
-                        self._patience.eq(TIMEOUT - 1),
+                        self._timeout.eq(TIMEOUT - 1),
                     ]
                     with m.If(argument >= config.bytes_c):
                         m.d.sync += self._filled.eq(2)  # behind `last`, which is known later
@@ -355,14 +356,15 @@ class Bridge(wiring.Component):
         config, index = self.config, self._index
         is_b = self._argument[0]
         ends = self._taken == self.header.length
-        shifts, offers = Signal(), Signal()
+        shifts = Signal()
+        offers = Signal()
         m.submodules.holder_a = holder_a = BeatHolder(config.bytes_a)
         m.submodules.holder_b = holder_b = BeatHolder(config.bytes_b)
         for holder, port, chosen in ((holder_a, self.a, ~is_b), (holder_b, self.b, is_b)):
             wiring.connect(m, holder.o, wiring.flipped(port))
             m.d.comb += [
-                holder.byte.eq(Mux(ends, 0, self.request_data)),
-                holder.real.eq(~ends),
+                holder.octet.eq(Mux(ends, 0, self.request_data)),
+                holder.keep.eq(~ends),
                 holder.shift.eq(shifts & chosen),
                 holder.offer.eq(offers & chosen),
                 holder.last.eq(self._argument[8] & ends),
@@ -374,7 +376,7 @@ class Bridge(wiring.Component):
                 m.next = "COUNT LOW"
             with m.Elif(~waits):
                 m.next = "FILL BEAT"
-            with m.Elif(self._patience == 0):
+            with m.Elif(self._timeout == 0):
                 m.next = "COUNT LOW"
         with m.State("FILL BEAT"):
             m.d.comb += [shifts.eq(1), self._takes.eq(~ends)]
@@ -384,7 +386,7 @@ class Bridge(wiring.Component):
                 m.next = "OFFER BEAT"
         with m.State("OFFER BEAT"):
             m.d.comb += offers.eq(1)
-            m.d.sync += self._patience.eq(TIMEOUT - 1)
+            m.d.sync += self._timeout.eq(TIMEOUT - 1)
             m.next = "WAIT TO SEND"
         # What was taken of the request, bar stream and `last`, is with the stream, or waits here.
         count = Signal(16)
@@ -403,7 +405,7 @@ class Bridge(wiring.Component):
                 m.next = "LAST"
             with m.Elif(self.c.valid):
                 m.next = "RECEIVE BEAT"
-            with m.Elif(self._patience == 0):
+            with m.Elif(self._timeout == 0):
                 m.next = "LAST"
         with m.State("RECEIVE BEAT"):
             # The beat waits at the engine's side while its bytes are copied.
@@ -415,7 +417,7 @@ class Bridge(wiring.Component):
                 m.d.sync += [
                     index.eq(0),
                     self._has_last.eq(beat.last),
-                    self._patience.eq(TIMEOUT - 1),
+                    self._timeout.eq(TIMEOUT - 1),
                     assign_low(self._left, self._left - 1),
                 ]
                 m.next = "WAIT TO RECEIVE"

@@ -29,7 +29,7 @@ class Crc32(wiring.Component):
     Members
     -------
     clear : In(1), begin a message
-    byte : In(8), with
+    octet : In(8), with
     take : In(1); not while `busy`
     busy : Out(1), the last byte is worked on
     value : Out(32), the register: the CRC of what was taken, inverted
@@ -41,7 +41,7 @@ class Crc32(wiring.Component):
         super().__init__(
             {
                 "clear": In(1),
-                "byte": In(8),
+                "octet": In(8),
                 "take": In(1),
                 "busy": Out(1),
                 "value": Out(32, init=0xFFFFFFFF),
@@ -57,7 +57,7 @@ class Crc32(wiring.Component):
             feedback = (bits[0] ^ self.value[0]).replicate(32) & _CRC_POLYNOMIAL
             m.d.sync += [bits.eq(bits >> 1), self.value.eq((self.value >> 1) ^ feedback)]
         with m.Elif(self.take):
-            m.d.sync += bits.eq(Cat(self.byte, 1))
+            m.d.sync += bits.eq(Cat(self.octet, 1))
         with m.If(self.clear):
             m.d.sync += [bits.eq(1), self.value.eq(self.value.init)]
         return m
@@ -75,7 +75,7 @@ class FrameReceiver(wiring.Component):
 
     Members
     -------
-    byte : In(8), with
+    octet : In(8), with
     valid : In(1)
     closed : In(1), drop what arrives; the header and the payload stay
     header : Out(HEADER)
@@ -90,7 +90,7 @@ class FrameReceiver(wiring.Component):
         self._payload = payload
         super().__init__(
             {
-                "byte": In(8),
+                "octet": In(8),
                 "valid": In(1),
                 "closed": In(1),
                 "header": Out(HEADER),
@@ -108,7 +108,8 @@ class FrameReceiver(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(shape=8, depth=self._payload, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
 
         # Where the next byte belongs: the header lies below 0, the payload from 0, the CRC behind.
         # A frame that is too long ends at `far`, where no frame that is right does.
@@ -117,17 +118,18 @@ class FrameReceiver(wiring.Component):
         first = (1 << width) - _HEADER_BYTES
         place = Signal(width, init=first)
         # `lost` is a frame of which something is wrong or missing already.
-        escaped, lost = Signal(), Signal()
+        escaped = Signal()
+        lost = Signal()
         ends = Signal()
         content = Signal(8)
-        unescapes = (self.byte == ESC_END) | (self.byte == ESC_ESC)
+        unescapes = (self.octet == ESC_END) | (self.octet == ESC_ESC)
         m.d.comb += [
-            ends.eq(self.valid & (self.byte == END)),
+            ends.eq(self.valid & (self.octet == END)),
             content.eq(
-                Mux(escaped, Mux(self.byte == ESC_END, END, ESC), self.byte),
+                Mux(escaped, Mux(self.octet == ESC_END, END, ESC), self.octet),
             ),
             self.crc_byte.eq(content),
-            self.crc_take.eq(self.valid & ~ends & (escaped | (self.byte != ESC))),
+            self.crc_take.eq(self.valid & ~ends & (escaped | (self.octet != ESC))),
             self.crc_clear.eq(ends & ~self.closed),
             read.addr.eq(self.address),
             self.data.eq(read.data),
@@ -136,7 +138,7 @@ class FrameReceiver(wiring.Component):
             write.en.eq(self.crc_take & ~self.closed & (place < self._payload)),
         ]
         with m.If(self.valid):
-            m.d.sync += escaped.eq(~escaped & (self.byte == ESC))
+            m.d.sync += escaped.eq(~escaped & (self.octet == ESC))
             with m.If(escaped & ~unescapes):
                 m.d.sync += lost.eq(1)
         with m.If(self.crc_take & ~self.closed):
@@ -206,7 +208,8 @@ class FrameSender(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(shape=8, depth=self._payload, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        write = memory.write_port()
+        read = memory.read_port()
         at = Signal(range(self._payload + 1))  # bytes of the part that were sent
         # The memory answers a cycle late, and a byte takes many: `at` is address enough.
         m.d.comb += [
@@ -216,8 +219,12 @@ class FrameSender(wiring.Component):
             read.addr.eq(at[: len(read.addr)]),
         ]
 
-        content, is_content, escaping, ends_part = Signal(8), Signal(), Signal(), Signal()
-        sent, done = Signal(), Signal()
+        content = Signal(8)
+        is_content = Signal()
+        escaping = Signal()
+        ends_part = Signal()
+        sent = Signal()
+        done = Signal()
         escape = is_content & ((content == END) | (content == ESC))
         m.d.comb += [
             sent.eq(self.o.valid & self.o.ready),

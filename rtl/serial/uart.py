@@ -25,7 +25,7 @@ class UartReceiver(wiring.Component):
     Members
     -------
     rx : In(1), asynchronous, 1 when idle
-    byte : Out(8), with
+    octet : Out(8), with
     valid : Out(1), for one cycle; nobody can refuse
 
     Latency: 3 cycles and 9.5 bits from the start bit's edge, 10 at most.
@@ -33,27 +33,30 @@ class UartReceiver(wiring.Component):
 
     def __init__(self, divisor: int) -> None:
         self._divisor = divisor
-        super().__init__({"rx": In(1, init=1), "byte": Out(8), "valid": Out(1)})
+        super().__init__({"rx": In(1, init=1), "octet": Out(8), "valid": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         # The first register may hang between 0 and 1 for a while; the second one sees it settled.
         # Both begin as the idle line, so that a reset is no start bit.
-        settling, line = Signal(init=1), Signal(init=1)
+        settling = Signal(init=1)
+        line = Signal(init=1)
         m.d.sync += [settling.eq(self.rx), line.eq(settling)]
 
-        wait = Signal(range(self._divisor))  # cycles until the next bit is looked at
-        busy, starts, was_idle = Signal(), Signal(), Signal()
+        countdown = Signal(range(self._divisor))  # cycles until the next bit is looked at
+        busy = Signal()
+        starts = Signal()
+        was_idle = Signal()
         # Bits move in from above; a 1 that began at the top falls out with the last of them.
         bits = Signal(9)
-        m.d.comb += self.byte.eq(bits[1:])
-        m.d.sync += [self.valid.eq(0), assign_low(wait, wait - 1)]
+        m.d.comb += self.octet.eq(bits[1:])
+        m.d.sync += [self.valid.eq(0), assign_low(countdown, countdown - 1)]
         with m.If(~busy):
             m.d.sync += was_idle.eq(line)
             with m.If(was_idle & ~line):
-                m.d.sync += [busy.eq(1), starts.eq(1), wait.eq((self._divisor - 1) // 2 - 1)]
-        with m.Elif(wait == 0):
-            m.d.sync += [starts.eq(0), wait.eq(self._divisor - 1)]
+                m.d.sync += [busy.eq(1), starts.eq(1), countdown.eq((self._divisor - 1) // 2 - 1)]
+        with m.Elif(countdown == 0):
+            m.d.sync += [starts.eq(0), countdown.eq(self._divisor - 1)]
             with m.If(starts):
                 m.d.sync += [bits.eq(1 << 8), busy.eq(~line), was_idle.eq(line)]
             with m.Elif(~bits[0]):
@@ -85,17 +88,17 @@ class UartTransmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wait = Signal(range(self._divisor))
+        countdown = Signal(range(self._divisor))
         # The stop bit is the last 1: when nothing else is left, it is on the line.
         bits = Signal(10, init=1)
-        m.d.comb += [self.tx.eq(bits[0]), self.i.ready.eq((bits == 1) & (wait == 0))]
-        with m.If(wait != 0):
-            m.d.sync += assign_low(wait, wait - 1)
+        m.d.comb += [self.tx.eq(bits[0]), self.i.ready.eq((bits == 1) & (countdown == 0))]
+        with m.If(countdown != 0):
+            m.d.sync += assign_low(countdown, countdown - 1)
         with m.Elif(bits != 1):
-            m.d.sync += [bits.eq(bits >> 1), wait.eq(self._divisor - 1)]
+            m.d.sync += [bits.eq(bits >> 1), countdown.eq(self._divisor - 1)]
         with m.If(self.i.ready & self.i.valid):
             m.d.sync += [
                 bits.eq(Cat(C(0, 1), self.i.payload, C(1, 1))),
-                wait.eq(self._divisor - 1),
+                countdown.eq(self._divisor - 1),
             ]
         return m

@@ -233,7 +233,7 @@ def build(
         made = scratch / "made"
         made.mkdir()
         verilog.write(generated, made)
-        top = to_verilog(plan.files[f"{board.name}.il"])
+        top = to_verilog([plan.files[f"{board.name}.il"]])
         (made / f"{board.name}.v").write_text(f"// amxfp4 {board.name} {config.digest}\n{top}")
         (made / f"{board.name}{board.family.bitstream}").write_bytes(board.finish(bitstream))
         (made / "nextpnr.txt").write_text((scratch / f"{board.name}.tim").read_text())

@@ -14,7 +14,7 @@ from amxfp4.rtl.engine.drain import TileDrain, drain_width
 from amxfp4.rtl.engine.job import JobControl
 
 CONFIG = EngineConfig(rows=2, cols=3, lanes=8, depth_a=4, depth_b=2)
-EVENTS = ("accepted", "begin", "finished", "bad_dimension", "no_kept_b", "overrun", "aborted")
+EVENTS = ("accepted", "begins", "finished", "bad_dimension", "no_kept_b", "overrun", "aborted")
 LIMIT_K = 2 * 32
 
 
@@ -62,10 +62,10 @@ def verdict(m, n, k, keep, reuse, kept):
     if not (1 <= m <= LARGEST_MN and 1 <= n <= LARGEST_MN and 1 <= k <= LIMIT_K):
         return "bad_dimension"
     if reuse:
-        return "begin" if kept == (n, k) else "no_kept_b"
+        return "begins" if kept == (n, k) else "no_kept_b"
     if keep and -(-n // CONFIG.cols) * -(-k // CONFIG.block) > 2 * CONFIG.depth_b:
         return "bad_dimension"
-    return "begin"
+    return "begins"
 
 
 def test_starts():
@@ -86,7 +86,7 @@ def test_starts():
             assert events == {due}, case
             assert cycles <= (2 * CONFIG.depth_b + 3 if keep and not reuse else 2), case
             seen.add((due, keep, reuse))
-            if due != "begin":
+            if due != "begins":
                 assert control.state("idle", "done", "failed") == (1, 0, 0), case
                 continue
             job = dut.job
@@ -109,7 +109,7 @@ def test_failures(way):
 
     async def testbench(ctx):
         control = Control(ctx, dut)
-        assert (await control.start(2, 2, 2))[0] == {"begin"}
+        assert (await control.start(2, 2, 2))[0] == {"begins"}
         assert await control.tick(start=1) == {"overrun"}
         assert await control.tick(**{way: 1}) == ({"aborted"} if way == "abort" else set())
         assert control.state("ending", "failed", "busy", "run") == (1, 1, 1, 0)
@@ -179,7 +179,7 @@ def test_kept_b_of_other_sizes_is_none(n, k):
         await control.start(1, 2, 3, keep=1)
         await control.tick(ends=1)
         assert (await control.start(1, n, k, reuse=1))[0] == {"no_kept_b"}
-        assert (await control.start(1, 2, 3, reuse=1))[0] == {"begin"}
+        assert (await control.start(1, 2, 3, reuse=1))[0] == {"begins"}
 
     dut = JobControl(CONFIG)
     simulate(dut, testbench)

@@ -1,14 +1,14 @@
 # amaranth: UnusedElaboratable=no
-"""Shared modules: once in the text for every set of parameters, with their signature's ports."""
+"""Modules: named after their place, with their signature's ports, shared where equal."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
@@ -55,8 +55,8 @@ class _Parent(wiring.Component):
 
 def _convert(parent: wiring.Component) -> tuple[str, ModuleLibrary]:
     library = ModuleLibrary()
-    top = rtlil.convert(parent, name="top", platform=library, emit_src=False)
-    return to_verilog(top, library.modules.values()), library
+    library.convert(parent, "top")
+    return to_verilog(library.modules.values()), library
 
 
 def _modules(text: str) -> list[str]:
@@ -64,30 +64,36 @@ def _modules(text: str) -> list[str]:
 
 
 def _instances(text: str) -> list[str]:
-    return re.findall(r"^  (adder\w*) \w+ \(", text, re.M)
+    return re.findall(r"^  top_(\w+) child_\d \(", text, re.M)
 
 
 def test_equal_keys_share():
     """Five equal components are one module with five instances."""
     text, library = _convert(_Parent([(_Adder, 3, "adder")] * 5))
-    assert sorted(_modules(text)) == ["adder", "top"]
+    assert sorted(_modules(text)) == ["top", "top_adder"]
     assert _instances(text) == ["adder"] * 5
-    assert list(library.modules) == ["adder"]
+    assert list(library.modules) == ["top_adder", "top"]
 
 
-@pytest.mark.parametrize("second", [(_Adder, 4, "adder"), (_Other, 3, "adder")])
+@pytest.mark.parametrize("second", [(_Adder, 4, "other"), (_Other, 3, "other")])
 def test_different_hardware_does_not_share(second):
     """Components of another key, or of another class, are modules of their own."""
     text, _ = _convert(_Parent([(_Adder, 3, "adder"), second, (_Adder, 3, "adder")]))
-    assert sorted(_modules(text)) == ["adder", "adder__1", "top"]
-    assert sorted(_instances(text)) == ["adder", "adder", "adder__1"]
+    assert sorted(_modules(text)) == ["top", "top_adder", "top_other"]
+    assert _instances(text) == ["adder", "other", "adder"]
+
+
+def test_two_modules_of_one_name():
+    """Different hardware under one name in one parent is an error."""
+    with pytest.raises(RuntimeError, match=r"must have a name of its own, not share 'top_adder'"):
+        _convert(_Parent([(_Adder, 3, "adder"), (_Adder, 4, "adder")]))
 
 
 @pytest.mark.parametrize("clocked", [False, True])
 def test_ports_are_the_signature(clocked):
     """A module has its signature's ports, used or not, and clock and reset if it is clocked."""
     text, _ = _convert(_Parent([(_Adder, 3, "adder")], clocked=clocked))
-    body = re.search(r"^module adder\(.*?^endmodule", text, re.M | re.S)[0]
+    body = re.search(r"^module top_adder\(.*?^endmodule", text, re.M | re.S)[0]
     ports = re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", body, re.M)
     expected = {("input", "7", "x"), ("input", "1", "unused"), ("output", "7", "y")}
     clock = {("input", "", "clk"), ("input", "", "rst")} if clocked else set()
@@ -110,7 +116,7 @@ def test_sim_is_the_component_itself():
 def test_reset_reaches_shared_modules():
     """Clock and reset of the parent are those of the instances."""
     text, _ = _convert(_Parent([(_Adder, 3, "adder")] * 2, clocked=True))
-    instances = re.findall(r"^  adder \w+ \((.*?)\);", text, re.M | re.S)
+    instances = re.findall(r"^  top_adder \w+ \((.*?)\);", text, re.M | re.S)
     assert len(instances) == 2
     for ports in instances:
         assert ".clk(clk)" in ports
@@ -142,11 +148,51 @@ def test_nested_modules_come_before_their_parents():
                 outer = Outer()
                 m.submodules[f"outer_{n}"] = Shared(outer, "outer", None)
                 m.d.comb += outer.x.eq(value)
-                value = Signal.like(outer.y)
+                value = Signal(8, name=f"value_{n}")
                 m.d.comb += value.eq(outer.y)
             m.d.comb += self.y.eq(value)
             return m
 
     text, library = _convert(Top())
-    assert list(library.modules) == ["adder", "outer"]
-    assert sorted(_modules(text)) == ["adder", "outer", "top"]
+    assert list(library.modules) == ["top_outer_adder", "top_outer", "top"]
+    assert sorted(_modules(text)) == ["top", "top_outer", "top_outer_adder"]
+
+
+class _Whole(wiring.Component):
+    """A component and a memory, neither wrapped; `fault` spoils a name."""
+
+    def __init__(self, fault: str = "") -> None:
+        self.fault = fault
+        super().__init__({"x": In(8), "y": Out(8)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.inner = inner = _Adder(1)
+        m.submodules.store = store = Memory(shape=8, depth=4, init=[])
+        write = store.write_port()
+        read = store.read_port()
+        m.d.comb += [
+            inner.x.as_value().eq(self.x), write.addr.eq(self.x), write.en.eq(1),
+            write.data.eq(inner.y), read.addr.eq(self.x),
+        ]  # fmt: skip
+        total = Signal(8, name="y" if self.fault == "twice" else None)
+        if self.fault == "none":
+            total, _ = Signal(8), 0
+        m.d.comb += [total.eq(read.data + inner.y), self.y.eq(total)]
+        return m
+
+
+def test_wires_are_called_after_instance_and_port():
+    """A component is a module named after its place; wires to it and to a memory say whose."""
+    text, _ = _convert(_Whole())
+    assert sorted(_modules(text)) == ["top", "top_inner"]
+    assert re.search(r"^  top_inner inner \(\n    \.unused\(2'h0\),\n    \.x\(x\),", text, re.M)
+    assert re.search(r"^    store\[x\[1:0\]\] <= inner__y;", text, re.M)
+    assert re.search(r"^ +store__read__data__register <= store\[x\[1:0\]\];", text, re.M)
+
+
+@pytest.mark.parametrize(("fault", "name"), [("twice", r"y\$\d+"), ("none", r"\$signal")])
+def test_everything_has_a_name(fault, name):
+    """Two signals of one name, or a signal without one, are an error and no numbers."""
+    with pytest.raises(RuntimeError, match=rf"^everything in top must have a .*not \['{name}'\]"):
+        _convert(_Whole(fault))

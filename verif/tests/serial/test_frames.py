@@ -37,7 +37,7 @@ class Ends(wiring.Component):
             m.submodules[f"crc_{name}"] = crc = Crc32()
             m.d.comb += [
                 crc.clear.eq(end.crc_clear),
-                crc.byte.eq(end.crc_byte),
+                crc.octet.eq(end.crc_byte),
                 crc.take.eq(end.crc_take),
                 end.crc_value.eq(crc.value),
             ]
@@ -63,7 +63,7 @@ async def say(ctx, receiver, data):
     """Give bytes to a receiver; return how many frames were good, and how many dropped."""
     good = dropped = 0
     for byte in data:
-        ctx.set(receiver.byte, byte)
+        ctx.set(receiver.octet, byte)
         ctx.set(receiver.valid, 1)
         good += ctx.get(receiver.good)
         dropped += ctx.get(receiver.dropped)

@@ -33,7 +33,7 @@ def received(divisor, levels, *, error=0.0, phase=0.0):
             ctx.set(receiver.rx, levels[place] if 0 <= place < len(levels) else 1)
             await ctx.tick()
             if ctx.get(receiver.valid):
-                found.append(ctx.get(receiver.byte))
+                found.append(ctx.get(receiver.octet))
 
     simulator = Simulator(receiver)
     simulator.add_clock(1e-6)
@@ -79,7 +79,7 @@ def test_receiver_ignores_a_spike():
             ctx.set(receiver.rx, level)
             await ctx.tick()
             if ctx.get(receiver.valid):
-                found.append(ctx.get(receiver.byte))
+                found.append(ctx.get(receiver.octet))
 
     simulator = Simulator(receiver)
     simulator.add_clock(1e-6)
@@ -145,7 +145,7 @@ def test_every_byte():
 
     async def receive(ctx):
         for _ in range(256):
-            (byte,) = await ctx.tick().sample(loop.receiver.byte).until(loop.receiver.valid)
+            (byte,) = await ctx.tick().sample(loop.receiver.octet).until(loop.receiver.valid)
             found.append(byte)
 
     simulator = Simulator(loop)

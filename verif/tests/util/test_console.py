@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -10,6 +11,8 @@ import sys
 import time
 
 import pytest
+import rich.console
+import rich.progress
 
 from amxfp4.util import console
 
@@ -92,3 +95,16 @@ def test_table_in_a_terminal() -> None:
         os.close(parent)
     assert all("───" in text and "amxfp4" in text for text in shown.values())
     assert not re.search(r"\x1b\[(3|4|9|10)\d", shown["1"])
+
+
+def test_progress_of_rich_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal that shows progress already, nothing else is shown."""
+    shown = io.StringIO()
+    terminal = rich.console.Console(file=shown, force_terminal=True, width=80)
+    monkeypatch.setattr(console, "SILENCE", 0.05)
+    with rich.progress.Progress(console=terminal) as progress:
+        progress.add_task("simulating")
+        with console.working("compiling dot"):
+            time.sleep(0.3)
+    assert "simulating" in shown.getvalue()
+    assert "compiling" not in shown.getvalue()
