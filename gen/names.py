@@ -8,6 +8,8 @@ from collections import Counter
 __all__ = ["plain_names", "readable"]
 
 _ODD = re.compile(r"\\\w*[^\w\s\\\"]\S*")
+# A wire of no width, which Verilog does not have, and what connects it.
+_EMPTY = re.compile(r"(?:^ *attribute .*\n)*^ *wire width 0 .*\n|^ {0,2}connect \S+ \{ *\}\n", re.M)
 _TEMPORARY = re.compile(r"\b_\d+_\b")
 _SIGNED = re.compile(r"\$signed\(([^()]*)\)")
 _DECLARED = re.compile(r"^  (?:wire|reg) (?:\[(\d+):0\] )?(\w+)(?: = [^;]*)?;", re.M)
@@ -25,7 +27,7 @@ def plain_names(rtlil: str) -> str:
     Amaranth keeps the fields of a packed signal as wires ``signal.field`` and ``signal[0]``. Yosys
     reads a signed wire as signed even in an operation that is not; so operations alone say it.
     """
-    text = re.sub(r"^(  wire .*?) signed (?=.*\\)", r"\1 ", rtlil, flags=re.M)
+    text = re.sub(r"^(  wire .*?) signed (?=.*\\)", r"\1 ", _EMPTY.sub("", rtlil), flags=re.M)
     taken = set(re.findall(r"\\(\w+)(?!\S)", text))
     new: dict[str, str] = {}
     for odd in dict.fromkeys(_ODD.findall(text)):

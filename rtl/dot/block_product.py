@@ -56,8 +56,8 @@ class BlockProduct(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.class_sums = class_sums = ClassSums(self._config)
-        m.submodules.terms = terms = Terms(self._config)
-        m.submodules.addend = addend = Addend(self._config)
+        m.submodules.terms_stage = terms = Terms(self._config)
+        m.submodules.addend_stage = addend = Addend(self._config)
         m.d.comb += [
             class_sums.a.eq(self.a),
             class_sums.b.eq(self.b),

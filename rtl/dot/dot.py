@@ -237,12 +237,12 @@ class ProcessingElement(wiring.Component):
         slot = self._slots(m, block)
 
         # Times both significands.
-        m.submodules.terms = terms = Terms(config)
+        m.submodules.terms_stage = terms = Terms(config)
         m.d.comb += terms.slot.eq(slot.payload)
         block = self._cut(m, "terms", self._stage(m, slot, terms.terms, "terms"))
 
         # Brought to one unit, and to what the accumulator takes.
-        m.submodules.addend = addend = Addend(config)
+        m.submodules.addend_stage = addend = Addend(config)
         m.d.comb += addend.terms.eq(block.payload.value)
         block = self._cut(m, "aligned", self._stage(m, block, addend.addend, "addend"))
 
@@ -276,7 +276,7 @@ class ProcessingElement(wiring.Component):
             result.ready.eq(normalised.ready),
         ]
         result = self._cut(m, "normalised", normalised)
-        m.submodules.word = word = ResultWord(config)
+        m.submodules.word_stage = word = ResultWord(config)
         rounded = stream.Signature(result_layout(config)).create(path=("rounded",))
         m.d.comb += [
             word.normalised.eq(result.payload),

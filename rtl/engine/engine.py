@@ -90,7 +90,7 @@ class Engine(wiring.Component):
         # Everything but the registers begins anew with a soft reset.
         clear = bank.control_soft_reset
         job = JobControl(config)
-        m.submodules.job = Shared(job, "job", config, reset=clear)
+        m.submodules.job_control = Shared(job, "job_control", config, reset=clear)
         path = EngineDatapath(config)
         m.submodules.path = Shared(path, "datapath", config, reset=~(job.begins | job.run) | clear)
         m.d.comb += [

@@ -105,7 +105,8 @@ class ModuleLibrary:
         Raises
         ------
         RuntimeError
-            Two modules have one name, or something has no name that Verilog can have.
+            Two modules have one name, a port has that of its instance, or something has none that
+            Verilog can have.
         """
         self._convert(component, Fragment.get(component, self), name)
 
@@ -142,14 +143,17 @@ class ModuleLibrary:
         else:
             component, reset, module = made_from, None, f"{parent}_{name}"
             self._convert(component, fragment, module)
+        if name in component.signature.members:
+            raise RuntimeError(f"no port must be named as its instance, {name!r} in {parent}")
         _name_wires(component, name)
         return self._instance(component, module, reset)
 
     def _instance(self, component: wiring.Component, module: str, reset: Value | None) -> Instance:
         ports: dict[str, object] = {}
         for path, member, value in component.signature.flatten(component):
-            prefix = "i" if member.flow == wiring.In else "o"
-            ports[f"{prefix}_{'__'.join(map(str, path))}"] = value
+            if len(Value.cast(value)):  # Verilog has no port of no width
+                prefix = "i" if member.flow == wiring.In else "o"
+                ports[f"{prefix}_{'__'.join(map(str, path))}"] = value
         whole_reset = ResetSignal() if reset is None else ResetSignal() | reset
         for wire, signal in (("clk", ClockSignal()), ("rst", whole_reset)):
             if re.search(rf"^  wire width 1 input \d+ +\\{wire}$", self.modules[module], re.M):

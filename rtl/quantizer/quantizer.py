@@ -71,7 +71,7 @@ class Quantizer(wiring.Component):
         # Words to keys, and what the block has come to with them.
         entering = beat.create(path=("entering",))
         found = Signal(found_layout)
-        m.submodules.maxima = maxima = Maxima(keys)
+        m.submodules.maxima_search = maxima = Maxima(keys)
         nans = []
         for n in range(config.lanes):
             decoder = KeyDecoder(keys)

@@ -79,7 +79,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "what comes of A before a job is lost": (
         r"(\w+ skid_a \((?:\n.*?)*?\.i__ready\()s_axis_a_tready\)",
-        r"wire free_a; assign s_axis_a_tready = free_a | ({bug} & job__idle); \1free_a)",
+        r"wire free_a; assign s_axis_a_tready = free_a | ({bug} & job_control__idle); \1free_a)",
         "orders", r"must come to its end|at most two beats",
     ),
     # Control.
@@ -90,7 +90,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "what waits of the next B is lost when a job ends": (
         r"(\w+ skid_b \((?:\n.*?)*?\.rst\()(\w+)\)",
-        r"\1\2 | ({bug} & job__finished))",
+        r"\1\2 | ({bug} & job_control__finished))",
         "back_to_back", r"irq must come",
     ),
     "a B that serves again is waited for": (
@@ -102,11 +102,11 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "mixtures/pattern=bursts", r"must come to its end",
     ),
     "the largest M is refused": (
-        r"(\w+ job \((?:\n.*?)*?\.m\()(\w+)\)", r"\1({bug} & (&\2[19:0])) ? 32'h0 : \2)",
+        r"(\w+ job_control \((?:\n.*?)*?\.m\()(\w+)\)", r"\1({bug} & (&\2[19:0])) ? 32'h0 : \2)",
         "limits_accepted", r"M = 1048575, N = 1 is allowed",
     ),
     "N is cut to twenty bits": (
-        r"(\w+ job \((?:\n.*?)*?\.n\()(\w+)\)", r"\1{bug} ? {{12'h0, \2[19:0]}} : \2)",
+        r"(\w+ job_control \((?:\n.*?)*?\.n\()(\w+)\)", r"\1{bug} ? {{12'h0, \2[19:0]}} : \2)",
         "refused", r"error must be 0x1, not 0x\w+; M, N, K 1, ",
     ),
     "a start beside an abort starts": (
@@ -181,7 +181,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "forgotten_b", r"error must be 0x2",
     ),
     "an abort while a job is checked is lost": (
-        r"(\.abort\()(\w+)\)", r"\1\2 & ~({bug} & ~job__run))",
+        r"(\.abort\()(\w+)\)", r"\1\2 & ~({bug} & ~job_control__run))",
         "aborts", r"must come to its end",
     ),
     "the end of C that waits is not known": (

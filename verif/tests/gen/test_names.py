@@ -127,10 +127,11 @@ def test_same_names_from_another_python(version, places):
 
 
 def test_plain_names():
-    """Fields become words, nothing is taken twice, and no wire is signed."""
+    """Fields become words, nothing is taken twice, and no wire is signed or empty."""
     text = (
-        "module \\top\n  wire width 4 signed \\a.b\n  wire \\a__b\n  wire \\w[3]\n"
-        "  wire \\n$1\n  connect \\a.b { \\a__b \\w[3] }\nend\n"
+        "module \\top\n  attribute \\init 0\n  wire width 0 \\e\n"
+        "  wire width 4 signed \\a.b\n  wire \\a__b\n  wire \\w[3]\n"
+        "  wire \\n$1\n  connect \\a.b { \\a__b \\w[3] }\nconnect \\e { }\nend\n"
     )
     assert plain_names(text) == (
         "module \\top\n  wire width 4 \\a__b_\n  wire \\a__b\n  wire \\w_3\n"

@@ -167,7 +167,7 @@ class _Whole(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.inner = inner = _Adder(1)
+        m.submodules["y" if self.fault == "port" else "inner"] = inner = _Adder(1)
         m.submodules.store = store = Memory(shape=8, depth=4, init=[])
         write = store.write_port()
         read = store.read_port()
@@ -196,3 +196,9 @@ def test_everything_has_a_name(fault, name):
     """Two signals of one name, or a signal without one, are an error and no numbers."""
     with pytest.raises(RuntimeError, match=rf"^everything in top must have a .*not \['{name}'\]"):
         _convert(_Whole(fault))
+
+
+def test_no_port_is_named_as_its_instance():
+    """Verilator, rightly, does not let a port hide the instance that it belongs to."""
+    with pytest.raises(RuntimeError, match="^no port must be named as its instance, 'y' in top$"):
+        _convert(_Whole("port"))

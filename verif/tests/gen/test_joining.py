@@ -1,0 +1,159 @@
+"""Units stand beside each other in one design: no two have a module of one name."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amxfp4 import golden
+from amxfp4.gen.verilog import Generated, generate
+from amxfp4.params.array import ArrayConfig
+from amxfp4.params.dequantizer import DequantizerConfig
+from amxfp4.params.dot import DotConfig
+from amxfp4.params.engine import EngineConfig
+from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.serial import EngineUartConfig
+from amxfp4.util import pyosys
+from amxfp4.verif.sim import toolchain
+from amxfp4.verif.sim.build import WAIVERS
+
+_SMALL = {"lanes": 2, "rows": 1, "cols": 2, "depth_a": 2, "depth_b": 2}
+TIES = [
+    QuantizerConfig(format="nvfp4", lanes=16, pipeline="", ties=ties) for ties in ("RNA", "RNE")
+]
+UNITS = [
+    QuantizerConfig(lanes=4),
+    DequantizerConfig(lanes=4),
+    DotConfig(lanes=2),
+    ArrayConfig(lanes=2, rows=1, cols=2),
+    EngineConfig(**_SMALL),
+    EngineUartConfig(**_SMALL, payload=64),
+]
+
+
+@pytest.fixture(scope="module")
+def designs(tmp_path_factory) -> list[tuple[Generated, Path]]:
+    """Every unit under its own name, and a quantizer of each tie rule under another."""
+    folder = tmp_path_factory.mktemp("designs")
+    made = [generate(config) for config in UNITS]
+    made += [generate(config, f"quantizer_{config.ties.lower()}") for config in TIES]
+    paths = []
+    for one in made:
+        paths.append(folder / f"{one.manifest['top']}.v")
+        paths[-1].write_text(one.text)
+    return list(zip(made, paths, strict=True))
+
+
+def _modules(text: str) -> set[str]:
+    return set(re.findall(r"^module (\w+)", text, re.M))
+
+
+def _whole(designs: list[tuple[Generated, Path]]) -> str:
+    """Write a module that holds one of each, every port its own."""
+    heads, bodies = [], []
+    for made, _ in designs:
+        top = made.manifest["top"]
+        wires = []
+        for port in made.manifest["ports"]:
+            name = f"{top}__{port['name']}"
+            heads.append(f"{port['direction']}put [{port['width'] - 1}:0] {name}")
+            wires.append(f".{port['name']}({name})")
+        bodies.append(f"  {top} the_{top} ({', '.join(wires)});\n")
+    return f"module whole ({', '.join(heads)});\n{''.join(bodies)}endmodule\n"
+
+
+def test_all_pairs_have_different_modules(designs):
+    """Of any two units, and of two configurations of one, none has a module of the other."""
+    pairs = list(itertools.combinations(designs, 2))
+    assert len(pairs) == 28
+    for (first, _), (second, _) in pairs:
+        assert not _modules(first.text) & _modules(second.text)
+
+
+def test_one_run_of_verilator(designs, tmp_path):
+    """All of them in one design pass Verilator's lint."""
+    top = tmp_path / "whole.v"
+    top.write_text(_whole(designs))
+    tools = toolchain.find()
+    done = subprocess.run(
+        [tools.verilator, "--lint-only", "-Wall", WAIVERS, *(path for _, path in designs), top,
+         "--top-module", "whole"],
+        env=tools.environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_one_run_of_icarus(designs, tmp_path):
+    """Icarus Verilog elaborates them together."""
+    icarus = shutil.which("iverilog")
+    if icarus is None:
+        pytest.skip("iverilog is not installed")
+    top = tmp_path / "whole.v"
+    top.write_text(_whole(designs))
+    done = subprocess.run(
+        [icarus, "-g2005", "-o", tmp_path / "whole.out", "-s", "whole",
+         *(path for _, path in designs), top],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_run_of_yosys(designs, tmp_path):
+    """Yosys takes them together, and finds every module."""
+    (tmp_path / "whole.v").write_text(_whole(designs))
+    reads = [f'read_verilog "{path}"' for _, path in designs]
+    pyosys.run([*reads, "read_verilog whole.v", "hierarchy -check -top whole"], tmp_path)
+
+
+def _records(words: np.ndarray, ties: str) -> list[int]:
+    blocks = golden.quantize(words, "nvfp4", axis=-1, ties=ties)
+    return [int.from_bytes(row.tobytes(), "little") for row in golden.pack(blocks)]
+
+
+def test_two_tie_rules_in_one_design(designs, tmp_path):
+    """Two quantizers side by side each round by their own rule, and not always alike."""
+    icarus = shutil.which("iverilog")
+    if icarus is None:
+        pytest.skip("iverilog is not installed")
+    rng = np.random.default_rng(5)
+    # Multiples of 1/4 below 6, among them many ties, with a scale of 1.
+    x = (rng.integers(-24, 25, (64, 16)) / 4).astype(np.float32)
+    x[:, 0] = 6
+    words = [int.from_bytes((row.view(np.uint32) >> 16).astype("<u2").tobytes(), "little")
+             for row in x]  # fmt: skip
+    pair = designs[-2:]
+    instances = "".join(
+        f"  wire [71:0] {made.manifest['top']}_o;\n"
+        f"  {made.manifest['top']} one_{n} (.clk(1'b0), .rst(1'b0), .i__payload(words),"
+        f" .i__valid(1'b1), .o__ready(1'b1), .o__payload({made.manifest['top']}_o));\n"
+        for n, (made, _) in enumerate(pair)
+    )
+    steps = "".join(
+        f'    words = 256\'h{word:x}; #1 $display("%h %h", quantizer_rna_o, quantizer_rne_o);\n'
+        for word in words
+    )
+    bench = tmp_path / "bench.v"
+    body = f"  reg [255:0] words;\n{instances}  initial begin\n{steps}  end\n"
+    bench.write_text(f"module bench;\n{body}endmodule\n")
+    program = tmp_path / "bench.out"
+    subprocess.run(
+        [icarus, "-g2005", "-o", program, *(path for _, path in pair), bench], check=True
+    )
+    said = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()
+    away, even = ([int(word, 16) for word in said[n::2]] for n in range(2))
+    assert len(away) == len(even) == len(words)
+    assert away == _records(x, "RNA")
+    assert even == _records(x, "RNE")
+    assert away != even
+
+
+def test_a_shared_name_is_found(designs, tmp_path):
+    """Two configurations under one name are what the checks above refuse."""
+    first, second = (generate(config) for config in TIES)
+    assert _modules(first.text) & _modules(second.text)
