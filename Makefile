@@ -69,7 +69,7 @@ bench: $(READY) ## measure the speed of golden and of verification
 	@$(BIN)/amxfp4 dev bench $(ARGS)
 
 nightly: $(READY_DEV) ## run every test with a million random blocks per format
-	@$(PYTEST) --blocks=1000000 $(ARGS)
+	@$(PYTEST) --blocks=1000000 --timeout=7200 -o faulthandler_timeout=9000 $(ARGS)
 
 clean: ## remove what builds and tests leave; .venv stays
 	@rm -rf build .pytest_cache .hypothesis .mypy_cache .ruff_cache

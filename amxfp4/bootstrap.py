@@ -184,7 +184,7 @@ def main() -> int:
     interrupted.touch()
     own = str(VENV / "bin" / "python")
     part = f"the {options.extra} tools" if options.extra else "the project and what it needs"
-    say(f"installing {part} into .venv" + ("" if options.extra else " (500 MB, a few minutes)"))
+    say(f"installing {part} into .venv" + ("" if options.extra else " (420 MB, a few minutes)"))
     # Without more, what `make sim` and `make test` need.
     project = f".[{options.extra or 'test'}]"
     pip = [own, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]

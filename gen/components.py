@@ -34,7 +34,7 @@ from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer.maxima import Maxima
 from amxfp4.rtl.quantizer.scale import ScaleChooser
 from amxfp4.rtl.serial.bridge import Bridge
-from amxfp4.rtl.serial.engine_uart import LAMPS, Lamps
+from amxfp4.rtl.serial.engine_uart import EVENTS, Leds
 from amxfp4.rtl.serial.frames import Crc32, FrameReceiver, FrameSender
 from amxfp4.rtl.serial.uart import UartReceiver, UartTransmitter
 
@@ -111,7 +111,7 @@ COMPONENTS: dict[str, dict[str, Build]] = {
         "frame_receiver": lambda config: FrameReceiver(config.payload),
         "frame_sender": lambda config: FrameSender(config.payload),
         "bridge": Bridge,
-        "lamps": lambda config: Lamps(config.clock, LAMPS),
+        "leds": lambda config: Leds(config.clock, EVENTS),
     },
 }
 """How to build each component, by unit and by the component's name, in data path order."""

@@ -51,7 +51,8 @@ def readable(verilog: str) -> str:
 def _target(left: str) -> str:
     """First name on the left of an assignment that is more than a temporary, if there is one."""
     names = re.findall(r"\b[A-Za-z_]\w*", left)
-    return next((name for name in names if not _TEMPORARY.fullmatch(name)), names[0])
+    named: list[str] = [name for name in names if not _TEMPORARY.fullmatch(name)]
+    return (named or names)[0]
 
 
 def _sinks(lines: list[str]) -> dict[str, str]:

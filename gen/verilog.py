@@ -5,7 +5,6 @@ Generation is reproducible: the same configuration and the same tool versions gi
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from amxfp4.rtl.engine.engine import Engine
 from amxfp4.rtl.lib.share import ModuleLibrary
 from amxfp4.rtl.quantizer.quantizer import Quantizer
 from amxfp4.rtl.serial.engine_uart import EngineUart
+from amxfp4.util import files
 
 __all__ = ["Generated", "component", "generate", "write"]
 
@@ -146,23 +146,10 @@ def write(generated: Generated, directory: str | os.PathLike[str]) -> list[Path]
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     top = generated.manifest["top"]
-    texts = {
+    texts: dict[Path, str | bytes] = {
         folder / f"{top}.v": generated.text,
         folder / f"{top}.json": json.dumps(generated.manifest, indent=2) + "\n",
         **{folder / name: text for name, text in generated.beside.items()},
     }
-    # All are written beside their targets before one is moved into place: a reader never sees
-    # half a file, and a full disk leaves the old pair.
-    staged = {path.with_name(f".{path.name}.{os.getpid()}"): path for path in texts}
-    try:
-        for temporary, path in staged.items():
-            temporary.write_text(texts[path])
-        for path in texts:
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        for temporary, path in staged.items():
-            temporary.replace(path)
-    finally:
-        for temporary in staged:
-            temporary.unlink(missing_ok=True)
+    files.write_all(texts)
     return list(texts)

@@ -177,7 +177,7 @@ REGISTERS: tuple[Register, ...] = (
         ("idle", 1, "start will be accepted"),
         ("busy", 1, "a job is in flight"),
         ("done", 1, "the last job ended well; cleared by start and soft reset"),
-        ("failed", 1, "the last job failed; inputs are swallowed until soft reset"),
+        ("failed", 1, "the last job failed; inputs are discarded until soft reset"),
         ("a_open", 1, "the last beat taken from A had no TLAST"),
         ("b_open", 1, "the last beat taken from B had no TLAST"),
         ("c_waiting", 1, "a beat of C waits to be taken"),

@@ -272,7 +272,7 @@ def _explain_usage(error: Any) -> str:
     path = context.command_path
     if hasattr(error, "possibilities"):  # there is no such option
         options = [p for p in context.command.get_params(context) if p.param_type_name == "option"]
-        known = ", ".join(max(o.opts, key=len) for o in options if not o.hidden)
+        known = ", ".join(max(o.opts, key=len) for o in options)
         return f"option of {path} must be one of {known}, not {error.option_name!r}"
     if parameter is not None:
         option = parameter.param_type_name == "option"

@@ -104,7 +104,7 @@ def selftest(
     seed: Annotated[int, integer("Seed of all numbers", 0)] = 1,
     first: Annotated[int, integer("Number of the first random product, to repeat it", 0)] = 0,
 ) -> int:
-    """Check registers, provoked errors and products against golden.
+    """Check registers, injected errors and products against golden.
 
     Exits 1 at the first difference, and if nothing was compared.
     """

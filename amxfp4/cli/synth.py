@@ -54,7 +54,10 @@ def plan(
     context: typer.Context,
     plan: Annotated[
         Path | None,
-        typer.Argument(metavar="PLAN", help="A TOML file; the design targets by default."),
+        typer.Argument(
+            metavar="PLAN",
+            help="A TOML file (docs/sweeps.md); of `plan`, the design targets by default.",
+        ),
     ] = None,
     build: BuildFolder = Path("build"),
     liberty: Annotated[
@@ -84,6 +87,9 @@ def plan(
 
     Prints tables and writes DIR/reports/PLAN.html. What is done is not done again.
     """
+    sweep = context.info_name == "sweep"
+    if sweep and plan is None:
+        raise ValueError("PLAN is missing: a TOML file of lists of options (docs/sweeps.md)")
     extras.require("synth")
     from amxfp4.commands import cost
     from amxfp4.synth.plan.plan import DEFAULT
@@ -96,7 +102,7 @@ def plan(
         liberty=tuple(liberty or ()),
         workers=Workers(scheduler=scheduler, count=workers, memory=memory),
         again=again,
-        skip=context.info_name == "sweep",
+        skip=sweep,
         record=record,
     )
 

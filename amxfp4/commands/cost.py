@@ -37,24 +37,11 @@ def run(
     skip: bool,
     record: Path | None = None,
 ) -> int:
-    """Synthesize what a plan names, print its tables and write its page.
+    """Synthesize what a plan names, print its tables and write the page ``build/reports/PAGE``.
 
-    Parameters
-    ----------
-    liberty
-        Liberty files; without any, those that the environment variable LIBERTY names.
-    build
-        Folder of builds, with the results so far.
-    page
-        Name of the page in ``build/reports``.
-    skip
-        Pass over combinations that are not a configuration, and say so; else they are errors.
-    record
-        JSON file for the tables, from which documents take them (`amxfp4.dev.documents`).
-
-    Returns
-    -------
-    0, or 1 if a job failed.
+    Options are those of ``amxfp4 synth plan``; with `skip`, combinations that are not a
+    configuration are no errors. Returns 0, or 1 if a job failed. `record` names a file for the
+    tables, from which documents take them (`amxfp4.dev.documents`).
 
     Raises
     ------
@@ -147,8 +134,7 @@ def _keep_log(failure: Outcome, plan: Plan, build: Path) -> Path:
     """Write down what a failed job said, wherever it ran."""
     name = re.sub(r"\W+", "-", report.name(failure, plan)).strip("-")
     path = build / "synth" / "failed" / f"{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(failure.log)
+    files.write(path, failure.log)
     return path
 
 

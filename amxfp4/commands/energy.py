@@ -18,10 +18,10 @@ from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.liberty import from_environment
+from amxfp4.synth.flow.results import prepare
 from amxfp4.synth.gates.energy_model import Conditions
 from amxfp4.synth.gates.energy_per_mac import EnergyRow, Workload, measure
 from amxfp4.util import console
-from amxfp4.util.errors import writing
 from amxfp4.verif.sim.batch import beats
 from amxfp4.verif.sim.products.products import expected_results, regroup, step_beats, tile_of
 from amxfp4.verif.sim.tensors import real_products, real_tensors
@@ -143,29 +143,9 @@ def run(
     build: Path,
     again: bool,
 ) -> int:
-    """Measure one unit on real tensors and print what it spends on each.
+    """Measure a unit with streams on real tensors, and print what it spends on each.
 
-    Parameters
-    ----------
-    config
-        The unit, one with streams.
-    liberty
-        Liberty files; without any, those that the environment variable LIBERTY names.
-    components
-        Keep components apart, and print what each of them takes.
-    clock_mhz, slew_ps, wire_load
-        As `Conditions`.
-
-    Returns
-    -------
-    0.
-
-    Raises
-    ------
-    SynthesisError, TrafficError
-        A program of the flow failed, or the netlist is wrong.
-    ValueError
-        An option is not what it must be.
+    Options are those of ``amxfp4 synth energy``; with `components` each is printed on its own.
     """
     if not liberty:
         liberty = from_environment()
@@ -177,8 +157,7 @@ def run(
         wire_load=wire_load,
     )
     job = Job(config=config, target="liberty", liberty=liberty, script=script, hierarchy=components)
-    with writing("--build", build, "a folder that can be written"):
-        (build / "synth").mkdir(parents=True, exist_ok=True)
+    prepare(build)
     rows: list[EnergyRow] = []
     with console.working(f"mapping {config.unit} to gates") as step:
         for workload in workloads(config):

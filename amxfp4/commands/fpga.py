@@ -14,6 +14,7 @@ from amxfp4.synth.boards import BOARDS
 from amxfp4.synth.boards.board import Board
 from amxfp4.synth.boards.build import RESULT, Result, TimingError, build
 from amxfp4.synth.flow.programs import SynthesisError
+from amxfp4.util import files
 from amxfp4.util.console import Table, working
 from amxfp4.util.errors import reading, writing
 
@@ -53,29 +54,10 @@ def run(
     out: Path | None,
     record: Path | None = None,
 ) -> int:
-    """Build a board's bitstream, and say what it takes.
+    """Build a board's bitstream, and print what it takes.
 
-    Parameters
-    ----------
-    board, config
-        The board, and the unit it gets.
-    device
-        Size of the board's device; ``None`` for the usual one.
-    seed
-        Of the placement, 0 or more.
-    out
-        Folder for the results; ``None`` for ``build/fpga/BOARD``.
-    record
-        Table of boards to write the figures into, for documents.
-
-    Returns
-    -------
-    0; 1 if the circuit does not fit, or is too slow.
-
-    Raises
-    ------
-    ValueError
-        An option is not what it must be, or a package is missing.
+    Options are those of ``amxfp4 fpga build``. Returns 0, or 1 if the circuit does not fit, or is
+    too slow. `record` names the table of boards that documents show, to write the figures into.
     """
     folder = _folder(board, out)
     settings = config.to_dict()
@@ -122,22 +104,11 @@ def _record(result: Result, config: EngineUartConfig, path: Path) -> None:
         f"{result.clock_mhz:.4g} MHz", f"`{result.digest}`",
     ]  # fmt: skip
     table = {"header": _HEADER, "rows": [rows[name] for name in sorted(rows)]}
-    path.write_text(json.dumps({"tables": {"boards": table}}, indent=2) + "\n")
+    files.write(path, json.dumps({"tables": {"boards": table}}, indent=2) + "\n")
 
 
 def program(name: str, *, out: Path | None) -> int:
-    """Load a board's bitstream, which was built before.
-
-    Parameters
-    ----------
-    name
-        Of the board.
-    out
-        Folder of the results; ``None`` for ``build/fpga/BOARD``.
-
-    Returns
-    -------
-    0; 1 if the programmer failed.
+    """Load a board's bitstream, which was built before; return 0, or 1 if the programmer failed.
 
     Raises
     ------

@@ -12,8 +12,8 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.synth.flow.equivalence import ProofError, Verdict, prove
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.liberty import from_environment
+from amxfp4.synth.flow.results import prepare
 from amxfp4.util.console import working
-from amxfp4.util.errors import writing
 from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.postsynthesis import check, netlist
 
@@ -35,42 +35,16 @@ def run(
     timeout: int,
     build: Path,
 ) -> int:
-    """Check one unit's netlist, and say what was compared.
+    """Check the netlist of a unit with streams, and say what was compared.
 
-    Parameters
-    ----------
-    config
-        The unit, one with streams.
-    target
-        One of `TARGETS`.
-    liberty
-        Liberty files; without any, those that the environment variable LIBERTY names.
-    blocks, seed
-        Of the random stimulus.
-    proof
-        Prove the netlist equivalent to the generated Verilog as well.
-    timeout
-        Seconds for the proof.
-
-    Returns
-    -------
-    0; 1 if the netlist could not be proved right.
-
-    Raises
-    ------
-    Mismatch, ContractError
-        The netlist is wrong.
-    SynthesisError
-        A program of the flow failed.
-    ValueError
-        An option is not what it must be.
+    Options are those of ``amxfp4 synth check``. Returns 0, or 1 without the `proof` asked for; a
+    wrong netlist raises `Mismatch` or `ContractError`.
     """
     choose("--target", target, dict.fromkeys(TARGETS))
     if target == "liberty" and not liberty:
         liberty = from_environment()
     job = Job(config=config, target=target, liberty=liberty, script=script)
-    with writing("--build", build, "a folder that can be written"):
-        (build / "synth").mkdir(parents=True, exist_ok=True)
+    prepare(build)
     unit = config.unit
     with working(f"mapping {unit} to gates") as step:
         source = netlist(job, build)

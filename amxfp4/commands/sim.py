@@ -8,6 +8,7 @@ for bit.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -32,6 +33,7 @@ from amxfp4.params.checks import choose
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.util.console import shown_by
 from amxfp4.util.errors import reading
 from amxfp4.verif.sim import benches
 from amxfp4.verif.sim.batch.dut import BatchDut
@@ -218,7 +220,10 @@ def _everything(seed: int, out: Path) -> int:
         TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(Progress(*columns, console=console))
+        if console.is_terminal:  # one line at a time
+            stack.enter_context(shown_by(lambda *_: None))
         try:
             testbenches = list(_testbenches(seed, out, progress))
         except TestbenchError as error:
@@ -230,9 +235,11 @@ def _everything(seed: int, out: Path) -> int:
 
     tensors, multiplied = list(real_tensors()), list(real_products())
     rows.sort(key=lambda r: tensors.index(r.tensor))
-    console.print(tensor_table(rows))
+    print("\nReal tensors through quantizer and dequantizer, RTL against golden")
+    tensor_table(rows).show()
     products.sort(key=lambda r: multiplied.index(r.product))
-    console.print(product_table(products))
+    print("\nMatrix products through the array, RTL against golden")
+    product_table(products).show()
     picture(rows, reports / "sim.png")
     report = {
         "seed": seed,

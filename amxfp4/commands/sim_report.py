@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from amxfp4 import golden
 from amxfp4.golden import formats, packing
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
+from amxfp4.util.console import Table
 from amxfp4.verif.sim.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
 from amxfp4.verif.sim.tiles import through_rtl
@@ -33,9 +31,6 @@ __all__ = [
 
 FORMATS_COMPARED = ("amxfp4", "mxfp4", "nvfp4")
 """Formats of the tables: this project's own, OCP's and NVIDIA's."""
-
-# Narrow enough for a terminal of 80 columns.
-_PLAIN: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,24 +118,16 @@ def measure(
 
 def tensor_table(rows: list[Row]) -> Table:
     """Lay out what the tensors came to."""
-    title = "Real tensors through quantizer and dequantizer, RTL against golden"
-    table = Table(title=title, **_PLAIN)
-    table.add_column("tensor", no_wrap=True)
-    table.add_column("format", no_wrap=True)
-    columns = ("blocks", "mismatches", "SQNR dB", "cycles / block", "blocks/s verified")
-    for column in columns:
-        table.add_column(column, justify="right")
+    table = Table("tensor", "format", "blocks", "mismatches", "SQNR dB", "cycles/block", "blocks/s")
     for r in rows:
-        figures = (
-            f"{value:{style}}" if value is not None else "-"
-            for value, style in (
-                (r.sqnr_db, ".2f"),
-                (r.cycles_per_block, ".3f"),
-                (r.blocks_per_second, ",.0f"),
-            )
-        )
-        table.add_row(r.tensor, r.format, str(r.blocks), str(r.mismatches), *figures)
+        figures = ((r.sqnr_db, ".2f"), (r.cycles_per_block, ".3f"), (r.blocks_per_second, ",.0f"))
+        table.add(r.tensor, r.format, r.blocks, r.mismatches, *map(_figure, figures))
     return table
+
+
+def _figure(figure: tuple[float | None, str]) -> str:
+    value, style = figure
+    return "-" if value is None else f"{value:{style}}"
 
 
 def multiply(
@@ -174,22 +161,13 @@ def multiply(
 
 def product_table(rows: list[ProductRow]) -> Table:
     """Lay out what the products came to."""
-    table = Table(title="Matrix products through the array, RTL against golden", **_PLAIN)
-    table.add_column("product", no_wrap=True)
-    table.add_column("M x K x N", no_wrap=True)
-    table.add_column("format", no_wrap=True)
-    for column in ("tiles", "mis-\nmatches", "SQNR\ndB", "utili-\nzation", "M MAC/s\nverified"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = Table(
+        "product", "M x K x N", "format", "tiles", "wrong", "SQNR dB", "utilization", "M MAC/s"
+    )
     for r in rows:
-        figures = (
-            f"{value:{style}}" if value is not None else "-"
-            for value, style in (
-                (r.sqnr_db, ".2f"),
-                (r.utilization, ".1%"),
-                (r.macs_per_second and r.macs_per_second / 1e6, ".1f"),
-            )
-        )
-        table.add_row(r.product, r.shape, r.format, str(r.tiles), str(r.mismatches), *figures)
+        speed = r.macs_per_second and r.macs_per_second / 1e6
+        figures = ((r.sqnr_db, ".2f"), (r.utilization, ".1%"), (speed, ".1f"))
+        table.add(r.product, r.shape, r.format, r.tiles, r.mismatches, *map(_figure, figures))
     return table
 
 

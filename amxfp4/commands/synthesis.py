@@ -12,12 +12,11 @@ from amxfp4.synth.flow import pnr
 from amxfp4.synth.flow.foreign import ForeignJob
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.liberty import from_environment
-from amxfp4.synth.flow.results import Row
+from amxfp4.synth.flow.results import Row, prepare
 from amxfp4.synth.flow.run import measure as measure_job
 from amxfp4.synth.flow.run import run as run_job
 from amxfp4.synth.flow.targets import TARGETS
 from amxfp4.util import console
-from amxfp4.util.errors import writing
 
 __all__ = ["measure", "run"]
 
@@ -51,27 +50,8 @@ def run(
 ) -> int:
     """Synthesize one circuit and print a table of figures, and where everything else is.
 
-    Parameters
-    ----------
-    config
-        The unit.
-    target
-        A target, or ``all``: every one that there are the files and programs for.
-    liberty
-        Liberty files; without any, those that the environment variable LIBERTY names.
-    seeds
-        Numbers separated by commas.
-
-    Returns
-    -------
-    0.
-
-    Raises
-    ------
-    SynthesisError
-        A program of the flow failed.
-    ValueError
-        An option is not what it must be.
+    Options are those of ``amxfp4 synth unit``: `target` may be ``all``, every one that there are
+    the files and programs for; `seeds` are numbers separated by commas.
     """
     choose("target", target, dict.fromkeys([*TARGETS, ALL]))
     if target in ("liberty", ALL) and not liberty:
@@ -85,8 +65,7 @@ def run(
     else:
         known = {name: value for name, value in given.items() if value is not None}
         jobs, left_out = [Job(config=config, component=component, target=target, **known)], []
-    with writing("--build", build, "a folder that can be written"):
-        (build / "synth").mkdir(parents=True, exist_ok=True)
+    prepare(build)
     rows = []
     for job in jobs:
         with console.working(f"{job.top} for {job.target}"):
@@ -119,21 +98,7 @@ def measure(
 ) -> int:
     """Synthesize a design from files as ours are, and print a table of figures.
 
-    Parameters
-    ----------
-    per
-        What areas are divided by: lanes, elements, multiply-accumulates of a cycle.
-
-    Returns
-    -------
-    0.
-
-    Raises
-    ------
-    SynthesisError
-        The files are no such design, or a program of the flow failed.
-    ValueError
-        An option is not what it must be.
+    Options are those of ``amxfp4 synth files``; areas are divided by `per`.
     """
     choose("target", target, TARGETS)
     job = ForeignJob(
@@ -141,8 +106,7 @@ def measure(
         target=target, dsp=dsp, script=script,
         liberty=(liberty or from_environment()) if target == "liberty" else liberty,
     )  # fmt: skip
-    with writing("--build", build, "a folder that can be written"):
-        (build / "synth").mkdir(parents=True, exist_ok=True)
+    prepare(build)
     with console.working(f"{job.top} for {job.target}"):
         result = measure_job(job, build, again=again)
     figures = {name: result["figures"].get(name) for name in _COLUMNS}

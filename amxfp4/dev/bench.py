@@ -1,7 +1,8 @@
 """Speed and memory on one core, of the golden model and of verification, against what is promised.
 
-Each figure is the best of several runs in a process of its own, pinned to one core and with
-BLAS on one thread, so that it can be compared between machines and commits.
+Each figure is the best of several runs in a process of its own, pinned to one core and with BLAS on
+one thread. Speeds are shown; what is judged is how many times as long as a reference loop the work
+takes, which runs in turn with it: a slow or busy machine slows down both.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from amxfp4.util.console import Table
 
@@ -25,6 +27,14 @@ _ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
 _RUNS = 5
+
+# In times of the reference loop, for a tensor of 4096 x 4096 and products of 512 x 512 x 512. They
+# are estimates with room, from the speeds once asked for on a quiet core; not calibrated yet.
+QUANTIZE = 40.0
+DEQUANTIZE = 16.0
+MATMUL = {"exact": 60.0, "fixed": 200.0, "fp32": 200.0}
+THROUGH_RTL = 100.0
+GENERATE = 800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +47,31 @@ class Row:
         What was measured.
     value, unit
         The figure.
-    target
-        What it must reach, or stay within.
-    at_least
-        Whether more is better.
+    judged
+        What is judged: how many times as long as the reference loop it takes, or the figure itself
+        where that is no time.
+    limit
+        What `judged` must stay within.
     """
 
     name: str
     value: float
     unit: str
-    target: float
-    at_least: bool
+    judged: float
+    limit: float
 
     @property
     def passed(self) -> bool:
-        """Whether the target is met."""
-        return self.value >= self.target if self.at_least else self.value <= self.target
+        """Whether the limit is kept."""
+        return self.judged <= self.limit
 
 
 def run(size: int = 4096) -> int:
-    """Measure and print a table; return 0 if every target is met, else 1."""
+    """Measure and print a table; return 0 if every limit is kept, else 1."""
     rows = measure(size)
-    table = Table("one core", "figure", "unit", "target", "")
+    table = Table("one core", "figure", "unit", "x reference", "at most", "")
     for row in rows:
-        bound = "at least" if row.at_least else "at most"
-        table.add(row.name, f"{row.value:.3g}", row.unit, f"{bound} {row.target:g}",
+        table.add(row.name, f"{row.value:.3g}", row.unit, f"{row.judged:.3g}", f"{row.limit:g}",
                   "ok" if row.passed else "MISSED")  # fmt: skip
     table.show()
     return 0 if all(row.passed for row in rows) else 1
@@ -99,15 +109,42 @@ def measure(size: int = 4096, *, side: int = 4, lanes: int = 32) -> list[Row]:
     return [Row(**fields) for fields in json.loads(done.stdout)]
 
 
-def _best(call: Callable[[], object]) -> float:
-    """Seconds of the fastest of several runs, after one that fills tables and caches."""
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
     call()
-    seconds = []
-    for _ in range(_RUNS):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return time.perf_counter() - start
+
+
+def _reference() -> None:
+    """Work that nobody here will make faster: a pass over an array, and a loop of Python."""
+    import numpy as np
+
+    x = np.arange(1 << 22, dtype=np.float32)
+    np.floor(np.sqrt(x) * np.float32(3))
+    sum(n & 5 for n in range(300_000))
+
+
+def _generate(config: Any, made: list[Any]) -> None:
+    from amxfp4.gen import verilog
+
+    made.append(verilog.generate(config))
+
+
+def _best(
+    call: Callable[[], object], runs: int = _RUNS, *, warm: bool = True
+) -> tuple[float, float]:
+    """Seconds of the fastest of several runs, and how many times that of the reference loop.
+
+    Both run in turn, so that what else the machine does meets both.
+    """
+    if warm:
+        call()  # fills tables and caches
+        _reference()
+    ours, reference = [], []
+    for _ in range(runs):
+        reference.append(_seconds(_reference))
+        ours.append(_seconds(call))
+    return min(ours), min(ours) / min(reference)
 
 
 def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
@@ -122,16 +159,20 @@ def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
     shape = f"{size}x{size} fp32"
     rows = []
 
-    def rate(name: str, call: Callable[[], object], target: float) -> None:
-        rows.append(Row(name, x.size / _best(call) / 1e6, "M elements/s", target, True))
+    # Limits are for the full size; small tensors, as in tests of this program, are quicker.
+    def rate(name: str, call: Callable[[], object], limit: float) -> None:
+        seconds, ratio = _best(call)
+        rows.append(Row(name, x.size / seconds / 1e6, "M elements/s", ratio, limit))
 
-    rate(f"quantize {shape} to amxfp4, last axis", lambda: golden.quantize(x), 40)
-    rate(f"quantize {shape} to amxfp4, first axis", lambda: golden.quantize(x, axis=0), 40)
-    rate(f"quantize {shape} to mxfp4, last axis", lambda: golden.quantize(x, "mxfp4"), 40)
+    rate(f"quantize {shape} to amxfp4, last axis", lambda: golden.quantize(x), QUANTIZE)
+    rate(f"quantize {shape} to amxfp4, first axis", lambda: golden.quantize(x, axis=0), QUANTIZE)
+    rate(f"quantize {shape} to mxfp4, last axis", lambda: golden.quantize(x, "mxfp4"), QUANTIZE)
     b = golden.quantize(x)
-    rate(f"dequantize {shape} from amxfp4, last axis", partial(golden.dequantize, b), 100)
+    rate(f"dequantize {shape} from amxfp4, last axis", partial(golden.dequantize, b), DEQUANTIZE)
     first = golden.quantize(x, axis=0)
-    rate(f"dequantize {shape} from amxfp4, first axis", partial(golden.dequantize, first), 100)
+    rate(
+        f"dequantize {shape} from amxfp4, first axis", partial(golden.dequantize, first), DEQUANTIZE
+    )
     del b, first  # neither counts in the memory below
     for axis, name in ((-1, "last"), (0, "first")):
         tracemalloc.start()
@@ -139,12 +180,12 @@ def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         ratio = 1 + peak / x.nbytes
-        rows.append(Row(f"peak memory of quantize, {name} axis", ratio, "x input", 3, False))
+        rows.append(Row(f"peak memory of quantize, {name} axis", ratio, "x input", ratio, 3))
     n = size // 8
     a, w = golden.quantize(x[:n, :n]), golden.quantize(x[n : 2 * n, :n], axis=0)
-    for acc, target in (("exact", 1.5), ("fixed", 5.0), ("fp32", 5.0)):
-        seconds = _best(partial(golden.matmul, a, w, acc))
-        rows.append(Row(f"matmul {n}x{n}x{n} amxfp4, {acc}", seconds, "s", target, False))
+    for acc, limit in MATMUL.items():
+        seconds, ratio = _best(partial(golden.matmul, a, w, acc))
+        rows.append(Row(f"matmul {n}x{n}x{n} amxfp4, {acc}", seconds, "s", ratio, limit))
     return rows + _array_rows(n, side, lanes)
 
 
@@ -161,25 +202,26 @@ def _array_rows(n: int, side: int, lanes: int) -> list[Row]:
     rng = np.random.default_rng(1)
     a, w = (golden.quantize(rng.standard_normal((n // 2, n), dtype=np.float32)) for _ in range(2))
     rows = []
-    for name, target in (("amxfp4", 50), ("mxfp4", 50)):
+    for name in ("amxfp4", "mxfp4"):
         x, y = a, w
         if name != "amxfp4":
             x, y = (golden.quantize(golden.dequantize(side), name) for side in (a, w))
         config = ArrayConfig(format_a=name, format_b=name, rows=side, cols=side, lanes=lanes)
         array = BatchDut(config)
-        best = max(through_rtl(array, x, y).macs_per_second for _ in range(3)) / 1e6
+        seconds, ratio = _best(partial(through_rtl, array, x, y), 3)
         what = f"verified through a {side}x{side} array of {lanes} lanes, {name}"
-        rows.append(Row(what, best, "M MAC/s", target, True))
+        speed = x.shape[0] * y.shape[0] * n / seconds / 1e6
+        rows.append(Row(what, speed, "M MAC/s", ratio, THROUGH_RTL))
     sizes = {}
     for more in (side, 4 * side):
-        start = time.perf_counter()
         config = ArrayConfig(rows=more, cols=more, lanes=lanes)
-        sizes[more] = len(verilog.generate(config).text)
-        seconds = time.perf_counter() - start
-        rows.append(Row(f"generate a {more}x{more} array", seconds, "s", 20, False))
+        made: list[verilog.Generated] = []
+        seconds, ratio = _best(partial(_generate, config, made), 1, warm=False)
+        sizes[more] = len(made[0].text)
+        rows.append(Row(f"generate a {more}x{more} array", seconds, "s", ratio, GENERATE))
     growth = sizes[4 * side] / sizes[side]
     what = f"Verilog of a {4 * side}x{4 * side} array over a {side}x{side}"
-    rows.append(Row(what, growth, "x", 4, False))
+    rows.append(Row(what, growth, "x", growth, 4))
     return rows
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
+from amxfp4.golden.quality import sqnr
 from amxfp4.verif.sim.tensors import real_tensors
 
 __all__ = ["PICTURES", "accuracy"]
@@ -26,8 +27,8 @@ STYLE: Any = {
 }
 
 
-def _through(x: npt.NDArray[Any], name: str) -> npt.NDArray[np.float64]:
-    return golden.dequantize(golden.quantize(x, name)).astype(np.float64)
+def _through(x: npt.NDArray[Any], name: str) -> npt.NDArray[np.float32]:
+    return golden.dequantize(golden.quantize(x, name))
 
 
 def _block(axes: Any, x: npt.NDArray[Any]) -> None:
@@ -55,11 +56,7 @@ def _tensors(axes: Any, tensors: dict[str, npt.NDArray[np.float16]]) -> None:
     """Draw the noise of every tensor by format."""
     names = list(tensors)[::-1]
     for name, (colour, marker) in SHOWN.items():
-        figures = []
-        for tensor in names:
-            x = tensors[tensor].astype(np.float64)
-            noise = np.square(x - _through(tensors[tensor], name)).sum()
-            figures.append(10 * np.log10(np.square(x).sum() / noise))
+        figures = [sqnr(tensors[tensor], _through(tensors[tensor], name)) for tensor in names]
         axes.plot(figures, range(len(names)), marker, color=colour, label=name.upper())
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="x", color="#DDDDDD")

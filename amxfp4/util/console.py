@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 
 import rich.box
 import rich.console
+import rich.file_proxy
 import rich.progress
 import rich.table
 import rich.text
 
-__all__ = ["SILENCE", "Table", "working"]
+__all__ = ["SILENCE", "Table", "shown_by", "working"]
 
 SILENCE = 2.0
 """Seconds after which a step is named in a pipe or a log."""
@@ -60,8 +61,11 @@ class Table:
 
 
 def _is_number(cell: object) -> bool:
+    text = str(cell).replace(",", "").removesuffix("%")
+    if text == "-":  # there is no figure
+        return True
     try:
-        float(str(cell).replace(",", ""))
+        float(text)
     except ValueError:
         return False
     return True
@@ -70,14 +74,35 @@ def _is_number(cell: object) -> bool:
 Step = Callable[..., None]
 """Takes the text of the next step (``None``: the same), and how much of how much is done."""
 
+_outer: list[Step] = []
+"""What is shown already: a terminal has one line for it, so that inner work changes its text."""
+
+
+@contextlib.contextmanager
+def shown_by(step: Step) -> Iterator[None]:
+    """Let `step` show what `working` is called for inside."""
+    _outer.append(step)
+    try:
+        yield
+    finally:
+        _outer.pop()
+
 
 @contextlib.contextmanager
 def working(text: str) -> Iterator[Step]:
     """Say on standard error what goes on while it does.
 
     A terminal shows the step, the seconds, and how much is done, in a line that goes away. A pipe
-    or a log gets a line for each step that takes more than `SILENCE` seconds.
+    or a log gets a line for each step that takes more than `SILENCE` seconds. Where rich shows
+    progress already there is nothing more to say.
     """
+    if _outer:
+        _outer[-1](text)
+        yield _outer[-1]
+        return
+    if isinstance(sys.stderr, rich.file_proxy.FileProxy):
+        yield lambda *_: None
+        return
     if sys.stderr.isatty():
         with rich.progress.Progress(
             rich.progress.SpinnerColumn(),
@@ -93,18 +118,20 @@ def working(text: str) -> Iterator[Step]:
                 share = "" if done is None else f"{done:,} of {of:,}"
                 progress.update(task, description=step, share=share)
 
-            yield show
+            with shown_by(show):
+                yield show
         return
-    timer = _named_later(text)
+    timer, current = _named_later(text), text
 
     def name(step: str | None = None, done: int | None = None, of: int = 0) -> None:
-        nonlocal timer
-        if step is not None:
+        nonlocal timer, current
+        if step is not None and step != current:
             timer.cancel()
-            timer = _named_later(step)
+            timer, current = _named_later(step), step
 
     try:
-        yield name
+        with shown_by(name):
+            yield name
     finally:
         timer.cancel()
 

@@ -205,7 +205,7 @@ class MemoryMap(Transport):
             raise ValueError(f"FIFO cores must be 2 (A and C, B) or 3 (A, B, C), not {len(fifos)}")
         if not 16 <= depth <= 1 << 17:
             raise ValueError(f"depth must be from 16 to 131072, not {depth!r}")
-        # Before anything is written, which may do harm at a wrong address.
+        # Before anything is written, which at a wrong address might do damage.
         if (found := engine.read(0)) != ENGINE_ID:
             raise EngineError(
                 f"register id at {engine.name} must read 0x{ENGINE_ID:08X}, not 0x{found:08X}: "

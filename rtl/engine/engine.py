@@ -45,7 +45,7 @@ class Engine(wiring.Component):
     Parameters
     ----------
     config : EngineConfig
-    lamps : bool
+    leds : bool
         With the two members that only a unit around the engine wants.
 
     Members
@@ -54,13 +54,13 @@ class Engine(wiring.Component):
     s_axis_a_..., s_axis_b_... : AXI4-Stream receivers
     m_axis_c_... : AXI4-Stream transmitter
     irq : Out(1)
-    busy, failed : Out(1), those of the register `status`; with `lamps`
+    busy, failed : Out(1), those of the register `status`; with `leds`
 
     Latency: `latency` cycles from the last beat of B of a job of one block to C's first.
     """
 
-    def __init__(self, config: EngineConfig, *, lamps: bool = False) -> None:
-        self.config, self._lamps = config, lamps
+    def __init__(self, config: EngineConfig, *, leds: bool = False) -> None:
+        self.config, self._leds = config, leds
         super().__init__(
             {
                 **{f"s_axi_{n}": p for n, p in axi_lite_members(ADDRESS_BITS).items()},
@@ -68,7 +68,7 @@ class Engine(wiring.Component):
                 **_stream_members("s_axis_b", config.bytes_b, In),
                 **_stream_members("m_axis_c", config.bytes_c, Out),
                 "irq": Out(1),
-                **({"busy": Out(1), "failed": Out(1)} if lamps else {}),
+                **({"busy": Out(1), "failed": Out(1)} if leds else {}),
             }
         )
 
@@ -187,7 +187,7 @@ class Engine(wiring.Component):
             m.d.comb += getattr(bank, f"error_{name}").eq(signal)
         m.d.comb += [
             bank.status_failed.eq(job.failed),
-            *([self.busy.eq(job.busy), self.failed.eq(job.failed)] if self._lamps else []),
+            *([self.busy.eq(job.busy), self.failed.eq(job.failed)] if self._leds else []),
             bank.interrupt_status_done.eq(job.finished),
             bank.interrupt_status_error.eq(Cat(errors.values()).any()),
             bank.interrupt_status_flags.eq(Cat(flags.values()).any()),

@@ -134,7 +134,7 @@ class Bridge(wiring.Component):
         # Of a byte in what is worked on: a word, a beat, the arguments.
         widest = max(8, config.bytes_a, config.bytes_b, config.bytes_c)
         self._index = Signal(range(widest), name="index")
-        self._patience = Signal(range(TIMEOUT), name="patience")
+        self._timeout = Signal(range(TIMEOUT), name="timeout")
         self._has_last = Signal(name="has_last")  # TLAST was taken
         self._clears = Signal(name="clears")  # drop what waits for the engine
 
@@ -153,7 +153,7 @@ class Bridge(wiring.Component):
         with m.If(self._takes):
             m.d.sync += assign_low(taken, taken + 1)
         # No operation waits longer than this from one beat to the next.
-        m.d.sync += assign_low(self._patience, self._patience - (self._patience != 0))
+        m.d.sync += assign_low(self._timeout, self._timeout - (self._timeout != 0))
 
         is_repeated = (
             carried_out & (self.header.sequence == self._sequence)
@@ -259,13 +259,13 @@ class Bridge(wiring.Component):
                 with m.Case(Operation.WRITE):
                     m.next = "FILL WORD"
                 with m.Case(Operation.SEND):
-                    m.d.sync += self._patience.eq(TIMEOUT - 1)
+                    m.d.sync += self._timeout.eq(TIMEOUT - 1)
                     with m.If((stream_of <= Stream.B) & (last <= 1) & (last[0] | is_whole)):
                         m.next = "WAIT TO SEND"
                 with m.Case(Operation.RECEIVE):
                     m.d.sync += [
                         self._left.eq(most_bytes[exact_log2(config.bytes_c) :]),
-                        self._patience.eq(TIMEOUT - 1),
+                        self._timeout.eq(TIMEOUT - 1),
                     ]
                     with m.If(argument >= config.bytes_c):
                         m.d.sync += self._filled.eq(2)  # behind `last`, which is known later
@@ -376,7 +376,7 @@ class Bridge(wiring.Component):
                 m.next = "COUNT LOW"
             with m.Elif(~waits):
                 m.next = "FILL BEAT"
-            with m.Elif(self._patience == 0):
+            with m.Elif(self._timeout == 0):
                 m.next = "COUNT LOW"
         with m.State("FILL BEAT"):
             m.d.comb += [shifts.eq(1), self._takes.eq(~ends)]
@@ -386,7 +386,7 @@ class Bridge(wiring.Component):
                 m.next = "OFFER BEAT"
         with m.State("OFFER BEAT"):
             m.d.comb += offers.eq(1)
-            m.d.sync += self._patience.eq(TIMEOUT - 1)
+            m.d.sync += self._timeout.eq(TIMEOUT - 1)
             m.next = "WAIT TO SEND"
         # What was taken of the request, bar stream and `last`, is with the stream, or waits here.
         count = Signal(16)
@@ -405,7 +405,7 @@ class Bridge(wiring.Component):
                 m.next = "LAST"
             with m.Elif(self.c.valid):
                 m.next = "RECEIVE BEAT"
-            with m.Elif(self._patience == 0):
+            with m.Elif(self._timeout == 0):
                 m.next = "LAST"
         with m.State("RECEIVE BEAT"):
             # The beat waits at the engine's side while its bytes are copied.
@@ -417,7 +417,7 @@ class Bridge(wiring.Component):
                 m.d.sync += [
                     index.eq(0),
                     self._has_last.eq(beat.last),
-                    self._patience.eq(TIMEOUT - 1),
+                    self._timeout.eq(TIMEOUT - 1),
                     assign_low(self._left, self._left - 1),
                 ]
                 m.next = "WAIT TO RECEIVE"

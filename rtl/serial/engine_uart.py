@@ -17,17 +17,17 @@ from amxfp4.rtl.serial.bridge import ADDRESS_BITS, Bridge
 from amxfp4.rtl.serial.frames import Crc32, FrameReceiver, FrameSender
 from amxfp4.rtl.serial.uart import UartReceiver, UartTransmitter
 
-__all__ = ["LAMPS", "EngineUart", "Lamps"]
+__all__ = ["EVENTS", "EngineUart", "Leds"]
 
-LAMPS = ("link", "busy", "error")
+EVENTS = ("link", "busy", "error")
 """Events that are shown."""
 _TICKS = 8
-"""Of the lamps' clock, in a second."""
+"""Of the LEDs' clock, in a second."""
 _GLOW = 3
 """Ticks that an event is shown: the first may be over at once, the others are a quarter second."""
 
 
-class Lamps(wiring.Component):
+class Leds(wiring.Component):
     """Makes events long enough to be seen.
 
     Parameters
@@ -89,9 +89,9 @@ class EngineUart(wiring.Component):
 
     def __init__(self, config: EngineUartConfig) -> None:
         self.config = config
-        lamps = {f"led_{name}": Out(1) for name in ("alive", "link", "busy", "error")}
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **lamps})
-        self._engine = Engine(config, lamps=True)
+        leds = {f"led_{name}": Out(1) for name in ("alive", "link", "busy", "error")}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **leds})
+        self._engine = Engine(config, leds=True)
 
     @property
     def latency(self) -> int:
@@ -135,15 +135,15 @@ class EngineUart(wiring.Component):
         ]
         self._connect_engine(m, bridge)
 
-        m.submodules.lamps = lamps = Lamps(config.clock, LAMPS)
+        m.submodules.leds = leds = Leds(config.clock, EVENTS)
         m.d.comb += [
-            lamps.link_happens.eq(bridge.send),
-            lamps.busy_happens.eq(engine.busy),
-            lamps.error_happens.eq(receiver.dropped),
-            self.led_alive.eq(lamps.alive),
-            self.led_link.eq(lamps.link),
-            self.led_busy.eq(lamps.busy),
-            self.led_error.eq(lamps.error | engine.failed),
+            leds.link_happens.eq(bridge.send),
+            leds.busy_happens.eq(engine.busy),
+            leds.error_happens.eq(receiver.dropped),
+            self.led_alive.eq(leds.alive),
+            self.led_link.eq(leds.link),
+            self.led_busy.eq(leds.busy),
+            self.led_error.eq(leds.error | engine.failed),
         ]
         return m
 

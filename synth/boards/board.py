@@ -61,8 +61,8 @@ class Pins:
 
     rx: Any
     tx: Any
-    lights: tuple[tuple[Any, tuple[str, ...]], ...]
-    """Lights of the board, each with the unit's lamps that light it (without ``led_``)."""
+    leds: tuple[tuple[Any, tuple[str, ...]], ...]
+    """LEDs of the board, each with the unit's outputs that light it (without ``led_``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 """iCEBreaker (1BitSquared): an iCE40UP5K, 5280 logic cells, and a USB plug that is a serial line.
 
-The board has two lights of its own; its break-off section on PMOD 2, if it is still there, has
+The board has two LEDs of its own; its break-off section on PMOD 2, if it is still there, has
 five, of which four are used.
 
-| light | on the break-off section | on means |
+| LED | on the break-off section | on means |
 |---|---|---|
 | LED1, red | D5, red | a frame was dropped, or the last job failed (`led_error`) |
 | LED2, green | D1 | blinks: the clock runs (`led_alive`) |
@@ -30,12 +30,12 @@ def _platform() -> Any:
 
 def _pins(platform: Any) -> Pins:
     uart = platform.request("uart", dir="-")
-    lamps = {
+    leds = {
         ("led_r", 0): ("error",), ("led_g", 0): ("alive",), ("led_r", 1): ("error",),
         ("led_g", 1): ("alive",), ("led_g", 2): ("link",), ("led_g", 3): ("busy",),
     }  # fmt: skip
-    lights = tuple((platform.request(*place, dir="-"), names) for place, names in lamps.items())
-    return Pins(rx=uart.rx, tx=uart.tx, lights=lights)
+    requested = tuple((platform.request(*led, dir="-"), names) for led, names in leds.items())
+    return Pins(rx=uart.rx, tx=uart.tx, leds=requested)
 
 
 ICEBREAKER = Board(

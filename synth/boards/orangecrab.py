@@ -4,7 +4,7 @@ There is no chip that makes a serial line of its USB, and a core that does would
 bridge. The line is at the Feather's own serial pins, 3.3 V: connect a USB-serial adapter's TX to
 pin 0 (RX, N17), its RX to pin 1 (TX, M18), and its ground to GND.
 
-| light | on means |
+| LED | on means |
 |---|---|
 | green | blinks: the clock runs (`led_alive`) |
 | blue | in the last quarter second a request was answered, or a job was in flight |
@@ -45,9 +45,9 @@ def _platform(device: str) -> Any:
 
 
 def _pins(platform: Any) -> Pins:
-    uart, light = platform.request("uart", dir="-"), platform.request("rgb_led", dir="-")
-    lights = ((light.r, ("error",)), (light.g, ("alive",)), (light.b, ("link", "busy")))
-    return Pins(rx=uart.rx, tx=uart.tx, lights=lights)
+    uart, led = platform.request("uart", dir="-"), platform.request("rgb_led", dir="-")
+    leds = ((led.r, ("error",)), (led.g, ("alive",)), (led.b, ("link", "busy")))
+    return Pins(rx=uart.rx, tx=uart.tx, leds=leds)
 
 
 ORANGECRAB = Board(

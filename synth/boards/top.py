@@ -1,4 +1,4 @@
-"""Between the unit and a board's pins: a reset after power is on, and lights."""
+"""Between the unit and a board's pins: a reset after power is on, and LEDs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from amxfp4.synth.boards.board import Board
 
 __all__ = ["BoardTop"]
 
-_LAMPS = ("alive", "link", "busy", "error")
+_STATUS = ("alive", "link", "busy", "error")
 _RESET_CYCLES = 1 << 10
 """Tens of microseconds, after which memories and clocks have settled on every board."""
 
@@ -36,17 +36,17 @@ class BoardTop(Elaboratable):
             m.d.sync += resets.eq(0)
         with m.Else():
             m.d.sync += cycles.eq(cycles + 1)
-        lamps = {name: Signal(name=f"led_{name}") for name in _LAMPS}
+        status = {name: Signal(name=f"led_{name}") for name in _STATUS}
         m.submodules.unit = Instance(
             "engine_uart",
             i_clk=ClockSignal(),
             i_rst=resets,
             i_rx=rx.i,
             o_tx=tx.o,
-            **{f"o_led_{name}": lamp for name, lamp in lamps.items()},
+            **{f"o_led_{name}": signal for name, signal in status.items()},
         )
-        for n, (port, names) in enumerate(pins.lights):
+        for n, (port, names) in enumerate(pins.leds):
             m.submodules[f"light_{n}"] = light = io.Buffer("o", port)
-            lit = Cat(*(lamps[name] for name in names)).any() if names else C(0, 1)
+            lit = Cat(*(status[name] for name in names)).any() if names else C(0, 1)
             m.d.comb += light.o.eq(lit)
         return m

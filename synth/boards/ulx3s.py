@@ -1,8 +1,8 @@
 """ULX3S (Radiona): an ECP5 of 12 to 85 thousand LUTs, and a USB plug that is a serial line.
 
-The engine talks through the USB port US1 (an FT231X). Lights, from the edge inwards:
+The engine talks through the USB port US1 (an FT231X). LEDs, from the edge inwards:
 
-| light | 1 means |
+| LED | 1 means |
 |---|---|
 | D0 | blinks: the clock runs (`led_alive`) |
 | D1 | a request was answered in the last quarter second (`led_link`) |
@@ -28,9 +28,9 @@ def _platform(device: str) -> Any:
 
 def _pins(platform: Any) -> Pins:
     uart = platform.request("uart", dir="-")
-    lights = [platform.request("led", n, dir="-") for n in range(8)]
-    lamps = [("alive",), ("link",), ("busy",), ("error",), (), (), (), ()]
-    return Pins(rx=uart.rx, tx=uart.tx, lights=tuple(zip(lights, lamps, strict=True)))
+    leds = [platform.request("led", n, dir="-") for n in range(8)]
+    names = [("alive",), ("link",), ("busy",), ("error",), (), (), (), ()]
+    return Pins(rx=uart.rx, tx=uart.tx, leds=tuple(zip(leds, names, strict=True)))
 
 
 ULX3S = Board(

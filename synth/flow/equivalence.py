@@ -14,7 +14,7 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from amxfp4.synth.flow.names import Port, ports
+from amxfp4.synth.flow.net_names import Port, ports
 from amxfp4.util import process, pyosys
 from amxfp4.util.errors import ToolError
 

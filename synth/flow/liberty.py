@@ -13,7 +13,7 @@ from pathlib import Path
 
 from amxfp4.synth.flow.liberty_text import Group, groups
 from amxfp4.synth.flow.measures import Figures, cells, statistics
-from amxfp4.synth.flow.names import plain
+from amxfp4.synth.flow.net_names import plain
 from amxfp4.synth.flow.programs import execute
 from amxfp4.synth.gates import boolean
 from amxfp4.util.errors import reading

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4.synth.flow.measures import Figures, cells, count, depth
-from amxfp4.synth.flow.names import Design, plain, ports
+from amxfp4.synth.flow.net_names import Design, plain, ports
 from amxfp4.synth.flow.programs import execute
 from amxfp4.util import process
 

@@ -19,10 +19,11 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.params.units import UNITS
 from amxfp4.synth.flow.job import Job
 from amxfp4.util import files
+from amxfp4.util.errors import writing
 
 __all__ = [
     "FILE", "RESULT", "Row", "Subject", "add", "columns", "fail", "gather", "known",
-    "macs_per_cycle", "read", "subject", "write_table",
+    "macs_per_cycle", "prepare", "read", "subject", "write_table",
 ]  # fmt: skip
 
 RESULT = "result.json"
@@ -113,6 +114,18 @@ class Row(Subject):
             raise ValueError(f"metric must be one of {', '.join(columns(Row))}, not {metric!r}")
         value = getattr(self, metric)
         return None if value is None else float(value) / self.macs_per_cycle
+
+
+def prepare(build: Path) -> None:
+    """Make the folder of builds that the user has named, before any work.
+
+    Raises
+    ------
+    ValueError
+        It cannot be written.
+    """
+    with writing("--build", build, "a folder that can be written"):
+        (build / "synth").mkdir(parents=True, exist_ok=True)
 
 
 def columns(kind: type[Subject]) -> list[str]:

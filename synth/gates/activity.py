@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from amxfp4.synth.gates import boolean
 from amxfp4.synth.gates.cells import Cell
-from amxfp4.synth.gates.gates import ALL, Simulation, Words
 from amxfp4.synth.gates.graph import Indices
+from amxfp4.synth.gates.simulation import ALL, Simulation, Words
 
 __all__ = ["Activity", "Recorder", "TrafficError", "drive"]
 

@@ -17,12 +17,15 @@ from amxfp4.synth.gates.cells import Cell, Library
 
 __all__ = ["complete", "standard_cell"]
 
-_WAIVED = "/* verilator lint_off PINMISSING */ /* verilator lint_off UNOPTFLAT */"
-"""Netlists for FPGAs leave inputs open that a mode does not use. A vector of which some bits make
-others, or a cell of two bits of a carry chain, seems to depend on itself."""
-
-_FOREIGN = ("DECLFILENAME", "GENUNNAMED", "INITIALDLY", "SPECIFYIGN", "UNUSED", "WIDTH")
-"""What Verilator finds in Yosys' models."""
+_WAIVED = "".join(
+    f"/* verilator lint_off {name} */\n"
+    for name in (
+        "DECLFILENAME", "GENUNNAMED", "INITIALDLY", "PINMISSING", "SPECIFYIGN", "UNDRIVEN",
+        "UNOPTFLAT", "UNUSED", "WIDTH",
+    )
+)  # fmt: skip
+"""What Verilator finds in netlists, where bits that nothing needs are left open and two bits of a
+carry chain seem to depend on themselves, and in Yosys' models."""
 
 
 @functools.cache
@@ -30,9 +33,8 @@ def _ecp5() -> str:
     """Models of the cells of ECP5: those of Yosys, and of the block RAM, which it lacks."""
     lattice = resources.files("pyosys") / "share" / "lattice"
     texts = [(lattice / name).read_text() for name in ("common_sim.vh", "ccu2c_sim.vh")]
-    waived = "".join(f"/* verilator lint_off {name} */\n" for name in _FOREIGN)
     ours = (Path(__file__).parents[1] / "models" / "ecp5.v").read_text()
-    return "\n".join(["`define NO_INCLUDES", waived, *texts, ours])
+    return "\n".join(["`define NO_INCLUDES", *texts, ours])
 
 
 def _after_zeros(tree: boolean.Tree) -> int:
@@ -98,13 +100,13 @@ def complete(netlist: str, target: str, liberty: Iterable[Path] = ()) -> str:
         There are no models for `target`, or for a cell of the netlist.
     """
     if target == "generic":
-        return f"{_WAIVED}\n{netlist}"
+        return f"{_WAIVED}{netlist}"
     if target == "liberty":
-        return f"{_WAIVED}\n{netlist}\n{_standard_cells(netlist, cells.read(liberty))}"
+        return f"{_WAIVED}{netlist}\n{_standard_cells(netlist, cells.read(liberty))}"
     if target not in ("ecp5", "ecp5-pnr"):
         raise ValueError(f"target must be one of generic, liberty, ecp5, ecp5-pnr, not {target!r}")
     modelled = dict.fromkeys(re.findall(r"^module (\w+)", _ecp5(), re.M))
     for cell in re.findall(r"^  ([A-Z]\w+) (?:#\(|\S+ +\()", netlist, re.M):
         if cell not in modelled:
             raise ValueError(f"cells for {target} must be of {', '.join(modelled)}, not {cell}")
-    return f"{_WAIVED}\n{netlist}\n{_ecp5()}"
+    return f"{_WAIVED}{netlist}\n{_ecp5()}"

@@ -26,8 +26,8 @@ from amxfp4.synth.gates import graph as netlist
 from amxfp4.synth.gates.activity import Activity, TrafficError
 from amxfp4.synth.gates.cells import Library
 from amxfp4.synth.gates.energy_model import INPUTS, Conditions, Energy
-from amxfp4.synth.gates.gates import Simulation
 from amxfp4.synth.gates.graph import Netlist
+from amxfp4.synth.gates.simulation import Simulation
 from amxfp4.util.files import digest, locked, write
 
 __all__ = ["FILE", "TABLE", "EnergyRow", "Workload", "component_of", "measure", "read"]

@@ -1,25 +1,27 @@
-"""Faults to plant: wrappers around a generated unit, edits of its text, edits of the RTL's source.
+"""Faults to plant in a unit: wrappers around it, edits of its Verilog, edits of the RTL's source.
 
-A wrapper keeps the unit whole and spoils what passes its ports, so it does not depend on how the
-unit is written. Edits of the text say what they look for and fail when it is not there.
+All faults of a unit sleep in one text until a run wakes one, so that the unit is built once, and
+what passes while they sleep is what fails with one awake. A wrapper keeps the unit whole and spoils
+what passes its ports, so it does not depend on how the unit is written. Edits say what they look
+for, and it is an error if it is not there.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from amxfp4.params.config import UnitConfig
+from amxfp4.util.files import digest
+from amxfp4.verif.check import rtl_edits
+from amxfp4.verif.check.rtl_edits import Edit, bug
 from amxfp4.verif.sim.build import port_width
 from amxfp4.verif.sim.sources import Source, source
 
-__all__ = ["WRAPPERS", "bug", "edited", "resets", "with_manifest", "without_reset", "wrapped"]
+__all__ = ["WRAPPERS", "Edit", "Planted", "asleep", "bug", "with_manifest"]
 
 # In a wrapper: streams `i` and `o` outside, `x` (into the unit) and `y` (out of it) inside, the
 # reset the unit sees `r`, and a counter `n` of cycles in which the unit's input moves.
@@ -46,28 +48,102 @@ WRAPPERS: dict[str, dict[str, str]] = {
 }
 """Faults by name: the connections that differ from a plain wrapper's."""
 
+_RESET = re.compile(r"= rst \? (?=\d+'[hb]\w+ :)")
 
-def wrapped(config: UnitConfig, changes: dict[str, str], *, declarations: str = "") -> Source:
-    """Put a unit into a wrapper with some connections changed.
+
+@dataclass(frozen=True)
+class Planted(Source):
+    """Verilog and manifest of a unit in which faults sleep."""
+
+    names: tuple[str, ...]
+    """Of the faults, in the order of their numbers."""
+
+    def wake(self, name: str) -> str:
+        """Argument of a simulation that wakes one fault."""
+        return f"+bug={self.names.index(name) + 1}"
+
+
+def asleep(
+    config: UnitConfig,
+    *,
+    rtl: Mapping[str, Edit] | None = None,
+    text: Mapping[str, tuple[str, str]] | None = None,
+    wires: Mapping[str, Mapping[str, str]] | None = None,
+    resets: bool = False,
+    declarations: str = "",
+) -> Planted:
+    """Plant faults of up to four kinds in one unit, all of them asleep.
 
     Parameters
     ----------
     config
         Of the unit.
-    changes
-        Expressions by the name of the signal they drive, as in `WRAPPERS`.
+    rtl
+        Edits of the RTL's source by name. What an edit makes of an expression and the expression
+        itself stand beside each other, and the unit has a choice between them.
+    text
+        Edits of the Verilog by name: a regular expression of which the first match is replaced, and
+        the replacement, in which ``{bug}`` is 1 while the fault is awake.
+    wires
+        Connections of a wrapper by name, as `WRAPPERS`, around a unit with one stream on either
+        side. Without any there is no wrapper.
+    resets
+        Plant for every register that is reset, too, that it is not: ``reset 0`` and so on.
     declarations
         Further Verilog inside the wrapper.
+
+    Raises
+    ------
+    ValueError
+        What an edit looks for is not there.
+    TypeError
+        What it changes is no hardware, but decides what hardware there is.
     """
+    rtl, text, wires = dict(rtl or {}), dict(text or {}), dict(wires or {})
     made = source(config)
-    unit = config.unit
-    text, count = re.subn(rf"^module {unit}\(", f"module {unit}_whole(", made.text, flags=re.M)
+    if rtl:
+        numbered = dict(enumerate(rtl.values(), 1))
+        changes = digest(repr(numbered), Path(rtl_edits.__file__).read_bytes())
+        made = source(config, make=lambda c: rtl_edits.generate(c, numbered), changes=changes)
+    names, verilog, unit = list(rtl), made.text, config.unit
+    for name, (pattern, new) in text.items():
+        names.append(name)
+        awake = new.format(bug=f"({unit}.bug == {len(names)})")
+        verilog, count = re.subn(pattern, awake, verilog, count=1, flags=re.M)
+        if count == 0:
+            raise ValueError(f"{name}: {pattern!r} must match the Verilog of {unit}")
+    if resets:
+        pieces = _RESET.split(verilog)
+        verilog = pieces[0]
+        for number, piece in enumerate(pieces[1:]):
+            names.append(f"reset {number}")
+            verilog += f"= (rst & ({unit}.bug != {len(names)})) ? {piece}"
+    if wires:
+        verilog = _wrapped(verilog, made, wires, len(names), declarations)
+        names += wires
+    if len(set(names)) < len(names):
+        raise ValueError(f"every fault must have a name of its own, not {sorted(names)}")
+    declared = '\n  integer bug = 0;\n  initial if (!$value$plusargs("bug=%d", bug)) bug = 0;\n'
+    verilog, count = re.subn(rf"(?m)^(module {unit}\([^;]*;)", rf"\g<1>{declared}", verilog)
     if count != 1:
         raise ValueError(f"text must have one module {unit}, not {count}")
+    return Planted(verilog, made.manifest, tuple(names))
+
+
+def _wrapped(
+    text: str, made: Source, wires: Mapping[str, Mapping[str, str]], first: int, declarations: str
+) -> str:
+    """Put a unit into a wrapper; number `first` + 1 wakes the first of `wires`."""
+    unit = made.manifest["unit"]
     width_in = port_width(made.manifest, "i__payload")
     width_out = port_width(made.manifest, "o__payload")
-    drive = "\n".join(f"  assign {k} = {v};" for k, v in (_PLAIN | changes).items())
-    wrapper = f"""
+    drive = ""
+    for signal, plain in _PLAIN.items():
+        for number, changes in enumerate(wires.values(), first + 1):
+            if signal in changes:
+                plain = f"bug == {number} ? ({changes[signal]}) :\n    {plain}"
+        drive += f"  assign {signal} = {plain};\n"
+    return f"""{re.sub(rf"(?m)^module {unit}[(]", f"module {unit}_whole(", text)}
 module {unit}(input clk, input rst,
   input [{width_in - 1}:0] i__payload, input i__valid, output i__ready,
   output [{width_out - 1}:0] o__payload, output o__valid, input o__ready);
@@ -82,45 +158,12 @@ module {unit}(input clk, input rst,
     stalled <= ~rst & y__valid & ~o__ready & ~stalled;
     pause <= ~rst & (n[5:0] == 6'h3f) & ~pause;
   end
-{drive}
-{declarations}
+{drive}{declarations}
   {unit}_whole inner(.clk(clk), .rst(r),
     .i__payload(x__payload), .i__valid(x__valid), .i__ready(x__ready),
     .o__payload(y__payload), .o__valid(y__valid), .o__ready(y__ready));
 endmodule
 """
-    return Source(text + wrapper, made.manifest)
-
-
-def edited(config: UnitConfig, pattern: str, new: str | Callable[[Any], str]) -> Source:
-    """Replace the first match of a regular expression in a unit's Verilog.
-
-    Raises
-    ------
-    ValueError
-        The text has no match: the mutant would be the unit itself.
-    """
-    made = source(config)
-    text, count = re.subn(pattern, new, made.text, count=1, flags=re.M)
-    if count == 0 or text == made.text:
-        raise ValueError(f"pattern must match the Verilog of {config.unit}, not {pattern!r}")
-    return Source(text, made.manifest)
-
-
-_RESET = re.compile(r"= rst \? (?=\d+'[hb]0+ :)")
-
-
-def resets(config: UnitConfig) -> int:
-    """How many registers of a unit are reset."""
-    return len(_RESET.findall(source(config).text))
-
-
-def without_reset(config: UnitConfig, index: int) -> Source:
-    """Take the reset away from one register."""
-    made = source(config)
-    match = list(_RESET.finditer(made.text))[index]
-    text = made.text[: match.start()] + "= 1'h0 ? " + made.text[match.end() :]
-    return Source(text, made.manifest)
 
 
 def with_manifest(made: Source, **changes: Any) -> Source:
@@ -128,20 +171,3 @@ def with_manifest(made: Source, **changes: Any) -> Source:
     config = made.manifest["config"] | {k: v for k, v in changes.items() if k not in made.manifest}
     top = {k: v for k, v in changes.items() if k in made.manifest}
     return Source(made.text, made.manifest | {"config": config} | top)
-
-
-def bug(monkeypatch: pytest.MonkeyPatch, module: str, old: str, new: str) -> None:
-    """Replace `old`, which must stand in a module of the RTL once, wherever its classes went."""
-    right = importlib.import_module(f"amxfp4.rtl.{module}")
-    assert right.__file__ is not None
-    text = Path(right.__file__).read_text()
-    if text.count(old) != 1:
-        raise ValueError(f"{module} must have {old!r} once, not {text.count(old)} times")
-    names: dict[str, Any] = {"__name__": right.__name__, "__file__": right.__file__}
-    exec(compile(text.replace(old, new), right.__file__, "exec"), names)
-    users = [m for n, m in list(sys.modules.items()) if n.startswith(("amxfp4.rtl", "amxfp4.gen"))]
-    for name in right.__all__:
-        original = getattr(right, name)
-        for user in users:
-            if getattr(user, name, None) is original:
-                monkeypatch.setattr(user, name, names[name])

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
-from amaranth.hdl import Mux, Value, ValueCastable
+from amaranth.hdl import C, Mux, Value, ValueCastable
 from amaranth.hdl._ast import AnyConst
 
 from amxfp4.gen import verilog
@@ -31,7 +32,17 @@ Edit = tuple[str, str, str]
 # What Yosys writes for `AnyConst`, a value from outside: here the number of the fault awake.
 _OUTSIDE = re.compile(r"\\\$anyconst  #\(\s*\.WIDTH\(32'd8\)\s*\) \S+ \(\s*\.Y\((.*?)\)\s*\);")
 # Calls of Amaranth that are statements.
-_STATEMENTS = {"eq", "If", "Elif", "While", "Switch", "Case", "assign_exact", "assign_low"}
+_STATEMENTS = {
+    "append",
+    "eq",
+    "If",
+    "Elif",
+    "While",
+    "Switch",
+    "Case",
+    "assign_exact",
+    "assign_low",
+}
 
 
 def _module(name: str) -> tuple[ModuleType, str]:
@@ -46,7 +57,9 @@ def _edited(module: str, text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, right: ModuleType, code: CodeType, **names: Any) -> None:
+def _run(
+    monkeypatch: pytest.MonkeyPatch, right: ModuleType, code: CodeType, **names: Any
+) -> dict[str, Any]:
     """Run the program of a module, and put its classes in the place of the right ones."""
     names |= {"__name__": right.__name__, "__file__": right.__file__}
     exec(code, names)
@@ -56,6 +69,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, right: ModuleType, code: CodeType, **n
         for user in users:
             if getattr(user, name, None) is original:
                 monkeypatch.setattr(user, name, names[name])
+    return names
 
 
 def bug(monkeypatch: pytest.MonkeyPatch, module: str, old: str, new: str) -> None:
@@ -74,13 +88,15 @@ def choose(number: int, new: Any, old: Any) -> Any:
     """
     if isinstance(old, list | tuple) and len(old) == len(new):
         return type(old)(choose(number, *pair) for pair in zip(new, old, strict=True))
-    if not any(isinstance(side, Value | ValueCastable) for side in (new, old)):
+    if isinstance(old, int):
+        return Mux(AnyConst(8) == number, new, old)
+    if not isinstance(old, Value | ValueCastable):
         raise TypeError(f"hardware must be chosen from, not {new!r} and {old!r}")
     usual = Value.cast(old)
     chosen = Mux(AnyConst(8) == number, Value.cast(new), usual)[: len(usual)]
     if usual.shape().signed:
         return chosen.as_signed()
-    return chosen if isinstance(old, Value | int) else old.shape()(chosen)
+    return chosen if isinstance(old, Value) else old.shape()(chosen)
 
 
 def _difference(old: ast.AST, new: ast.AST) -> list[tuple[Any, Any]]:
@@ -107,7 +123,7 @@ def _dump(node: Any) -> str:
     return ast.dump(node) if isinstance(node, ast.AST) else repr(node)
 
 
-def _is_hardware(node: ast.AST) -> bool:
+def _is_hardware(node: ast.AST) -> TypeGuard[ast.expr]:
     """Tell whether an expression can be a value; it is hardware if its parts are."""
     if isinstance(node, ast.Call):
         name = (
@@ -120,7 +136,7 @@ def _is_hardware(node: ast.AST) -> bool:
 class _Chooser(ast.NodeTransformer):
     """Puts calls of `choose` around expressions, by their identity; inner ones first."""
 
-    def __init__(self, edits: Mapping[int, list[tuple[int, Any]]]) -> None:
+    def __init__(self, edits: Mapping[int, list[tuple[int, ast.expr]]]) -> None:
         self._edits = edits
 
     def visit(self, node: ast.AST) -> Any:
@@ -132,28 +148,36 @@ class _Chooser(ast.NodeTransformer):
 
 
 def _with_choices(module: str, text: str, edits: Mapping[int, tuple[str, str]]) -> ast.Module:
-    """Program of a module with a choice for every edit."""
+    """Program of a module with a choice for every edit.
+
+    What is chosen is the outermost expression that stands in the text of the edit, or, if it does
+    not hold all of one, the innermost expression that differs.
+    """
     tree = ast.parse(text)
     lines = [0]
     for line in text.encode().splitlines(keepends=True):
         lines.append(lines[-1] + len(line))
     chosen: dict[int, list[tuple[int, Any]]] = {}
     for number, (old, new) in edits.items():
-        path = _difference(tree, ast.parse(_edited(module, text, old, new)))
-        begin = len(text[: text.index(old)].encode())
+        begin = len(text[: text.index(old)].encode()) if old in text else 0
         end = begin + len(old.encode())
-        inside = [
-            pair
-            for pair in path
-            if _is_hardware(pair[0])
-            and begin <= lines[pair[0].lineno - 1] + pair[0].col_offset
-            and lines[pair[0].end_lineno - 1] + pair[0].end_col_offset <= end
-        ] or [pair for pair in path if _is_hardware(pair[0])][-1:]
-        if not inside:
-            raise ValueError(f"{module}: {old!r} must change one expression")
-        chosen.setdefault(id(inside[0][0]), []).append((number, inside[0][1]))
-    program: ast.Module = ast.fix_missing_locations(_Chooser(chosen).visit(tree))
-    return program
+
+        def stands_inside(node: ast.expr, begin: int = begin, end: int = end) -> bool:
+            assert node.end_lineno is not None
+            assert node.end_col_offset is not None
+            last = lines[node.end_lineno - 1] + node.end_col_offset
+            return begin <= lines[node.lineno - 1] + node.col_offset and last <= end
+
+        path = _difference(tree, ast.parse(_edited(module, text, old, new)))
+        pairs = [(ours, theirs) for ours, theirs in path if _is_hardware(ours)]
+        inside = [pair for pair in pairs if stands_inside(pair[0])]
+        if not pairs:
+            raise ValueError(f"{module}: {old!r} must be in an expression")
+        ours, theirs = (inside or pairs[-1:])[0]
+        chosen.setdefault(id(ours), []).append((number, theirs))
+    result = _Chooser(chosen).visit(tree)
+    assert isinstance(result, ast.Module)
+    return ast.fix_missing_locations(result)
 
 
 def generate(config: UnitConfig, edits: Mapping[int, Edit]) -> Source:
@@ -172,10 +196,16 @@ def generate(config: UnitConfig, edits: Mapping[int, Edit]) -> Source:
     for number, (module, old, new) in edits.items():
         modules.setdefault(module, {})[number] = (old, new)
     with pytest.MonkeyPatch.context() as patch:
+        spaces: list[dict[str, Any]] = []
         for module, changes in modules.items():
             right, text = _module(module)
-            tree = _with_choices(module, text, changes)
-            _run(patch, right, compile(tree, str(right.__file__), "exec"), choose=choose)
+            before = {name: getattr(right, name) for name in right.__all__}
+            code = compile(_with_choices(module, text, changes), str(right.__file__), "exec")
+            fresh = _run(patch, right, code, choose=choose, C=C)
+            for space, (name, original) in itertools.product(spaces, before.items()):
+                if space.get(name) is original:
+                    space[name] = fresh[name]
+            spaces.append(fresh)
         made = verilog.generate(config)
     unit = made.manifest["unit"]
     return Source(_OUTSIDE.sub(rf"assign \1 = 8'({unit}.bug);", made.text), made.manifest)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from amaranth.hdl import Instance, Module, Mux, Signal
 
@@ -38,14 +39,17 @@ module sleeping_bug #(parameter [31:0] NUMBER = 0) (output awake);
 endmodule
 """
 _RELOADED = ("amxfp4.rtl", "amxfp4.gen")
+_SIGNALS: WeakKeyDictionary[Module, dict[int, Signal]] = WeakKeyDictionary()
 
 
 def awake(m: Module, number: int) -> Signal:
     """Make a signal that is 1 while a bug is awake; for edited sources."""
-    signal = Signal(name=f"bug_{number}")
-    instance = Instance("sleeping_bug", p_NUMBER=number, o_awake=signal)
-    m.submodules[f"sleeping_bug_{number}"] = instance
-    return signal
+    signals = _SIGNALS.setdefault(m, {})
+    if number not in signals:
+        signals[number] = signal = Signal(name=f"bug_{number}")
+        instance = Instance("sleeping_bug", p_NUMBER=number, o_awake=signal)
+        m.submodules[f"sleeping_bug_{number}"] = instance
+    return signals[number]
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -59,11 +59,17 @@ def _generator_key() -> str:
     return digest(*versions, *(part for file in _files(_folders()) for part in file))
 
 
-def source(config: UnitConfig, cache: Path = build.CACHE) -> Source:
+def source(
+    config: UnitConfig,
+    cache: Path = build.CACHE,
+    *,
+    make: Callable[[UnitConfig], Any] | None = None,
+    changes: str = "",
+) -> Source:
     """Verilog of a configuration: from the generator, or what it wrote before.
 
     What is remembered is filed under the contents of the generator and of all it imports, and the
-    versions of its tools. A generator changed at run time must be called directly.
+    versions of its tools. A generator changed at run time must be called directly, or as `make`.
 
     Parameters
     ----------
@@ -71,14 +77,21 @@ def source(config: UnitConfig, cache: Path = build.CACHE) -> Source:
         A unit's configuration.
     cache
         Folder of builds.
+    make
+        What is called instead of the generator.
+    changes
+        All that decides what `make` returns, besides the configuration and the generator.
     """
-    file = cache / "verilog-cache" / f"{config.unit}-{config.digest}-{_generator_key()}.json"
+    name = "-".join([config.unit, config.digest, _generator_key(), *([changes] if changes else [])])
+    file = cache / "verilog-cache" / f"{name}.json"
     if file.is_file():
         kept = json.loads(file.read_text())
         return Source(kept["text"], kept["manifest"])
-    from amxfp4.gen import verilog
+    if make is None:
+        from amxfp4.gen import verilog
 
+        make = verilog.generate
     with working(f"generating the Verilog of {config.unit}"):
-        made = verilog.generate(config)
+        made = make(config)
     write(file, json.dumps({"text": made.text, "manifest": made.manifest}))
     return Source(made.text, made.manifest)

@@ -20,7 +20,7 @@ from amxfp4.verif.tests.simulate import (  # noqa: F401  (fixtures of every fold
 
 BASE_SEED = 20260101
 """Seed of a run that names none, so that two runs of one commit test the same."""
-BLOCKS = 50_000
+BLOCKS = 10_000
 """Random blocks per format and unit in an ordinary run."""
 NIGHTLY = 1_000_000
 """Those of ``make nightly``, from which on tests that are marked ``nightly`` run, too."""

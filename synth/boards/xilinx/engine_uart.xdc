@@ -21,6 +21,6 @@ set_property -dict { PACKAGE_PIN <led_1_pin> IOSTANDARD LVCMOS33 } [get_ports le
 set_property -dict { PACKAGE_PIN <led_2_pin> IOSTANDARD LVCMOS33 } [get_ports led_busy]
 set_property -dict { PACKAGE_PIN <led_3_pin> IOSTANDARD LVCMOS33 } [get_ports led_error]
 
-# None of these has a clock of its own: rx passes a synchronizer, lamps are seen.
+# None of these has a clock of its own: rx passes a synchronizer, LEDs are looked at.
 set_false_path -from [get_ports rx]
 set_false_path -to [get_ports {tx led_alive led_link led_busy led_error}]

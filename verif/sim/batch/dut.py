@@ -46,6 +46,7 @@ class _Plan(ctypes.Structure):
                 "reset_chance", "patience", "drain", "probe",
             )
         ),
+        ("plusarg", ctypes.c_char_p),
     ]  # fmt: skip
 
 
@@ -100,6 +101,8 @@ class BatchDut:
         Folder of builds.
     optimize
         As `build.build`.
+    plusarg
+        What the Verilog may ask for with ``$value$plusargs``, as ``+bug=3``.
 
     Members
     -------
@@ -114,7 +117,12 @@ class BatchDut:
     """
 
     def __init__(
-        self, unit: UnitConfig | Generated, *, cache: Path = build.CACHE, optimize: bool = True
+        self,
+        unit: UnitConfig | Generated,
+        *,
+        cache: Path = build.CACHE,
+        optimize: bool = True,
+        plusarg: str = "",
     ) -> None:
         if isinstance(unit, UnitConfig):
             unit = sources.source(unit, cache)
@@ -122,6 +130,7 @@ class BatchDut:
         fields = self.manifest.get("config")
         self.config: Any = UNITS[self.manifest["unit"]].from_dict(fields) if fields else None
         path, self.build_seconds = build.build(unit.text, self.manifest, cache, optimize=optimize)
+        self._plusarg = plusarg.encode() or None
         self._library = ctypes.CDLL(str(path))
         self._library.amxfp4_run.argtypes = [ctypes.POINTER(_Plan), ctypes.POINTER(_Outcome)]
         for side in ("in", "out"):
@@ -187,6 +196,7 @@ class BatchDut:
             patience=10_000,
             drain=1_000,
             probe=stalls if probe is None else probe,
+            plusarg=self._plusarg,
         )
         outcome = _Outcome()
         self._library.amxfp4_run(ctypes.byref(plan), ctypes.byref(outcome))

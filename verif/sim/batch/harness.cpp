@@ -83,6 +83,7 @@ struct Plan {
     uint64_t patience;                   // cycles without any transfer that mean "stuck"
     uint64_t drain;                      // cycles to wait for surplus outputs
     uint64_t probe;                      // 1: check that the output ignores o__ready
+    const char* plusarg;                 // what the Verilog may ask for, or nothing
 };
 
 struct Outcome {
@@ -97,6 +98,8 @@ uint64_t amxfp4_out_words() { return OUT_WORDS; }
 int amxfp4_run(const Plan* plan, Outcome* out) {
     // The context must outlive the model.
     auto context = std::make_unique<VerilatedContext>();
+    const char* arguments[] = {"dut", plan->plusarg};
+    context->commandArgs(plan->plusarg ? 2 : 1, arguments);
     auto owner = std::make_unique<Vdut>(context.get());
     Vdut& dut = *owner;
     Random random(plan->seed);

@@ -3,153 +3,154 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import pytest
 
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.verif.check import planted
+from amxfp4.verif.check.planted import Planted
 from amxfp4.verif.sim.build import port_width
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard, ScoreboardError
-from amxfp4.verif.sim.sources import Source, source
+from amxfp4.verif.sim.sources import source
 
-DOT = DotConfig(lanes=32)
-FIXED = DotConfig(lanes=32, acc="fixed")
-ARRAY = ArrayConfig(rows=2, cols=2, lanes=8)
-UNITS = pytest.mark.parametrize(
-    "config",
-    # The benches of both share what finds these bugs.
-    [pytest.param(DOT, id="dot"), pytest.param(ARRAY, id="array", marks=pytest.mark.nightly)],
-)
+UNITS: dict[str, DotConfig] = {
+    "dot": DotConfig(lanes=32, acc="fixed"),
+    "array": ArrayConfig(rows=2, cols=2, lanes=8),
+}
 
 
-def _widths(config: DotConfig) -> tuple[int, int]:
+@cache
+def faulty(unit: str) -> Planted:
+    """Make a unit in which the faults below sleep."""
+    config = UNITS[unit]
     manifest = source(config).manifest
-    return port_width(manifest, "i__payload"), port_width(manifest, "o__payload")
+    top = port_width(manifest, "i__payload") - 1
+    width = port_width(manifest, "o__payload")
+    lost = f"((n == 10) & ~i__payload[{top}])"
 
+    def misread(bits: slice, code: str, other: str) -> dict[str, str]:
+        """Take one code of a field of A's first record for another."""
+        field = f"i__payload[{bits.stop - 1}:{bits.start}]"
+        below = [f"i__payload[{bits.start - 1}:0]"] if bits.start else []
+        parts = [f"i__payload[{top}:{bits.stop}]", f"({field} == {code} ? {other} : {field})"]
+        return {"x__payload": f"{{{', '.join([*parts, *below])}}}"}
 
-def _refused(config: DotConfig, made: Source, tests: str, found: str) -> None:
-    """Run tests of the real unit, which pass, and of the mutant, which fail."""
-    assert run_testbench(config, seed=1, tests=tests).transactions > 0
-    with pytest.raises(TestbenchError, match=found):
-        run_testbench(made, seed=1, tests=tests)
-
-
-@UNITS
-def test_dropped_step_is_caught(config: DotConfig) -> None:
-    """A step in the middle of a sum is taken and forgotten; no result is missing."""
-    top = _widths(config)[0] - 1
-    lost = f"(n == 10) & ~i__payload[{top}]"
-    changes = {"x__valid": f"i__valid & ~({lost})", "i__ready": f"x__ready | ({lost})"}
-    made = planted.wrapped(config, changes)
-    _refused(config, made, "different_depths", "different_depths.*must be 0x")
-
-
-@UNITS
-def test_ignored_last_is_caught(config: DotConfig) -> None:
-    """One `last` in many is not seen: two sums become one."""
-    width = _widths(config)[0]
-    seen = f"{{i__payload[{width - 1}] & (n[3:0] != 4'hb), i__payload[{width - 2}:0]}}"
-    made = planted.wrapped(config, {"x__payload": seen})
-    _refused(config, made, "back_to_back", "back_to_back.*must not be stuck")
-
-
-@UNITS
-def test_overwritten_result_is_caught(config: DotConfig) -> None:
-    """A result that is not taken when the next one comes is lost."""
-    width = _widths(config)[1]
-    made = planted.wrapped(
-        config,
-        {"y__ready": "1'b1", "o__valid": "kept", "o__payload": "latest"},
-        declarations=f"""
+    first, scale = slice(0, 4), slice(128, 136)
+    waiting = {"y__ready": "1'b1", "o__valid": "kept"}
+    wires: dict[str, dict[str, str]] = {
+        "dropped step": {"x__valid": f"i__valid & ~{lost}", "i__ready": f"x__ready | {lost}"},
+        "ignored last": {
+            "x__payload": f"{{i__payload[{top}] & (n[3:0] != 4'hb), i__payload[{top - 1}:0]}}"
+        },
+        "last of a sixth step ignored": {
+            "x__payload": f"{{i__payload[{top}] & (steps != 5), i__payload[{top - 1}:0]}}"
+        },
+        "one bit of every result": {"o__payload": "y__payload ^ 1'b1"},
+        "largest scale misread": misread(scale, "8'h7b", "8'h7a"),
+        "NaN scale misread": misread(scale, "8'h7f", "8'h7b"),
+        "-0 misread": misread(first, "4'h8", "4'h9"),
+        "overwritten result": waiting | {"o__payload": "latest"},
+        "lost result": waiting | {"o__payload": "first"},
+        "bubble between sums": {
+            "x__valid": "i__valid & (after == 0)",
+            "i__ready": "x__ready & (after == 0)",
+        },
+    }
+    declarations = f"""
   reg kept = 0;
-  reg [{width - 1}:0] latest;
+  reg [{width - 1}:0] latest, first;
+  reg [7:0] after = 0, steps = 0;
   always @(posedge clk) begin
     kept <= ~rst & (y__valid | (kept & ~o__ready));
     if (y__valid) latest <= y__payload;
-  end""",
-    )
-    _refused(config, made, "held_results", "held_results.*o__payload changed before the transfer")
-
-
-@UNITS
-def test_lost_result_is_caught(config: DotConfig) -> None:
-    """A result that comes while another one waits is lost; the one that waits is kept."""
-    width = _widths(config)[1]
-    made = planted.wrapped(
-        config,
-        {"y__ready": "1'b1", "o__valid": "kept", "o__payload": "first"},
-        declarations=f"""
-  reg kept = 0;
-  reg [{width - 1}:0] first;
-  always @(posedge clk) begin
-    kept <= ~rst & (y__valid | (kept & ~o__ready));
     if (y__valid & (~kept | o__ready)) first <= y__payload;
-  end""",
-    )
-    _refused(config, made, "held_results", "held_results.*must not be stuck")
-
-
-@UNITS
-def test_sum_that_survives_reset_is_caught(config: DotConfig) -> None:
-    """The sum behind a reset in the middle of a sum does not begin from nothing."""
-    # The only register that a reset sets.
-    made = planted.edited(config, r"= rst \? (?=1'h1 :)", "= 1'h0 ? ")
-    _refused(config, made, "reset_in_sum", "reset_in_sum.*must be 0x")
-
-
-def test_class_sum_that_survives_reset_is_caught() -> None:
-    """The sums of a block's first beats are not cleared by a reset between its beats."""
-    made = planted.edited(ARRAY, r"= rst \? (?=13'h0+ :)", "= 1'h0 ? ")
-    _refused(ARRAY, made, "reset_in_sum", "reset_in_sum.*must be 0x")
-
-
-def test_result_of_another_element_is_caught() -> None:
-    """Two results of a tile leave in each other's place."""
-    swapped = "{y__payload[127:96], y__payload[63:32], y__payload[95:64], y__payload[31:0]}"
-    made = planted.wrapped(ARRAY, {"o__payload": swapped})
-    _refused(ARRAY, made, "smoke", "smoke.*must be 0x")
-
-
-@pytest.mark.parametrize("flag", [0, 1], ids=["inexact", "overflow"])
-def test_flag_that_stays_is_caught(flag: int) -> None:
-    """A flag of one sum is still up with the next one's result."""
-    word = DOT.word.width
-    bits = [f"y__payload[{word + n}]" + (" | raised" if n == flag else "") for n in (1, 0)]
-    made = planted.wrapped(
-        FIXED,
-        {"o__payload": f"{{{bits[0]}, {bits[1]}, y__payload[{word - 1}:0]}}"},
-        declarations=f"""
-  reg raised = 0;
-  always @(posedge clk) if (y__valid & y__ready) raised <= y__payload[{word + flag}];""",
-    )
-    _refused(FIXED, made, "flags", "flags.*must be 0x")
-
-
-@UNITS
-def test_bubble_between_sums_is_caught(config: DotConfig) -> None:
-    """One cycle is lost after every sum."""
-    top = _widths(config)[0] - 1
-    made = planted.wrapped(
-        config,
-        {"x__valid": "i__valid & (after == 0)", "i__ready": "x__ready & (after == 0)"},
-        declarations=f"""
-  reg [7:0] after = 0;
-  always @(posedge clk)
+    if (rst) steps <= 0;
+    else if (i__valid & i__ready) steps <= i__payload[{top}] ? 0 : steps + 1;
     if (rst) after <= 0;
     else if (i__valid & i__ready & i__payload[{top}]) after <= {config.beats};
-    else if (after != 0) after <= after - 1;""",
-    )
-    _refused(config, made, "throughput", "throughput.*cycles apart")
+    else if (after != 0) after <= after - 1;
+  end
+"""
+    # The only register that a reset sets; and the sums of a block's first beats.
+    survivors = {"sum survives reset": (r"= rst \? (?=1'h1 :)", "= (rst & ~{bug}) ? ")}
+    if unit == "array":
+        survivors["class sum survives reset"] = (r"= rst \? (?=13'h0+ :)", "= (rst & ~{bug}) ? ")
+        parts = [f"y__payload[{32 * n + 31}:{32 * n}]" for n in (3, 1, 2, 0)]
+        wires["results change places"] = {"o__payload": f"{{{', '.join(parts)}}}"}
+    else:
+        word = config.word.width
+        for flag, name in enumerate(("inexact", "overflow")):
+            wires[f"{name} stays"] = {
+                "o__payload": f"y__payload | (raised & ({width}'h1 << {word + flag}))"
+            }
+        declarations += f"""
+  reg [{width - 1}:0] raised = 0;
+  always @(posedge clk) if (y__valid & y__ready) raised <= y__payload;
+"""
+    wires = planted.WRAPPERS | wires
+    return planted.asleep(config, text=survivors, wires=wires, declarations=declarations)
 
 
-@UNITS
-def test_wrong_latency_is_caught(config: DotConfig) -> None:
+FAULTS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "one bit of every result": (("dot", "array"), "smoke", "smoke.*must be 0x"),
+    "last of a sixth step ignored": (
+        ("dot",), "last_on_every_beat/idle=none/back_pressure=none", "must not be stuck",
+    ),
+    "payload changes under stall": (
+        ("dot",), "stalls/idle=none/back_pressure=random", "o__payload changed before",
+    ),
+    "valid depends on ready": (("dot",), "ready_after_valid", "must not be stuck"),
+    "largest scale misread": (("dot",), "special_blocks", "special_blocks.*must be 0x"),
+    "NaN scale misread": (("dot", "array"), "nan_blocks", "nan_blocks.*must be 0x"),
+    "-0 misread": (("dot",), "zero_blocks", "zero_blocks.*must be 0x"),
+    "output survives reset": (("dot",), "reset_in_flight", "reset_in_flight: "),
+    "dropped step": (("dot", "array"), "different_depths", "different_depths.*must be 0x"),
+    "ignored last": (("dot", "array"), "back_to_back", "back_to_back.*must not be stuck"),
+    "overwritten result": (
+        ("dot", "array"), "held_results", "held_results.*o__payload changed before the transfer",
+    ),
+    "lost result": (("dot", "array"), "held_results", "held_results.*must not be stuck"),
+    "sum survives reset": (("dot", "array"), "reset_in_sum", "reset_in_sum.*must be 0x"),
+    "bubble between sums": (("dot", "array"), "throughput", "throughput.*cycles apart"),
+    "class sum survives reset": (("array",), "reset_in_sum", "reset_in_sum.*must be 0x"),
+    "results change places": (("array",), "smoke", "smoke.*must be 0x"),
+    "inexact stays": (("dot",), "flags", "flags.*must be 0x"),
+    "overflow stays": (("dot",), "flags", "flags.*must be 0x"),
+}  # fmt: skip
+"""Faults by what they do: the units they are planted in, the test that fails, and what it says."""
+CAUGHT = {test.split("/")[0] for _, test, _ in FAULTS.values()} | {"latency"}
+"""Tests of the testbench that a fault makes fail: test_verification_plan.py asks for all."""
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
+    """What is caught below is the fault that is awake."""
+    tests = sorted({test for units, test, _ in FAULTS.values() if unit in units} | {"latency"})
+    summary = run_testbench(faulty(unit), seed=1, tests=tests)
+    assert summary.tests == summary.passed == len(tests)
+
+
+@pytest.mark.parametrize(
+    ("unit", "fault"), [(unit, fault) for fault, (units, *_) in FAULTS.items() for unit in units]
+)
+def test_fault_is_caught(unit: str, fault: str) -> None:
+    """Steps lost, sums joined, results lost or exchanged, flags and sums that stay, bubbles."""
+    _, test, found = FAULTS[fault]
+    made = faulty(unit)
+    with pytest.raises(TestbenchError, match=found):
+        run_testbench(made, seed=1, tests=test, plusargs=[made.wake(fault)])
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_wrong_latency_is_caught(unit: str) -> None:
     """A manifest that is one cycle off is not believed."""
-    unit = source(config)
-    made = planted.with_manifest(unit, latency=unit.manifest["latency"] + 1)
-    _refused(config, made, "latency", "latency.*as the manifest states")
+    made = faulty(unit)
+    wrong = planted.with_manifest(made, latency=made.manifest["latency"] + 1)
+    with pytest.raises(TestbenchError, match=r"latency.*as the manifest states"):
+        run_testbench(wrong, seed=1, tests="latency")
 
 
 def _scoreboard() -> Scoreboard:

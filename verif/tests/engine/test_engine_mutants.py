@@ -6,17 +6,16 @@ once, and what passes without a bug is what fails with one.
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 import pytest
 
 from amxfp4.params.engine import EngineConfig
 from amxfp4.verif.check import planted
+from amxfp4.verif.check.planted import Planted
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.cocotb.scoreboard import ScoreboardError
 from amxfp4.verif.sim.cocotb_engine.scoreboard_engine import PacketBoard
-from amxfp4.verif.sim.sources import Source, source
 
 CONFIG = EngineConfig(
     rows=2, cols=2, lanes=16, block=16, depth_a=2, depth_b=4, acc="fixed", frac_bits=12,
@@ -156,7 +155,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "a step takes four cycles": (
         r"(assign sequencer__o__ready = )(\w+ \| array__i__ready);",
-        r"\1(\2) & ~({bug} & (engine.tick != 0));",
+        r"\1(\2) & ~({bug} & (engine.counters__cycles_low[1:0] != 0));",
         "throughput", r"cycles must be at most",
     ),
     # Errors, resets.
@@ -204,32 +203,22 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
 """Edits by what they do: pattern, replacement, the test that must fail, and what it must say."""
 
 
+HANG = (
+    r"(\w+ job\w* \((?:\n.*?)*?\.k\()(\w+)\)",
+    (
+        "reg turns = 0; /* verilator lint_off BLKSEQ */ "
+        "always @(posedge clk) while ({bug}) turns = ~turns; /* verilator lint_on BLKSEQ */ "
+        r"\1\2 + turns)"
+    ),
+)
+"""A simulation that never ends."""
+
+
 @cache
-def _made() -> Source:
-    """Plant every bug in one text; an edit that finds nothing to edit is an error."""
-    made = source(CONFIG)
-    text = made.text
-    for number, (name, (pattern, new, _, _)) in enumerate(BUGS.items(), 1):
-        awake = new.format(bug=f"(engine.bug == {number})")
-        text, count = re.subn(pattern, awake, text, count=1)
-        if count == 0:
-            raise ValueError(f"{name}: {pattern!r} must match the Verilog of the engine")
-    declared = """
-  integer bug = 0;
-  reg [1:0] tick = 0;
-  initial if (!$value$plusargs("bug=%d", bug)) bug = 0;
-  reg [1:0] turns = 0;
-  always @(posedge clk) begin
-    /* verilator lint_off BLKSEQ */
-    while (bug == -1) turns = turns + 1;
-    /* verilator lint_on BLKSEQ */
-    tick <= tick + 1 + turns;
-  end
-"""
-    text, count = re.subn(r"(?m)(^module engine\([^;]*;)", r"\1" + declared, text)
-    if count != 1:
-        raise ValueError(f"text must have one module engine, not {count}")
-    return Source(text, made.manifest)
+def _made() -> Planted:
+    """Plant every bug in one text."""
+    edits = {name: (pattern, new) for name, (pattern, new, _, _) in BUGS.items()}
+    return planted.asleep(CONFIG, text=edits | {"hang": HANG})
 
 
 def test_nothing_is_caught_while_bugs_sleep() -> None:
@@ -243,9 +232,9 @@ def test_nothing_is_caught_while_bugs_sleep() -> None:
 def test_engine_bug_is_caught(name: str) -> None:
     """The testbench that passes the engine fails with the bug, and says what is wrong."""
     _, _, test, found = BUGS[name]
-    number = list(BUGS).index(name) + 1
+    made = _made()
     with pytest.raises(TestbenchError, match=rf"(?s)1 of 1 tests of engine failed.*(?:{found})"):
-        run_testbench(_made(), seed=1, tests=test, plusargs=[f"+bug={number}"])
+        run_testbench(made, seed=1, tests=test, plusargs=[made.wake(name)])
 
 
 MANIFESTS: dict[str, tuple[dict[str, object], str]] = {
@@ -269,9 +258,10 @@ def test_engine_with_another_manifest_is_caught(test: str) -> None:
 
 def test_hung_simulation_names_itself() -> None:
     """A simulation that never ends is ended, and its test is named."""
+    made = _made()
     hung = r"(?s)must end, not stop in test shapes at.*engine did not end within 15 s.*--test sh"
     with pytest.raises(TestbenchError, match=hung):
-        run_testbench(_made(), seed=1, tests="shapes", plusargs=["+bug=-1"], limit=15)
+        run_testbench(made, seed=1, tests="shapes", plusargs=[made.wake("hang")], limit=15)
 
 
 def test_engine_scoreboard_refuses_to_compare_nothing() -> None:

@@ -15,7 +15,7 @@ from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.params.units import UNITS
 from amxfp4.synth.flow.job import Job
-from amxfp4.synth.flow.names import ports
+from amxfp4.synth.flow.net_names import ports
 from amxfp4.synth.flow.results import macs_per_cycle
 from amxfp4.synth.flow.run import run
 

@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from amxfp4 import golden
+from amxfp4.gen.export.fusesoc import WAIVERS
 from amxfp4.gen.verilog import Generated, generate
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dequantizer import DequantizerConfig
@@ -21,9 +23,8 @@ from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.util import pyosys
 from amxfp4.verif.sim import toolchain
-from amxfp4.verif.sim.build import WAIVERS
 
-_SMALL = {"lanes": 2, "rows": 1, "cols": 2, "depth_a": 2, "depth_b": 2}
+_SMALL: dict[str, Any] = {"lanes": 2, "rows": 1, "cols": 2, "depth_a": 2, "depth_b": 2}
 TIES = [
     QuantizerConfig(format="nvfp4", lanes=16, pipeline="", ties=ties) for ties in ("RNA", "RNE")
 ]

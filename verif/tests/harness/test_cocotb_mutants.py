@@ -4,54 +4,66 @@ from __future__ import annotations
 
 import pytest
 
-from amxfp4.params.config import UnitConfig
-from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.verif.check import planted
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard, ScoreboardError
+from amxfp4.verif.tests.harness.faulty import faulty
 
-QUANTIZER = QuantizerConfig(lanes=4)
-DEQUANTIZER = DequantizerConfig(lanes=4)
+FAULTS = [
+    ("quantizer", "payload depends on ready", "smoke", "smoke: .*must be 0x|changed before"),
+    (
+        "quantizer", "payload changes under stall", "stalls/idle=none/back_pressure=random",
+        "o__payload changed before the transfer",
+    ),
+    (
+        "dequantizer", "valid falls under stall", "stalls/idle=cycle/back_pressure=bursts",
+        "o__valid fell before the transfer",
+    ),
+    ("dequantizer", "output survives reset", "reset_in_flight", "o__valid is up after a reset"),
+    ("quantizer", "valid depends on ready", "ready_after_valid", "must not be stuck"),
+    ("dequantizer", "beat dropped", "back_to_back", "must not be stuck"),
+    ("quantizer", "NaN as infinity", "special_blocks", "special_blocks: .*must be 0x"),
+    ("dequantizer", "one NaN code taken as finite", "special_blocks", "must be 0x"),
+    ("quantizer", "bubble", "throughput", "throughput: .*must move one block every"),
+]  # fmt: skip
+"""Units, what is wrong with them, the test that must fail, and what it must say."""
+CAUGHT = {test.split("/")[0] for _, _, test, _ in FAULTS} | {"latency"}
+"""Tests of the testbench that a fault makes fail: test_verification_plan.py asks for all."""
 
 
-@pytest.mark.parametrize(
-    ("config", "fault", "found"),
-    [
-        (QUANTIZER, "payload changes under stall", "o__payload changed before the transfer"),
-        (DEQUANTIZER, "valid falls under stall", "o__valid fell before the transfer"),
-        (DEQUANTIZER, "output survives reset", "o__valid is up after a reset"),
-        (QUANTIZER, "valid depends on ready", "ready_after_valid.*must not be stuck"),
-        (DEQUANTIZER, "beat dropped", "must not be stuck"),
-        (QUANTIZER, "bubble", "throughput"),
-    ],
-    ids=lambda value: value.unit if isinstance(value, UnitConfig) else None,
-)
-def test_fault_is_caught(config: UnitConfig, fault: str, found: str) -> None:
-    """The testbench that passes the real unit fails the mutant, and says why."""
+@pytest.mark.parametrize(("unit", "fault", "test", "found"), FAULTS)
+def test_fault_is_caught(unit: str, fault: str, test: str, found: str) -> None:
+    """The test that passes while the fault sleeps fails when it is awake, and says why."""
+    made = faulty(unit)
     with pytest.raises(TestbenchError, match=found):
-        run_testbench(planted.wrapped(config, planted.WRAPPERS[fault]), seed=1)
+        run_testbench(made, seed=1, tests=test, plusargs=[made.wake(fault)])
+
+
+@pytest.mark.parametrize("unit", ["quantizer", "dequantizer"])
+def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
+    """What is caught above is the fault that is awake."""
+    assert run_testbench(faulty(unit), seed=1).passed > 0
 
 
 def test_other_tie_rule_is_caught() -> None:
     """Hardware that rounds ties away against golden that rounds them to even."""
-    unit = planted.with_manifest(planted.wrapped(QUANTIZER, {}), ties="RNE")
+    unit = planted.with_manifest(faulty("quantizer"), ties="RNE")
     with pytest.raises(TestbenchError, match=r"back_to_back: .*must be 0x"):
-        run_testbench(unit, seed=1)
+        run_testbench(unit, seed=1, tests="back_to_back")
 
 
 def test_wrong_latency_is_caught() -> None:
     """A manifest that is one cycle off is not believed."""
-    unit = planted.wrapped(QUANTIZER, {})
+    unit = faulty("quantizer")
     wrong = planted.with_manifest(unit, latency=unit.manifest["latency"] + 1)
     with pytest.raises(TestbenchError, match=r"latency: .*as the manifest states"):
-        run_testbench(wrong, seed=1)
+        run_testbench(wrong, seed=1, tests="latency")
 
 
 def test_no_test_is_an_error() -> None:
     """A run in which no test was found does not pass."""
     with pytest.raises(TestbenchError):
-        run_testbench(planted.wrapped(QUANTIZER, {}), seed=1, tests="no_such_test")
+        run_testbench(faulty("quantizer"), seed=1, tests="no_such_test")
 
 
 def _scoreboard() -> Scoreboard:

@@ -14,6 +14,7 @@ from amxfp4.cli.app import run as command_line
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.verif.check import planted
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
+from amxfp4.verif.sim.sources import Source
 
 UNIT = DequantizerConfig(lanes=4)
 
@@ -63,7 +64,8 @@ def test_missing_test_is_an_error() -> None:
 
 def test_failed_test_is_repeated_with_waves(capfd: pytest.CaptureFixture[str]) -> None:
     """A failure prints a command; with the same unit, test and seed it fails alike, with waves."""
-    bug = planted.wrapped(UNIT, planted.WRAPPERS["beat dropped"])
+    made = planted.asleep(UNIT, wires={"dropped": planted.WRAPPERS["beat dropped"]})
+    bug = Source(made.text.replace("bug = 0;", "bug = 1;"), made.manifest)
     with pytest.raises(TestbenchError, match="1 of 2 tests of dequantizer failed") as first:
         run_testbench(bug, seed=7, tests=["smoke", "back_to_back"])
     problem = str(first.value).splitlines()[1]

@@ -100,7 +100,7 @@ def test_reset_with_results_in_flight(three, rng):
 
 
 def test_selftest_passes():
-    """Also the provoked errors: they need no wire, only packets."""
+    """Injected errors included: they need packets only."""
     engine, _ = engine_of(EngineConfig(**CONFIGS["words"]), depth=256)
     totals = run.run(engine, seed=1, count=5)
     assert totals.passed, totals.failure

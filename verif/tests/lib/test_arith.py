@@ -142,7 +142,7 @@ def test_exhaustive_maximum(rng, name, widths):
 )  # fmt: skip
 def test_checks_find_wrong_scans(rng, monkeypatch, old, new):
     """Candidates that are forgotten, or stay, and bits looked at in the wrong order are found."""
-    planted.bug(monkeypatch, "arith", old, new)
+    planted.bug(monkeypatch, "lib.arith", old, new)
     with pytest.raises(AssertionError):
         _check_largest(rng, "scan_max", [3, 2, 4])
 

@@ -246,7 +246,7 @@ def test_narrow_queue_is_refuted(monkeypatch, shape):
 )  # fmt: skip
 def test_faulty_buffers_are_refuted(monkeypatch, old, new):
     """A buffer that overwrites, withholds, gives parts of a block or counts with a bit too few."""
-    planted.bug(monkeypatch, "quantizer_buffer", old, new)
+    planted.bug(monkeypatch, "quantizer.buffer", old, new)
     buffer = quantizer_buffer.BlockBuffer(WIDTH, 4)
     assert decide(Numbers(buffer, beats=4), depth=20) is Verdict.REFUTED
 

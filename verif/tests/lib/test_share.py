@@ -200,5 +200,5 @@ def test_everything_has_a_name(fault, name):
 
 def test_no_port_is_named_as_its_instance():
     """Verilator, rightly, does not let a port hide the instance that it belongs to."""
-    with pytest.raises(RuntimeError, match="^no port must be named as its instance, 'y' in top$"):
+    with pytest.raises(RuntimeError, match=r"^no port must be named as its instance, 'y' in top$"):
         _convert(_Whole("port"))

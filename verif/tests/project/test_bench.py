@@ -18,13 +18,13 @@ def test_measure_small() -> None:
 
 
 def test_run_judges(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A missed target is shown and is the exit code."""
-    fast = bench.Row("quantize", 50.0, "M elements/s", 40.0, True)
-    small = bench.Row("memory", 2.0, "x input", 3.0, False)
+    """A limit that is not kept is shown and is the exit code; the speed alone is not."""
+    fast = bench.Row("quantize", 50.0, "M elements/s", 12.0, 40.0)
+    small = bench.Row("memory", 2.0, "x input", 2.0, 3.0)
     monkeypatch.setattr(bench, "measure", lambda size: [fast, small])
     assert bench.run() == 0
     assert "MISSED" not in capsys.readouterr().out
-    for bad in (replace(fast, value=30.0), replace(small, value=3.5)):
+    for bad in (replace(fast, judged=50.0), replace(small, judged=3.5)):
         monkeypatch.setattr(bench, "measure", lambda size, bad=bad: [fast, bad])
         assert bench.run() == 1
         assert "MISSED" in capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_report_wrong_section(checkout, capsys):
     error = capsys.readouterr().err
     assert (
         "generated section must be one of formats, units, sqnr, widths, flags, "
-        "engine-registers, engine-codes, layers, command-line, not 'areas'" in error
+        "engine-registers, engine-codes, command-line, layers, not 'areas'" in error
     )
     assert readme.read_text() == before
 

@@ -192,6 +192,6 @@ def test_checks_find_planted_bugs(rng, run_stream, monkeypatch, fault):
         _check_room(run_stream, beats)
 
     check()
-    planted.bug(monkeypatch, "quantizer_buffer", old, new)
+    planted.bug(monkeypatch, "quantizer.buffer", old, new)
     with pytest.raises(AssertionError):
         check()

@@ -188,6 +188,6 @@ def test_checks_find_planted_bugs(evaluate, tabulate, monkeypatch, check, old, n
     """Saturation, the kill, the sign of -0 and the normalisation of ratios: each is checked."""
     table = tabulate("amxfp4", "bf16", "RNE")
     check(evaluate, table)
-    planted.bug(monkeypatch, "quantizer_element", old, new)
+    planted.bug(monkeypatch, "quantizer.element", old, new)
     with pytest.raises(AssertionError):
         check(evaluate, table)

@@ -211,7 +211,7 @@ def test_checks_find_planted_bugs(tabulate, monkeypatch, fault):
     """What is wrong at the ends of the range is found, in BF16 with ties away, by its check."""
     kind, check, old, new = FAULTS[fault]
     check(tabulate(kind, "bf16", "RNA"))
-    planted.bug(monkeypatch, "quantizer_key", old, new)
+    planted.bug(monkeypatch, "quantizer.key", old, new)
     table = tabulate.__wrapped__(kind, "bf16", "RNA")
     with pytest.raises(AssertionError):
         check(table)

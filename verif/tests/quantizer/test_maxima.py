@@ -125,6 +125,6 @@ def test_so_far_is_there_when_a_block_takes_several_beats():
 )  # fmt: skip
 def test_checks_find_planted_bugs(rng, monkeypatch, maxima, old, new):
     """Signs swapped, a loser that goes on, a winner that does not, a forgotten beat: all found."""
-    planted.bug(monkeypatch, "quantizer_maxima", old, new)
+    planted.bug(monkeypatch, "quantizer.maxima", old, new)
     with pytest.raises(AssertionError):
         _check(rng, _config("asymmetric", 4, 32, maxima))

@@ -122,6 +122,6 @@ def test_checks_find_planted_bugs(evaluate, tabulate, monkeypatch, check, old, n
     """Scales handed on wrongly, or not killed, and the ends of the range, are found."""
     table = tabulate("amxfp4", "bf16", "RNE")
     check(evaluate, table)
-    planted.bug(monkeypatch, "quantizer_scale", old, new)
+    planted.bug(monkeypatch, "quantizer.scale", old, new)
     with pytest.raises(AssertionError):
         check(evaluate, table)

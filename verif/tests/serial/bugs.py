@@ -21,12 +21,12 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "the_line_itself",
     ),
     "a bit too short": (
-        "serial.uart", "[bits.eq(bits >> 1), wait.eq(self._divisor - 1)]",
-        "[bits.eq(bits >> 1), wait.eq(self._divisor - 1 - {bug})]", "hello",
+        "serial.uart", "[bits.eq(bits >> 1), countdown.eq(self._divisor - 1)]",
+        "[bits.eq(bits >> 1), countdown.eq(self._divisor - 1 - {bug})]", "hello",
     ),
     "bits sampled late": (
-        "serial.uart", "wait.eq((self._divisor - 1) // 2 - 1)",
-        "wait.eq((self._divisor - 1) // 2 - 1 + ({bug} << 1))", SHORT_BITS,
+        "serial.uart", "countdown.eq((self._divisor - 1) // 2 - 1)",
+        "countdown.eq((self._divisor - 1) // 2 - 1 + ({bug} << 1))", SHORT_BITS,
     ),
     # Frames.
     "checksum not checked": (
@@ -60,8 +60,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "[place.eq(first), lost.eq(lost & {bug}), escaped.eq(0)]", "wrong_frames",
     ),
     "escapes exchanged": (
-        "serial.frames", "Mux(self.byte == ESC_END, END, ESC)",
-        "Mux((self.byte == ESC_END) ^ {bug}, END, ESC)", "escapes",
+        "serial.frames", "Mux(self.octet == ESC_END, END, ESC)",
+        "Mux((self.octet == ESC_END) ^ {bug}, END, ESC)", "escapes",
     ),
     "answer's escapes exchanged": (
         "serial.frames", "Mux(content == END, ESC_END, ESC_ESC)",
@@ -135,14 +135,14 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "holder.last.eq(self._argument[8] & ends & ~{bug})", "packets_end",
     ),
     "TKEEP always whole": (
-        "serial.bridge", "holder.real.eq(~ends)", "holder.real.eq(~ends | {bug})", "packets_end",
+        "serial.bridge", "holder.keep.eq(~ends)", "holder.keep.eq(~ends | {bug})", "packets_end",
     ),
     "count of bytes taken wrong": (
         "serial.bridge", "self._taken - 2", "self._taken - 2 + {bug}", "back_pressure",
     ),
     "half the timeout": (
-        "serial.bridge", "self._patience - (self._patience != 0)",
-        "Mux({bug}, self._patience >> 1, self._patience - (self._patience != 0))", "back_pressure",
+        "serial.bridge", "self._timeout - (self._timeout != 0)",
+        "Mux({bug}, self._timeout >> 1, self._timeout - (self._timeout != 0))", "back_pressure",
     ),
     "C's TLAST dropped": (
         "serial.bridge", "self._has_last.eq(beat.last),", "self._has_last.eq(beat.last & ~{bug}),",
@@ -174,20 +174,20 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     # LEDs.
     "led_link never lit": (
-        "serial.engine_uart", "lamps.link_happens.eq(bridge.send)",
-        "lamps.link_happens.eq(bridge.send & ~{bug})", "leds",
+        "serial.engine_uart", "leds.link_happens.eq(bridge.send)",
+        "leds.link_happens.eq(bridge.send & ~{bug})", "leds",
     ),
     "led_busy never lit": (
-        "serial.engine_uart", "lamps.busy_happens.eq(engine.busy)",
-        "lamps.busy_happens.eq(engine.busy & ~{bug})", "leds",
+        "serial.engine_uart", "leds.busy_happens.eq(engine.busy)",
+        "leds.busy_happens.eq(engine.busy & ~{bug})", "leds",
     ),
     "led_error not lit by a dropped frame": (
-        "serial.engine_uart", "lamps.error_happens.eq(receiver.dropped)",
-        "lamps.error_happens.eq(receiver.dropped & ~{bug})", "wrong_frames",
+        "serial.engine_uart", "leds.error_happens.eq(receiver.dropped)",
+        "leds.error_happens.eq(receiver.dropped & ~{bug})", "wrong_frames",
     ),
     "led_error not lit by a failed job": (
-        "serial.engine_uart", "lamps.error | engine.failed",
-        "lamps.error | (engine.failed & ~{bug})", "packets_end",
+        "serial.engine_uart", "leds.error | engine.failed",
+        "leds.error | (engine.failed & ~{bug})", "packets_end",
     ),
     "LEDs on for too short a time": (
         "serial.engine_uart", "left.eq(_GLOW)", "left.eq(Mux({bug}, 1, _GLOW))", "leds",
@@ -198,6 +198,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
 }  # fmt: skip
 """By what is wrong: module of the RTL, text, what to put instead, and the check that must fail."""
+CAUGHT = {f"pins/check={check}" for *_, check in BUGS.values() if check != SHORT_BITS}
+"""Tests of the testbench that a bug makes fail: test_verification_plan.py asks for all."""
 OF_PRODUCTS: dict[str, tuple[str, str, str]] = {
     "columns of the array share an operand": (
         "array", "step.b[c]", "Mux({bug}, step.b[0], step.b[c])",

@@ -1,4 +1,4 @@
-"""Lamps: one that blinks once a second, and events that are shown a quarter second."""
+"""LEDs: one that toggles once a second, and events that are shown for a quarter second."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from amxfp4.rtl.serial import engine_uart
-from amxfp4.rtl.serial.engine_uart import Lamps
+from amxfp4.rtl.serial.engine_uart import Leds
 
 CLOCK = 80
 """Cycles a second: ten in each of eight ticks."""
@@ -17,16 +17,16 @@ def shown(events, cycles):
 
     `events` has a name or both by the cycle in which they happen.
     """
-    lamps, levels = Lamps(CLOCK, ("first", "second")), []
+    leds, levels = Leds(CLOCK, ("first", "second")), []
 
     async def testbench(ctx):
         for cycle in range(cycles):
             for name in ("first", "second"):
-                ctx.set(getattr(lamps, f"{name}_happens"), name in events.get(cycle, ()))
-            levels.append(tuple(ctx.get(getattr(lamps, n)) for n in ("alive", "first", "second")))
+                ctx.set(getattr(leds, f"{name}_happens"), name in events.get(cycle, ()))
+            levels.append(tuple(ctx.get(getattr(leds, n)) for n in ("alive", "first", "second")))
             await ctx.tick()
 
-    simulator = Simulator(lamps)
+    simulator = Simulator(leds)
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()
@@ -34,7 +34,7 @@ def shown(events, cycles):
 
 
 def check_alive():
-    """Find it toggling every second, to the cycle, and nothing else lit."""
+    """Find it toggling every second, to the cycle, and nothing else on."""
     levels = shown({}, 10 * CLOCK)
     toggles = [n for n in range(1, len(levels)) if levels[n][0] != levels[n - 1][0]]
     assert len(toggles) in {9, 10}
@@ -61,7 +61,7 @@ def test_events():
 
 
 def test_event_that_happens_again():
-    """The lamp stays on, and goes out a quarter second after the last time."""
+    """The LED stays on, and goes off a quarter second after the last event."""
     again = dict.fromkeys(range(30, 90, 15), ("first", "second")) | {120: ("second",)}
     levels = shown(again, 200)
     assert all(first for _, first, _ in levels[31:96])
@@ -75,18 +75,18 @@ def test_event_that_happens_again():
     [("_GLOW", 2, check_events), ("_GLOW", 4, check_events), ("_TICKS", 4, check_events)],
 )
 def test_wrong_times_are_caught(monkeypatch, name, value, check):
-    """The checks fail on lamps that glow too briefly or too long."""
+    """The checks fail if LEDs are on for too short or too long a time."""
     monkeypatch.setattr(engine_uart, name, value)
     with pytest.raises(AssertionError):
         check()
 
 
 def test_wrong_second_is_caught(monkeypatch):
-    """And on a lamp that blinks at another pace."""
+    """And if led_alive toggles at another rate."""
     monkeypatch.setattr(engine_uart, "_TICKS", 16)
-    right = Lamps.__init__
+    right = Leds.__init__
     monkeypatch.setattr(
-        Lamps, "__init__", lambda self, clock, events: right(self, 2 * clock, events)
+        Leds, "__init__", lambda self, clock, events: right(self, 2 * clock, events)
     )
     with pytest.raises(AssertionError):
         check_alive()

@@ -226,7 +226,7 @@ def test_simulate_other_verilog(tmp_path: Path, capfd: pytest.CaptureFixture[str
 WRONG = {
     "--noise 1": "--noise must be from 0 up to, not including, 1, not 1.0",
     "--rows 65": "rows must be from 1 to 64, not 65",
-    "--format mxfp4": "option of engine_uart must be one of",
+    "--format mxfp4": "option of amxfp4 host simulate must be one of --format-a, ",
     "--verilog none.v": "--verilog must be",
 }
 

@@ -14,7 +14,7 @@ from amaranth.sim import Simulator
 
 from amxfp4.synth.boards import top
 
-LAMPS = ("alive", "link", "busy", "error")
+OUTPUTS = ("alive", "link", "busy", "error")
 LIGHTS = {
     "ulx3s": {
         "led 0": ("alive",), "led 1": ("link",), "led 2": ("busy",), "led 3": ("error",),
@@ -28,7 +28,7 @@ LIGHTS = {
         "led_g 3": ("busy",), "led_r 1": ("error",),
     },
 }  # fmt: skip
-"""Lights of each board and the lamps they show, copied by hand from docs/boards.md."""
+"""LEDs of each board and the outputs they show, copied by hand from docs/boards.md."""
 
 
 class Pins:
@@ -55,7 +55,7 @@ class Unit:
 
     def __init__(self):
         self.rst, self.rx, self.tx = Signal(), Signal(), Signal()
-        self.lamps = {name: Signal(name=f"unit_{name}") for name in LAMPS}
+        self.outputs = {name: Signal(name=f"unit_{name}") for name in OUTPUTS}
 
     def __call__(self, name, **ports):
         """Stand for Amaranth's `Instance`."""
@@ -64,8 +64,8 @@ class Unit:
         assert isinstance(ports.pop("i_clk"), ClockSignal)
         m.d.comb += [self.rst.eq(ports.pop("i_rst")), self.rx.eq(ports.pop("i_rx"))]
         m.d.comb += ports.pop("o_tx").eq(self.tx)
-        for lamp, signal in self.lamps.items():
-            m.d.comb += ports.pop(f"o_led_{lamp}").eq(signal)
+        for output, signal in self.outputs.items():
+            m.d.comb += ports.pop(f"o_led_{output}").eq(signal)
         assert not ports
         return m
 
@@ -102,16 +102,16 @@ def check(name, where="", old="", new=""):
             await ctx.tick()
             assert ctx.get(unit.rx) == outside, "rx must reach the unit"
             assert ctx.get(tx.o) == inside, "tx must come out"
-        for lit in product((0, 1), repeat=len(LAMPS)):
-            on = dict(zip(LAMPS, lit, strict=True))
-            for lamp, value in on.items():
-                ctx.set(unit.lamps[lamp], value)
+        for lit in product((0, 1), repeat=len(OUTPUTS)):
+            on = dict(zip(OUTPUTS, lit, strict=True))
+            for output, value in on.items():
+                ctx.set(unit.outputs[output], value)
             await ctx.tick()
             lights = {n: p for n, p in platform.ports.items() if not n.startswith("uart")}
             assert all(ctx.get(port.oe) for port in lights.values())
             shown = {n: ctx.get(port.o) for n, port in lights.items()}
-            wanted = {n: int(any(on[lamp] for lamp in of)) for n, of in LIGHTS[name].items()}
-            assert shown == wanted, f"lights of {on}"
+            wanted = {n: int(any(on[output] for output in of)) for n, of in LIGHTS[name].items()}
+            assert shown == wanted, f"LEDs of {on}"
 
     simulator = Simulator(Fragment.get(tops["BoardTop"](board), platform))
     simulator.add_clock(1e-6)
@@ -121,7 +121,7 @@ def check(name, where="", old="", new=""):
 
 @pytest.mark.parametrize("name", LIGHTS)
 def test_board_top(name):
-    """The reset ends, the line is whole, and each lamp has its light."""
+    """The reset ends, the line is whole, and each output has its LED."""
     check(name)
 
 
@@ -136,11 +136,11 @@ MUTANTS = {
         "top", "cycles == _RESET_CYCLES - 1", "cycles == _RESET_CYCLES - 2",
         "must take 1024 cycles",
     ),
-    "lamps exchanged": (
-        "top", "for name, lamp in lamps.items()}",
-        "for name, lamp in zip(lamps, reversed(lamps.values()))}", "lights of",
+    "outputs exchanged": (
+        "top", "for name, signal in status.items()}",
+        "for name, signal in zip(status, reversed(status.values()))}", "LEDs of",
     ),
-    "lamps of which all must be on": ("top", ".any()", ".all()", "lights of"),
+    "outputs of which all must be on": ("top", ".any()", ".all()", "LEDs of"),
 }  # fmt: skip
 
 
@@ -154,5 +154,5 @@ def test_planted_bug_is_caught(bug):
 
 def test_board_with_exchanged_lights_is_caught():
     """So it does on a board whose own lights are exchanged."""
-    with pytest.raises(AssertionError, match="lights of"):
+    with pytest.raises(AssertionError, match="LEDs of"):
         check("ulx3s", "board", '("alive",), ("link",)', '("link",), ("alive",)')

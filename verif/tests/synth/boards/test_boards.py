@@ -87,11 +87,11 @@ def test_platforms(board):
 
 
 @boards
-def test_every_lamp_is_shown(board):
-    """No lamp is without a light."""
+def test_every_output_has_an_led(board):
+    """No status output is without an LED."""
     pytest.importorskip("amaranth_boards")
     pins = board.pins(next(iter(board.devices.values()))())
-    shown = {name for _, names in pins.lights for name in names}
+    shown = {name for _, names in pins.leds for name in names}
     assert shown == {"alive", "link", "busy", "error"}
 
 

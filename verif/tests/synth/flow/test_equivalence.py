@@ -48,17 +48,26 @@ def mapped(job: Job) -> str:
     return complete(text, job.target, job.liberty)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+PARTS = [
+    (ASYMMETRIC, "element_product"), (ASYMMETRIC, "class_sums"),
+    (QUANTIZER, "element_quantizer"), (QUANTIZER, "key_decoder"),
+]  # fmt: skip
+# By day one component and a whole unit stand for ECP5, for which synthesis takes longest.
+BY_NIGHT = [part for part in PARTS if part[1] != "element_product"]
+
+
 @pytest.mark.parametrize(
-    ("config", "component"),
+    ("config", "component", "target"),
     [
-        (ASYMMETRIC, "element_product"),
-        (ASYMMETRIC, "class_sums"),
-        (QUANTIZER, "element_quantizer"),
-        (QUANTIZER, "key_decoder"),
+        pytest.param(
+            *part, target,
+            marks=[pytest.mark.nightly] if target == "ecp5" and part in BY_NIGHT else [],
+        )
+        for part in PARTS
+        for target in TARGETS
     ],
     ids=lambda value: value if isinstance(value, str) else value.unit,
-)
+)  # fmt: skip
 def test_component_is_proved(config: UnitConfig, component: str, target: str) -> None:
     """Combinational components, for all inputs."""
     job = job_of(config, target, component)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from pathlib import Path
 
 import pytest
 
 from amxfp4.params.dot import DotConfig
 from amxfp4.synth.flow import programs, results, targets, utilization
 from amxfp4.synth.flow.job import Job
-from amxfp4.synth.flow.run import run
+from amxfp4.synth.flow.run import SynthesisError, run
 from amxfp4.synth.flow.targets import TARGETS, fill
+from amxfp4.synth.gates import graph
+from amxfp4.synth.gates.cells import read as read_cells
+from amxfp4.util import process
 from amxfp4.verif.tests.synth.circuits import (
     AND4,
     BOTH,
@@ -26,6 +30,7 @@ from amxfp4.verif.tests.synth.circuits import (
 )  # fmt: skip
 
 FPGAS = ("xilinx", "ecp5", "ice40", "gowin")
+TINY = Path(__file__).parents[1] / "tiny.lib"
 
 
 def figures(row, *names):
@@ -208,11 +213,11 @@ def test_cache_two_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(targets, "yosys", counted)
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=run, args=(circuit(NAND), tmp_path)) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert [process.exitcode for process in both] == [0, 0]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert [one.exitcode for one in both] == [0, 0]
     assert runs.read_text() == "x"
 
 
@@ -259,6 +264,33 @@ def test_script_runs_by_hand(build, tmp_path):
     programs.yosys("script.ys", tmp_path)
     assert (tmp_path / "stat.json").read_text() == (job.folder(build) / "stat.json").read_text()
     assert "@" not in (tmp_path / "script.ys").read_text()
+
+
+@pytest.mark.parametrize("target", ["generic", "liberty", "ecp5"])
+def test_folders_may_have_blanks(target, tmp_path):
+    """That of builds and that of a library, for Yosys, ABC and the reader of netlists."""
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    cells = folder / "some cells.lib"
+    cells.write_bytes(TINY.read_bytes())
+    liberty = (cells,) if target == "liberty" else ()
+    job = circuit(FULL_ADDER, target=target, liberty=liberty)
+    assert run(job, folder / "of builds").depth >= 1
+    if liberty:
+        netlist = job.folder(folder / "of builds") / "netlist.v"
+        assert graph.load(netlist, "adder", read_cells(liberty), liberty).size >= 5
+
+
+def test_blanks_would_be_seen(tmp_path, monkeypatch):
+    """That the test above can fail: ABC is called without quotes around its temporary folder."""
+    whole = process.run
+
+    def absolute(command, *, cwd, env, **how):
+        return whole(command, cwd=cwd, env={**env, "TMPDIR": str(cwd / "tmp")}, **how)
+
+    monkeypatch.setattr(process, "run", absolute)
+    with pytest.raises(SynthesisError, match="ABC output file"):
+        run(circuit(FULL_ADDER), tmp_path / "a folder")
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))

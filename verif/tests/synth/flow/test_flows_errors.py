@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import re
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_latch_is_refused(tmp_path):
     assert nothing_left(tmp_path)
 
 
-ARGUMENTS = ["synth", "dot", "--lanes", "1", "--component", "element_product"]
+ARGUMENTS = ["synth", "unit", "dot", "--lanes", "1", "--component", "element_product"]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ ARGUMENTS = ["synth", "dot", "--lanes", "1", "--component", "element_product"]
         (["--component", "fpu"], "component must be one of sequencer, element_product"),
         (["--target", "ecp5-pnr", "--seeds", "1,x"], "--seeds must be integers separated by comma"),
         (["--seeds", "1"], "seeds must be left out unless the target is ecp5-pnr, not (1,)"),
-        (["--rows", "2"], "option of dot must be one of"),
+        (["--rows", "2"], "option of amxfp4 synth unit dot must be one of --format-a, "),
         (["--build", "file"], "--build must be a folder that can be written, not 'file'"),
     ],
 )  # fmt: skip
@@ -155,7 +156,10 @@ def test_command_all_targets(tmp_path, capfd, monkeypatch):
 
     monkeypatch.setattr(synthesis, "run_job", only_generic)
     monkeypatch.delenv("LIBERTY", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if "nextpnr" in name else find(name)
+    )
     assert cli.run([*ARGUMENTS, "--target", "all", "--dsp", "--build", str(tmp_path)]) == 0
     out = capfd.readouterr().out
     assert {job.target: job.dsp for job in jobs} == {"generic": False, **dict.fromkeys(FPGAS, True)}

@@ -67,7 +67,7 @@ def test_the_command_prints_figures_per_lane(tmp_path, adder, capfd):
     source, headers = adder
     options = ["--top", "adder", "-I", str(headers), "-G", "LANES=2", "--per", "2"]
     build = ["--build", str(tmp_path / "build")]
-    assert cli.run(["measure", str(source), *options, *build]) == 0
+    assert cli.run(["synth", "files", str(source), *options, *build]) == 0
     heading, figures, *_ = capfd.readouterr().out.splitlines()
     assert heading.split()[:3] == ["target", "script", "transistors"]
     whole = int(figures.split()[2].replace(",", ""))
@@ -81,19 +81,27 @@ def test_the_command_prints_figures_per_lane(tmp_path, adder, capfd):
     [(["--top", "nobody"], "top module nobody"),
      (["--top", "adder; shell"], "top must be a name without blanks"),
      (["--top", "adder", "-G", "LANES=1 x"], "parameter must be a name without blanks"),
-     (["--top", "adder", "--per", "0"], "--per must be 1 or more, not 0"),
+     (["--top", "adder", "--per", "0"], "--per must be at least 1, not 0"),
      (["--top", "adder", "--target", "paper"], "target must be one of")],
 )  # fmt: skip
 def test_mistakes_are_named(tmp_path, adder, capfd, arguments, said):
     source, headers = adder
-    command = ["measure", str(source), "-I", str(headers), "--build", str(tmp_path / "build")]
+    command = [
+        "synth",
+        "files",
+        str(source),
+        "-I",
+        str(headers),
+        "--build",
+        str(tmp_path / "build"),
+    ]
     assert cli.run([*command, *arguments]) != 0
     assert said in capfd.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path, capfd):
     missing = str(tmp_path / "missing.sv")
-    assert cli.run(["measure", missing, "--top", "x", "--build", str(tmp_path)]) == 2
+    assert cli.run(["synth", "files", missing, "--top", "x", "--build", str(tmp_path)]) == 2
     assert missing in capfd.readouterr().err
 
 

@@ -12,7 +12,7 @@ from amxfp4 import cli
 from amxfp4.gen.components import generate
 from amxfp4.params.dot import DotConfig
 from amxfp4.synth.flow import pnr, programs
-from amxfp4.synth.flow.names import Design, Port, plain, ports
+from amxfp4.synth.flow.net_names import Design, Port, plain, ports
 from amxfp4.synth.flow.run import run
 from amxfp4.verif.tests.synth.circuits import FULL_ADDER, REGISTER, circuit
 
@@ -180,9 +180,14 @@ def test_seeds_decide_the_circuit():
         circuit(FULL_ADDER, target="ecp5-pnr", seeds=())
 
 
+def without_nextpnr(name, find=importlib.util.find_spec):
+    """Find every module but that of nextpnr."""
+    return None if "nextpnr" in name else find(name)
+
+
 def test_missing_nextpnr_is_said_at_once(tmp_path, capfd, monkeypatch):
     """Before anything is synthesized: in one line, with the extra that has it."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(pnr.importlib.util, "find_spec", without_nextpnr)
     command = ["synth", "dot", "--target", "ecp5-pnr", "--build", str(tmp_path)]
     assert cli.run(command) == 2
     out, err = capfd.readouterr()

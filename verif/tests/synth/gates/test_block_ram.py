@@ -46,6 +46,7 @@ def test_block_ram(tmp_path):
     assert all(int(poisoned) > 50 for widths, _, poisoned in found if widths in POISONED)
 
 
+@pytest.mark.nightly  # two more builds, of a bench that has not changed
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [

@@ -12,7 +12,7 @@ import pytest
 from amxfp4.synth.gates import cells, energy_model, graph
 from amxfp4.synth.gates.activity import Activity, Recorder
 from amxfp4.synth.gates.energy_model import Conditions, Energy, by_component, by_instance
-from amxfp4.synth.gates.gates import ALL, Simulation
+from amxfp4.synth.gates.simulation import ALL, Simulation
 
 TINY = Path(__file__).parents[1] / "tiny.lib"
 STREAMS = 64

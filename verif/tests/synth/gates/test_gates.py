@@ -17,7 +17,7 @@ from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.liberty_text import groups
 from amxfp4.synth.flow.run import run
 from amxfp4.synth.gates import activity, boolean, cell_models, cells, graph
-from amxfp4.synth.gates.gates import ALL, Simulation
+from amxfp4.synth.gates.simulation import ALL, Simulation
 from amxfp4.util import pyosys
 from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.sources import Source

@@ -291,7 +291,7 @@ def test_wrong_options(tmp_path, capfd, monkeypatch, options, message):
         (["cost", "no.toml"], "PLAN must be a file that can be read, not 'no.toml' (No such file"),
         (["sweep", "small.toml"], "lanes must be a power of two"),
         (["cost", "small.toml"], "small.toml: lists.sums: entry 1 (sums): lanes must be a power"),
-        (["sweep"], "Missing argument 'FILE'"),
+        (["sweep"], "PLAN is missing: a TOML file"),
     ],
 )
 def test_wrong_plans(tmp_path, capfd, monkeypatch, arguments, message):
