@@ -104,13 +104,13 @@ def generate(config: UnitConfig, name: str | None = None) -> Generated:
     ValueError
         `name` is no identifier.
     """
-    unit = component(config)
-    top = config.unit if name is None else name
     if name is not None and not is_identifier(name):
         raise ValueError(
             "name must be a Verilog identifier (a letter, then letters, digits and underscores) "
             f"and no keyword, not {name!r}"
         )
+    unit = component(config)
+    top = config.unit if name is None else name
     manifest = make_manifest(
         config,
         _ports(unit),
