@@ -1,1 +1,1 @@
-"""The project as a whole: command line, documents, layers, setup, the verification plan."""
+"""The project as a whole: documents, layers, setup, the wheel, the verification plan."""

@@ -1,0 +1,1 @@
+"""What golden lays out in bytes: records, files, packets of the engine."""
