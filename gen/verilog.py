@@ -27,7 +27,7 @@ from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
 from amxfp4.rtl.dot.dot import Dot
 from amxfp4.rtl.engine.engine import Engine
-from amxfp4.rtl.lib.share import ModuleLibrary
+from amxfp4.rtl.lib.share import ModuleLibrary, ports
 from amxfp4.rtl.quantizer.quantizer import Quantizer
 from amxfp4.rtl.serial.engine_uart import EngineUart
 from amxfp4.util import files
@@ -72,16 +72,11 @@ def component(config: UnitConfig) -> Any:
 
 def _ports(unit: wiring.Component) -> list[dict[str, Any]]:
     """Ports as they appear in the Verilog: clock, reset, then the streams' members."""
-    ports = [{"name": name, "direction": "in", "width": 1} for name in ("clk", "rst")]
-    for path, member, value in unit.signature.flatten(unit):
-        ports.append(
-            {
-                "name": "__".join(map(str, path)),
-                "direction": "in" if member.flow == wiring.In else "out",
-                "width": len(getattr(value, "as_value", lambda v=value: v)()),
-            }
-        )
-    return ports
+    clocked = [{"name": name, "direction": "in", "width": 1} for name in ("clk", "rst")]
+    return clocked + [
+        {"name": name, "direction": "in" if flow is wiring.In else "out", "width": len(value)}
+        for name, (flow, value) in ports(unit).items()
+    ]
 
 
 def generate(config: UnitConfig, name: str | None = None) -> Generated:

@@ -6,21 +6,21 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AxiLiteSubordinate", "axi_lite_members"]
+__all__ = ["AxiLiteSubordinate", "axi_lite"]
 
 OKAY, SLVERR = 0, 2
 """What RESP says."""
 
 
-def axi_lite_members(address_bits: int) -> dict[str, wiring.Member]:
-    """Ports of a subordinate with 32 data bits, by their names in the AXI4-Lite specification."""
-    return {
-        "awaddr": In(address_bits), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
-        "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
-        "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
-        "araddr": In(address_bits), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
-        "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
-    }  # fmt: skip
+def axi_lite(address_bits: int) -> wiring.Signature:
+    """Signature of AXI4-Lite with 32 data bits, as its manager sees it."""
+    return wiring.Signature({
+        "awaddr": Out(address_bits), "awprot": Out(3), "awvalid": Out(1), "awready": In(1),
+        "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),
+        "bresp": In(2), "bvalid": In(1), "bready": Out(1),
+        "araddr": Out(address_bits), "arprot": Out(3), "arvalid": Out(1), "arready": In(1),
+        "rdata": In(32), "rresp": In(2), "rvalid": In(1), "rready": Out(1),
+    })  # fmt: skip
 
 
 class AxiLiteSubordinate(wiring.Component):
@@ -36,7 +36,7 @@ class AxiLiteSubordinate(wiring.Component):
 
     Members
     -------
-    bus : In(signature of axi_lite_members(address_bits))
+    bus : In(axi_lite(address_bits))
     write_address, write_data, write_strobe : Out, with
     write : Out(1), for one cycle
     write_refused : In(1), combinational answer
@@ -46,11 +46,9 @@ class AxiLiteSubordinate(wiring.Component):
     """
 
     def __init__(self, address_bits: int) -> None:
-        # Signatures are written as the manager sees them; these members are a subordinate's.
-        self._signature = wiring.Signature(axi_lite_members(address_bits))
         super().__init__(
             {
-                "bus": Out(self._signature),
+                "bus": In(axi_lite(address_bits)),
                 "write_address": Out(address_bits),
                 "write_data": Out(32),
                 "write_strobe": Out(4),

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.registers import Access, Field, Register
-from amxfp4.rtl.bus.axi_lite import AxiLiteSubordinate, axi_lite_members
+from amxfp4.rtl.bus.axi_lite import AxiLiteSubordinate, axi_lite
 
 __all__ = ["RegisterBank", "port_name"]
 
@@ -33,7 +33,7 @@ class RegisterBank(wiring.Component):
 
     Members
     -------
-    bus : a subordinate's AXI4-Lite
+    bus : In(axi_lite(address_bits))
     reading : Out, offset of the register that is read in this cycle, with
     reads : Out(1)
 
@@ -55,7 +55,7 @@ class RegisterBank(wiring.Component):
         self._registers, self._constants = registers, constants
         self._address_bits = address_bits
         members: dict[str, wiring.Member] = {
-            "bus": Out(wiring.Signature(axi_lite_members(address_bits))),
+            "bus": In(axi_lite(address_bits)),
             "reading": Out(address_bits),
             "reads": Out(1),
         }

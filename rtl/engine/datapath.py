@@ -12,8 +12,9 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.engine import EngineConfig
 from amxfp4.rtl.array import MacArray
+from amxfp4.rtl.bus.axi_stream import axis_layout
 from amxfp4.rtl.engine.drain import BeatPacker, TileDrain, chunk_layout, drain_width
-from amxfp4.rtl.engine.inputs import RecordInput, WordInput, axis_layout, problems_layout
+from amxfp4.rtl.engine.inputs import RecordInput, WordInput, problems_layout
 from amxfp4.rtl.engine.job import job_members
 from amxfp4.rtl.engine.requantize import Requantizer
 from amxfp4.rtl.engine.sequencer import StepSequencer, tile_layout

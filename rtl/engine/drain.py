@@ -7,8 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.engine import NONE, EngineConfig
+from amxfp4.rtl.bus.axi_stream import axis_layout
 from amxfp4.rtl.dot.widths import DotWidths
-from amxfp4.rtl.engine.inputs import axis_layout
 from amxfp4.rtl.engine.sequencer import tile_layout
 from amxfp4.rtl.lib.arith import assign_low
 from amxfp4.rtl.lib.gearbox import Packer, entry_layout

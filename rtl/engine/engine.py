@@ -11,11 +11,11 @@ from amaranth.lib.wiring import In, Out
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.registers import REGISTERS, constants
 from amxfp4.rtl.array import MacArray
-from amxfp4.rtl.bus.axi_lite import axi_lite_members
+from amxfp4.rtl.bus.axi_lite import axi_lite
+from amxfp4.rtl.bus.axi_stream import axi_stream, axis_layout, receive, transmit
 from amxfp4.rtl.bus.register_bank import RegisterBank
 from amxfp4.rtl.engine.counters import PerformanceCounters
 from amxfp4.rtl.engine.datapath import EngineDatapath
-from amxfp4.rtl.engine.inputs import axis_layout
 from amxfp4.rtl.engine.job import JobControl
 from amxfp4.rtl.lib.pipes import SkidBuffer
 from amxfp4.rtl.lib.share import Shared
@@ -24,19 +24,6 @@ __all__ = ["ADDRESS_BITS", "Engine"]
 
 ADDRESS_BITS = 12
 """Of the control bus: a page of 4 KiB."""
-
-_STREAM = ("tdata", "tkeep", "tlast", "tvalid", "tready")
-
-
-def _stream_members(prefix: str, width: int, flow) -> dict[str, wiring.Member]:
-    back = In if flow is Out else Out
-    return {
-        f"{prefix}_tdata": flow(8 * width),
-        f"{prefix}_tkeep": flow(width),
-        f"{prefix}_tlast": flow(1),
-        f"{prefix}_tvalid": flow(1),
-        f"{prefix}_tready": back(1),
-    }
 
 
 class Engine(wiring.Component):
@@ -50,23 +37,26 @@ class Engine(wiring.Component):
 
     Members
     -------
-    s_axi_... : AXI4-Lite subordinate
-    s_axis_a_..., s_axis_b_... : AXI4-Stream receivers
-    m_axis_c_... : AXI4-Stream transmitter
+    s_axi : In(axi_lite(ADDRESS_BITS))
+    s_axis_a, s_axis_b : In(axi_stream of their bytes)
+    m_axis_c : Out(axi_stream of its bytes)
     irq : Out(1)
     busy, failed : Out(1), those of the register `status`; with `leds`
 
     Latency: `latency` cycles from the last beat of B of a job of one block to C's first.
     """
 
+    # Tools find buses by names such as s_axis_a_tdata.
+    port_separator = "_"
+
     def __init__(self, config: EngineConfig, *, leds: bool = False) -> None:
         self.config, self._leds = config, leds
         super().__init__(
             {
-                **{f"s_axi_{n}": p for n, p in axi_lite_members(ADDRESS_BITS).items()},
-                **_stream_members("s_axis_a", config.bytes_a, In),
-                **_stream_members("s_axis_b", config.bytes_b, In),
-                **_stream_members("m_axis_c", config.bytes_c, Out),
+                "s_axi": In(axi_lite(ADDRESS_BITS)),
+                "s_axis_a": In(axi_stream(config.bytes_a)),
+                "s_axis_b": In(axi_stream(config.bytes_b)),
+                "m_axis_c": Out(axi_stream(config.bytes_c)),
                 "irq": Out(1),
                 **({"busy": Out(1), "failed": Out(1)} if leds else {}),
             }
@@ -83,9 +73,7 @@ class Engine(wiring.Component):
         m.submodules.registers = bank = RegisterBank(
             REGISTERS, constants(config), address_bits=ADDRESS_BITS
         )
-        for name, member in axi_lite_members(ADDRESS_BITS).items():
-            port, inner = getattr(self, f"s_axi_{name}"), getattr(bank.bus, name)
-            m.d.comb += inner.eq(port) if member.flow is In else port.eq(inner)
+        wiring.connect(m, wiring.flipped(self.s_axi), bank.bus)
 
         # Everything but the registers begins anew with a soft reset.
         clear = bank.control_soft_reset
@@ -113,34 +101,27 @@ class Engine(wiring.Component):
 
     def _input(self, m: Module, name: str, path, failed, clear, is_open) -> None:
         """Bring a stream in; what comes after a job has failed is swallowed."""
-        tdata, tkeep, tlast, tvalid, tready = (
-            getattr(self, f"s_axis_{name}_{signal}") for signal in _STREAM
-        )
+        axis = getattr(self, f"s_axis_{name}")
         width = getattr(self.config, f"bytes_{name}")
         skid = SkidBuffer(axis_layout(width))
         m.submodules[f"skid_{name}"] = Shared(skid, f"skid_buffer_{width}", width, reset=clear)
         target = getattr(path, name)
+        receive(m, axis, skid.i)
         m.d.comb += [
-            skid.i.payload.as_value().eq(Cat(tdata, tkeep, tlast)),
-            skid.i.valid.eq(tvalid),
-            tready.eq(skid.i.ready),
             target.payload.eq(skid.o.payload),
             target.valid.eq(skid.o.valid),
             skid.o.ready.eq(Mux(failed, 1, target.ready)),
         ]
         last_open = Signal(name=f"{name}_open")
         m.d.comb += is_open.eq(last_open)
-        with m.If(tvalid & tready):
-            m.d.sync += last_open.eq(~tlast)
+        with m.If(axis.tvalid & axis.tready):
+            m.d.sync += last_open.eq(~axis.tlast)
         with m.If(clear):
             m.d.sync += last_open.eq(0)
 
     def _output(self, m: Module, path, job: JobControl, clear, is_waiting) -> None:
         """Let C out; the packet of a job that failed ends with an element of zeros."""
         config = self.config
-        tdata, tkeep, tlast, tvalid, tready = (
-            getattr(self, f"m_axis_c_{signal}") for signal in _STREAM
-        )
         output = SkidBuffer(axis_layout(config.bytes_c))
         m.submodules.skid_c = Shared(
             output, f"skid_buffer_{config.bytes_c}", config.bytes_c, reset=clear
@@ -148,15 +129,13 @@ class Engine(wiring.Component):
         element = 1 if config.row_c else config.word.width // 8
         has_end = Signal()  # of this job's packet
         beat = output.i.payload
+        transmit(m, output.o, self.m_axis_c)
         m.d.comb += [
             beat.eq(path.c.payload),
             output.i.valid.eq(path.c.valid & job.run),
             path.c.ready.eq(output.i.ready),
-            Cat(tdata, tkeep, tlast).eq(output.o.payload.as_value()),
-            tvalid.eq(output.o.valid),
-            output.o.ready.eq(tready),
             is_waiting.eq(output.o.valid),
-            job.ends.eq(output.o.valid & tready & output.o.payload.last),
+            job.ends.eq(output.o.valid & output.o.ready & output.o.payload.last),
         ]
         with m.If(job.ending):
             m.d.comb += [

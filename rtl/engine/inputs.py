@@ -10,15 +10,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from amxfp4.params.engine import LARGEST_MN, EngineConfig
+from amxfp4.rtl.bus.axi_stream import axis_layout
 from amxfp4.rtl.lib.arith import assign_low, count_ones
 from amxfp4.rtl.lib.gearbox import Unpacker, entry_layout
 
-__all__ = ["BeatGate", "RecordInput", "WordInput", "axis_layout", "problems_layout"]
-
-
-def axis_layout(width: int) -> data.StructLayout:
-    """Payload of an AXI4-Stream of `width` bytes."""
-    return data.StructLayout({"data": data.ArrayLayout(8, width), "keep": width, "last": 1})
+__all__ = ["BeatGate", "RecordInput", "WordInput", "problems_layout"]
 
 
 def problems_layout() -> data.StructLayout:

@@ -64,7 +64,7 @@ class RowGatherer(wiring.Component):
         )
         write = memory.write_port()
         read = memory.read_port()
-        m.submodules.count = count = TileCount(2)
+        m.submodules.tile_count = count = TileCount(2)
         groups = [Signal(group, name=f"group_{n}") for n in range(2)]
 
         def address(half, row, tile):

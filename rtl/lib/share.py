@@ -27,7 +27,7 @@ from amaranth.hdl import (
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
-__all__ = ["ModuleLibrary", "Shared"]
+__all__ = ["ModuleLibrary", "Shared", "ports"]
 
 # A name that Amaranth made up, or made different from another one.
 _UNNAMED = re.compile(r"^ +(?:wire|cell|memory) .*\\(\S*\$\S*)$", re.M)
@@ -65,14 +65,34 @@ class Shared(Elaboratable):
         return self.component if self.reset is None else ResetInserter(self.reset)(self.component)
 
 
+def ports(component: Any) -> dict[str, tuple[wiring.Flow, Value]]:
+    """Ports that a component, or an interface, has in the Verilog, by name.
+
+    The parts of a name are joined by two underscores, or by what the component says.
+    """
+    separator = getattr(component, "port_separator", "__")
+    found = (
+        (separator.join(map(str, path)), member.flow, Value.cast(value))
+        for path, member, value in component.signature.flatten(component)
+    )
+    # Verilog has no port of no width.
+    return {name: (flow, value) for name, flow, value in found if len(value)}
+
+
 class _Elaborated(Elaboratable):
-    """A component that has been elaborated already."""
+    """A component that has been elaborated already, with flat ports."""
 
     def __init__(self, component: wiring.Component, fragment: Fragment) -> None:
-        self._component, self._fragment = component, fragment
+        self._fragment, self._ports = fragment, ports(component)
+        self.signature = wiring.Signature(
+            {
+                name: wiring.Member(flow, value.shape())
+                for name, (flow, value) in self._ports.items()
+            }
+        )
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._component, name)
+    def __getattr__(self, name: str) -> Value:
+        return self._ports[name][1]
 
     def elaborate(self, platform):
         return self._fragment
@@ -80,10 +100,9 @@ class _Elaborated(Elaboratable):
 
 def _name_wires(interface: Any, prefix: str) -> None:
     """Call the wires to the ports of an interface after it, in the module that connects to it."""
-    for path, _, value in interface.signature.flatten(interface):
-        wire = Value.cast(value)
+    for name, (_, wire) in ports(interface).items():
         if isinstance(wire, Signal):  # what is always 1 is none
-            wire.name = "__".join([prefix, *map(str, path)])
+            wire.name = f"{prefix}__{name}"
 
 
 class ModuleLibrary:
@@ -129,8 +148,8 @@ class ModuleLibrary:
             return fragment  # an instance of something else
         made_from = fragment.origins[0]
         if isinstance(made_from, Memory):
-            for kind, ports in (("read", made_from.read_ports), ("write", made_from.write_ports)):
-                for port in ports:
+            for kind, used in (("read", made_from.read_ports), ("write", made_from.write_ports)):
+                for port in used:
                     _name_wires(port, f"{name}__{kind}")
             return fragment
         if isinstance(made_from, Shared):
@@ -143,19 +162,18 @@ class ModuleLibrary:
         else:
             component, reset, module = made_from, None, f"{parent}_{name}"
             self._convert(component, fragment, module)
-        if name in component.signature.members:
+        if name in ports(component):
             raise RuntimeError(f"no port must be named as its instance, {name!r} in {parent}")
         _name_wires(component, name)
         return self._instance(component, module, reset)
 
     def _instance(self, component: wiring.Component, module: str, reset: Value | None) -> Instance:
-        ports: dict[str, object] = {}
-        for path, member, value in component.signature.flatten(component):
-            if len(Value.cast(value)):  # Verilog has no port of no width
-                prefix = "i" if member.flow == wiring.In else "o"
-                ports[f"{prefix}_{'__'.join(map(str, path))}"] = value
+        wires: dict[str, Value] = {
+            f"{'i' if flow is wiring.In else 'o'}_{name}": value
+            for name, (flow, value) in ports(component).items()
+        }
         whole_reset = ResetSignal() if reset is None else ResetSignal() | reset
         for wire, signal in (("clk", ClockSignal()), ("rst", whole_reset)):
             if re.search(rf"^  wire width 1 input \d+ +\\{wire}$", self.modules[module], re.M):
-                ports[f"i_{wire}"] = signal
-        return Instance(module, **ports)
+                wires[f"i_{wire}"] = signal
+        return Instance(module, **wires)

@@ -9,8 +9,8 @@ from amaranth.utils import exact_log2
 
 from amxfp4.params.protocol import PROTOCOL, TIMEOUT, Operation, Status, Stream
 from amxfp4.params.serial import EngineUartConfig
-from amxfp4.rtl.bus.axi_lite import OKAY, axi_lite_members
-from amxfp4.rtl.engine.inputs import axis_layout
+from amxfp4.rtl.bus.axi_lite import OKAY, axi_lite
+from amxfp4.rtl.bus.axi_stream import axis_layout
 from amxfp4.rtl.lib.arith import assign_low
 from amxfp4.rtl.serial.frames import HEADER
 
@@ -92,7 +92,7 @@ class Bridge(wiring.Component):
     send : Out(1), for one cycle: send the answer
     sending : In(1), from the next cycle until it is sent
     busy : Out(1)
-    control : Out(AXI4-Lite manager)
+    control : Out(axi_lite(ADDRESS_BITS))
     a, b : Out(stream of axis_layout), the beats of one are those of an AXI4-Stream
     c : In(stream of axis_layout)
     resets : Out(1), reset the engine in this cycle
@@ -114,7 +114,7 @@ class Bridge(wiring.Component):
                 "send": Out(1),
                 "sending": In(1),
                 "busy": Out(1),
-                "control": In(wiring.Signature(axi_lite_members(ADDRESS_BITS))),
+                "control": Out(axi_lite(ADDRESS_BITS)),
                 "a": Out(stream.Signature(axis_layout(config.bytes_a))),
                 "b": Out(stream.Signature(axis_layout(config.bytes_b))),
                 "c": In(stream.Signature(axis_layout(config.bytes_c))),

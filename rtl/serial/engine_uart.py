@@ -9,11 +9,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.serial import EngineUartConfig
-from amxfp4.rtl.bus.axi_lite import axi_lite_members
+from amxfp4.rtl.bus.axi_stream import receive, transmit
 from amxfp4.rtl.engine.engine import Engine
 from amxfp4.rtl.lib.arith import assign_low
 from amxfp4.rtl.lib.share import Shared
-from amxfp4.rtl.serial.bridge import ADDRESS_BITS, Bridge
+from amxfp4.rtl.serial.bridge import Bridge
 from amxfp4.rtl.serial.frames import Crc32, FrameReceiver, FrameSender
 from amxfp4.rtl.serial.uart import UartReceiver, UartTransmitter
 
@@ -133,7 +133,10 @@ class EngineUart(wiring.Component):
             sender.start.eq(bridge.send),
             bridge.sending.eq(sender.busy),
         ]
-        self._connect_engine(m, bridge)
+        wiring.connect(m, bridge.control, engine.s_axi)
+        transmit(m, bridge.a, engine.s_axis_a)
+        transmit(m, bridge.b, engine.s_axis_b)
+        receive(m, engine.m_axis_c, bridge.c)
 
         m.submodules.leds = leds = Leds(config.clock, EVENTS)
         m.d.comb += [
@@ -146,25 +149,3 @@ class EngineUart(wiring.Component):
             self.led_error.eq(leds.error | engine.failed),
         ]
         return m
-
-    def _connect_engine(self, m: Module, bridge: Bridge) -> None:
-        engine = self._engine
-        for name, member in axi_lite_members(ADDRESS_BITS).items():
-            port, manager = getattr(engine, f"s_axi_{name}"), getattr(bridge.control, name)
-            m.d.comb += port.eq(manager) if member.flow is In else manager.eq(port)
-        for name, source in (("a", bridge.a), ("b", bridge.b)):
-            prefix = f"s_axis_{name}"
-            m.d.comb += [
-                getattr(engine, f"{prefix}_tdata").eq(source.payload.data.as_value()),
-                getattr(engine, f"{prefix}_tkeep").eq(source.payload.keep),
-                getattr(engine, f"{prefix}_tlast").eq(source.payload.last),
-                getattr(engine, f"{prefix}_tvalid").eq(source.valid),
-                source.ready.eq(getattr(engine, f"{prefix}_tready")),
-            ]
-        m.d.comb += [
-            bridge.c.payload.data.as_value().eq(engine.m_axis_c_tdata),
-            bridge.c.payload.keep.eq(engine.m_axis_c_tkeep),
-            bridge.c.payload.last.eq(engine.m_axis_c_tlast),
-            bridge.c.valid.eq(engine.m_axis_c_tvalid),
-            engine.m_axis_c_tready.eq(bridge.c.ready),
-        ]

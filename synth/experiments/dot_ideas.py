@@ -77,13 +77,13 @@ def _multiplier(m: Module, a: Value, b: Value) -> Value:
 def _table(m: Module, a: Value, b: Value) -> Value:
     """Look the product up."""
     halves = [0, 1, 2, 3, 4, 6, 8, 12]
-    result = Signal(8)
+    found = Signal(8)
     with m.Switch(Cat(a, b)):
         for i, x in enumerate(halves):
             for j, y in enumerate(halves):
                 with m.Case(i | j << 3):
-                    m.d.comb += result.eq(x * y)
-    return result
+                    m.d.comb += found.eq(x * y)
+    return found
 
 
 # Sums by class.
