@@ -9,7 +9,8 @@ from amxfp4.verif.sim.cocotb.runner import run_testbench
 
 CONFIGS = [
     ArrayConfig(rows=2, cols=3, lanes=8),
-    ArrayConfig(rows=2, cols=3, lanes=32),
+    # A minute of compiling; `make sim` runs the whole testbench on an array of 32 lanes.
+    pytest.param(ArrayConfig(rows=2, cols=3, lanes=32), marks=pytest.mark.nightly),
     ArrayConfig(rows=3, cols=2, lanes=8, acc="fixed", output="bf16", pipeline="sums,rounded"),
     ArrayConfig(rows=1, cols=2, lanes=8, format_a="mxfp4", format_b="amxfp4"),
 ]

@@ -31,11 +31,14 @@ def faulty(unit: str) -> Planted:
     width = port_width(manifest, "o__payload")
     lost = f"((n == 10) & ~i__payload[{top}])"
 
-    def misread(bits: slice, code: str, other: str) -> dict[str, str]:
-        """Take one code of a field of A's first record for another."""
+    def misread(bits: slice, code: str, other: str, compare: str = "==") -> dict[str, str]:
+        """Take a code of a field of A's first record, or those above it, for another."""
         field = f"i__payload[{bits.stop - 1}:{bits.start}]"
         below = [f"i__payload[{bits.start - 1}:0]"] if bits.start else []
-        parts = [f"i__payload[{top}:{bits.stop}]", f"({field} == {code} ? {other} : {field})"]
+        parts = [
+            f"i__payload[{top}:{bits.stop}]",
+            f"({field} {compare} {code} ? {other} : {field})",
+        ]
         return {"x__payload": f"{{{', '.join([*parts, *below])}}}"}
 
     first, scale = slice(0, 4), slice(128, 136)
@@ -50,7 +53,7 @@ def faulty(unit: str) -> Planted:
         },
         "one bit of every result": {"o__payload": "y__payload ^ 1'b1"},
         "largest scale misread": misread(scale, "8'h7b", "8'h7a"),
-        "NaN scale misread": misread(scale, "8'h7f", "8'h7b"),
+        "NaN scale misread": misread(scale, "8'h7b", "8'h7b", ">"),
         "-0 misread": misread(first, "4'h8", "4'h9"),
         "overwritten result": waiting | {"o__payload": "latest"},
         "lost result": waiting | {"o__payload": "first"},

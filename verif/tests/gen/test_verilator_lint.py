@@ -82,6 +82,10 @@ def test_warning_fails_the_build(make: Callable[[Source], Any], body: str, rule:
     names = {"clk": "input", "i__payload": "input", "o__payload": "output"}
     ports = ", ".join(f"{direction} {name}" for name, direction in names.items())
     sub = "module sub(input i, output o); assign o = i; endmodule\n"
-    manifest = {"unit": "top", "ports": [{"name": name, "width": 1} for name in names]}
+    manifest = {
+        "unit": "top",
+        "top": "top",
+        "ports": [{"name": name, "width": 1} for name in names],
+    }
     with pytest.raises(ToolError, match=rule):
         make(Source(f"module top({ports}); {body} endmodule\n{sub}", manifest))
