@@ -257,7 +257,11 @@ def test_completion(words, offered):
 
 def test_completion_can_be_shown(capfd):
     script = "import sys; from amxfp4.cli import run; sys.exit(run(['--show-completion', 'bash']))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    # Or Typer asks which shell has started the tests: none, where a service did.
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment
+    )
     assert "_AMXFP4_COMPLETE=complete_bash" in done.stdout
 
 
