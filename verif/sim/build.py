@@ -204,7 +204,7 @@ def build(
     text
         Verilog, with the unit's module on top.
     manifest
-        Its manifest: ``unit`` and ``ports`` are read.
+        Its manifest: ``top`` and ``ports`` are read.
     cache
         Folder of all builds.
     optimize

@@ -254,7 +254,7 @@ def probed(job: Job, netlist_text: str, nets: list[str], cycles: int) -> Source:
     for port in ports:
         if port["name"] == "o__payload":
             port["width"] = len(nets)
-    return Source(text, {"unit": "probe", "ports": ports})
+    return Source(text, {"unit": "probe", "top": "probe", "ports": ports})
 
 
 def test_changes_are_those_of_verilator(
