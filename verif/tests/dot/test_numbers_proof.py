@@ -415,4 +415,4 @@ def test_range_of_partial_sums_is_refuted(monkeypatch):
 def test_short_room_is_refuted(monkeypatch):
     """An addend with too few bits above the accumulator's loses an overflow."""
     monkeypatch.setattr(dot_accumulate, "_ROOM", 0)
-    assert decide(Fixed(*SMALL[0])) is Verdict.REFUTED
+    assert decide(Fixed("amxfp4-e4m3", "amxfp4-e4m3", 4, 3)) is Verdict.REFUTED
