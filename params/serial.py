@@ -17,7 +17,7 @@ BAUDS = (9_600, 12_000_000)
 PAYLOADS = (64, 128, 256, 512, 1024, 2048, 4096)
 """Most bytes of a frame's payload."""
 LEAST_DIVISOR = 4
-"""Cycles of a bit, so that its middle can be told."""
+"""Least cycles of a bit, so that it can be sampled in its middle."""
 LARGEST_ERROR = 50
 """The bit rate differs from the one asked for by at most one part in this."""
 

@@ -1,4 +1,4 @@
-"""Errors of files and of tools, told in terms of what the user typed."""
+"""Errors of files and tools, stated in terms of what the user typed."""
 
 from __future__ import annotations
 

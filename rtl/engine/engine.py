@@ -100,7 +100,7 @@ class Engine(wiring.Component):
         return m
 
     def _input(self, m: Module, name: str, path, failed, clear, is_open) -> None:
-        """Bring a stream in; what comes after a job has failed is swallowed."""
+        """Bring a stream in; beats that arrive after a job has failed are dropped."""
         axis = getattr(self, f"s_axis_{name}")
         width = getattr(self.config, f"bytes_{name}")
         skid = SkidBuffer(axis_layout(width))
