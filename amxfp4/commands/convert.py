@@ -38,7 +38,7 @@ def quantize(
     TypeError, ValueError
         A parameter, a file or a tensor is not what it must be; `target` is as it was before.
     """
-    # Options first: a mistyped format is told before a large file is read.
+    # Options first: a mistyped format is reported before a large file is read.
     row = block_format(format, block)
     mode = choose("ties", ties, {str(t): t for t in Ties})
     _require_suffix(target, ".safetensors")

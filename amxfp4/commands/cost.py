@@ -114,7 +114,7 @@ def _progress(work: Sweep, workers: Workers, plan: Plan) -> Iterator[Outcome]:
                 time_left = "" if left is None else f"{timedelta(seconds=round(left))} left"
                 progress.update(task, completed=done, left=time_left)
                 took = f"{outcome.row.seconds:.1f} s" if outcome.row else "FAILED"
-                # Markup would swallow the brackets of labels.
+                # Markup would drop the brackets of labels.
                 progress.console.print(
                     f"{done}/{total} {report.name(outcome, plan)}: {took}"
                     + ("" if shown.is_terminal or not time_left else f" ({time_left})"),

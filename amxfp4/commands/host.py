@@ -155,8 +155,8 @@ def matmul(engine: Engine, a: Any, b: Any, *, out: Path | None, check: bool) -> 
         wanted, flags = expected(config, operand_a(config, a)[0], operand_b(config, b))
         found = difference(config, c, wanted)
         if found or set(flags) != set(engine.flags):
-            told = found or f"flags must be {list(flags)}, not {list(engine.flags)}"
-            print(f"C differs from golden: {told}", file=sys.stderr)
+            what = found or f"flags must be {list(flags)}, not {list(engine.flags)}"
+            print(f"C differs from golden: {what}", file=sys.stderr)
             return 1
         print("  every bit equals golden")
     if out is not None:

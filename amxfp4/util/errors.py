@@ -39,7 +39,7 @@ def reading(parameter: str, path: Path, wanted: str) -> Iterator[None]:
     try:
         yield
     except (OSError, TypeError, ValueError) as error:
-        raise _told(parameter, path, wanted, error) from error
+        raise _bad_file(parameter, path, wanted, error) from error
 
 
 @contextlib.contextmanager
@@ -51,10 +51,10 @@ def writing(parameter: str, path: Path, wanted: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _told(parameter, path, wanted, error) from error
+        raise _bad_file(parameter, path, wanted, error) from error
 
 
-def _told(parameter: str, path: Path, wanted: str, error: Exception) -> ValueError:
+def _bad_file(parameter: str, path: Path, wanted: str, error: Exception) -> ValueError:
     # An OSError from below may name a temporary file, which means nothing to the user.
     why = (error.strerror if isinstance(error, OSError) else None) or str(error)
     for known in (f"{path} cannot be read: ", f"{path} cannot be written: ", f"{path} "):

@@ -9,10 +9,9 @@ from amaranth.lib.wiring import In, Out
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import FP32, FloatFormat
 from amxfp4.rtl.dot.fp32 import Fp32Adder, Fp32ToBf16, RoundedD
-from amxfp4.rtl.dot.sums import balanced_sum
 from amxfp4.rtl.dot.terms import TermAligner, Terms
 from amxfp4.rtl.dot.widths import DotWidths
-from amxfp4.rtl.lib.arith import assign_low
+from amxfp4.rtl.lib.arith import assign_low, balanced_sum
 from amxfp4.rtl.lib.rounding import Normaliser, Rounder
 
 __all__ = [
@@ -146,26 +145,26 @@ class Adder(wiring.Component):
     -------
     state : In(`sum_layout`); all zeros is the empty sum
     addend : In(`addend_layout`)
-    following : Out(`sum_layout`)
+    next_state : Out(`sum_layout`)
     """
 
     def __init__(self, config: DotConfig) -> None:
         self._config = config
         layout = sum_layout(config)
         super().__init__(
-            {"state": In(layout), "addend": In(addend_layout(config)), "following": Out(layout)}
+            {"state": In(layout), "addend": In(addend_layout(config)), "next_state": Out(layout)}
         )
 
     def elaborate(self, platform):
         m = Module()
-        state, addend, following = self.state, self.addend, self.following
-        m.d.comb += following.is_nan.eq(state.is_nan | addend.is_nan)
+        state, addend, next_state = self.state, self.addend, self.next_state
+        m.d.comb += next_state.is_nan.eq(state.is_nan | addend.is_nan)
         if self._config.acc == "fp32":
             m.submodules.add = adder = Fp32Adder()
             m.d.comb += [
                 adder.a.eq(state.sum),
                 adder.b.eq(addend.value),
-                following.sum.eq(adder.sum),
+                next_state.sum.eq(adder.sum),
             ]
             return m
         widths = DotWidths(self._config)
@@ -174,17 +173,17 @@ class Adder(wiring.Component):
         if widths.serial:
             total, ends_block = total + addend.carry, addend.ends_block
         # An exact sum, of a part of a block's terms too, never leaves the accumulator.
-        m.d.comb += assign_low(following.sum, total)
+        m.d.comb += assign_low(next_state.sum, total)
         if self._config.acc == "fixed":
             whole = Signal(total.shape(), name="total")
             wrapped = whole[: widths.accumulator.width].as_signed()
             leaves = Signal()
             m.d.comb += [whole.eq(total), leaves.eq(ends_block & (whole != wrapped))]
             with m.If(ends_block):
-                m.d.comb += following.sum.eq(wrapped)
+                m.d.comb += next_state.sum.eq(wrapped)
             m.d.comb += [
-                following.inexact.eq(state.inexact | addend.inexact),
-                following.overflow.eq(state.overflow | addend.overflow | leaves),
+                next_state.inexact.eq(state.inexact | addend.inexact),
+                next_state.overflow.eq(state.overflow | addend.overflow | leaves),
             ]
         return m
 

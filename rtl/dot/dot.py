@@ -261,7 +261,7 @@ class ProcessingElement(wiring.Component):
             m.d.sync += result.valid.eq(0)
         with m.If(block.valid & block.ready):
             m.d.sync += [
-                state.eq(adder.following),
+                state.eq(adder.next_state),
                 begins.eq(block.payload.ends_sum),
                 result.valid.eq(block.payload.ends_sum),
             ]

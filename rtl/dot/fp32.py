@@ -8,10 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import FP32
-from amxfp4.rtl.dot.sums import balanced_sum
 from amxfp4.rtl.dot.terms import TermAligner, Terms
 from amxfp4.rtl.dot.widths import DotWidths
-from amxfp4.rtl.lib.arith import assign_low
+from amxfp4.rtl.lib.arith import assign_low, balanced_sum
 from amxfp4.rtl.lib.rounding import RoundToFloat
 
 __all__ = ["Fp32Adder", "Fp32ToBf16", "RoundedD"]

@@ -18,10 +18,10 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.dot import DotConfig
 from amxfp4.rtl.dot.widths import DotWidths
-from amxfp4.rtl.lib.arith import assign_low, gated
+from amxfp4.rtl.lib.arith import assign_low, balanced_sum, gated
 from amxfp4.rtl.lib.share import Shared
 
-__all__ = ["ClassSums", "ElementProduct", "balanced_sum"]
+__all__ = ["ClassSums", "ElementProduct"]
 
 
 class ElementProduct(wiring.Component):
@@ -73,21 +73,6 @@ class ElementProduct(wiring.Component):
             ]
             m.d.comb += self.product[bit].eq(reduce(or_, candidates))
         return m
-
-
-def balanced_sum(m: Module, values: Sequence[Value], name: str) -> Value:
-    """Add `values` exactly, as a balanced tree of two-input additions in `m`."""
-    layer = list(values)
-    level = 0
-    while len(layer) > 1:
-        following = []
-        for n, (a, b) in enumerate(zip(layer[::2], layer[1::2], strict=False)):
-            node = Signal((a + b).shape(), name=f"{name}_{level}_{n}")
-            m.d.comb += node.eq(a + b)
-            following.append(node)
-        layer = following + ([layer[-1]] if len(layer) % 2 else [])
-        level += 1
-    return layer[0]
 
 
 class ClassSums(wiring.Component):

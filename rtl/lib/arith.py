@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import ceil, floor
+from operator import add
 
 from amaranth.hdl import C, Cat, Module, Mux, Shape, Signal, Value
 from amaranth.utils import bits_for
@@ -12,7 +13,9 @@ from amaranth.utils import bits_for
 __all__ = [
     "assign_low",
     "at_least",
+    "balanced",
     "balanced_max",
+    "balanced_sum",
     "count_ones",
     "gated",
     "scan_max",
@@ -51,23 +54,35 @@ def at_least(fraction: Value, bits: int, bound: Fraction, *, strict: bool = Fals
     return fraction >= first
 
 
-def balanced_max(m: Module, values: Sequence[Value], name: str) -> Value:
-    """Largest of one or more `values`, as a balanced tree of compare-and-select in `m`.
+def balanced(
+    m: Module, values: Sequence[Value], name: str, combine: Callable[[Value, Value], Value]
+) -> Value:
+    """Combine one or more `values` in a balanced tree of two-input operators in `m`.
 
-    Each node is a signal, ``name_level_index``: a node is used three times, and as a nested
+    Each node is a signal, ``name_level_index``: a node may be used several times, and as a nested
     expression it would be written out as often.
     """
     layer = list(values)
     level = 0
     while len(layer) > 1:
-        following = []
+        nodes = []
         for n, (a, b) in enumerate(zip(layer[::2], layer[1::2], strict=False)):
-            node = Signal(max(len(a), len(b)), name=f"{name}_{level}_{n}")
-            m.d.comb += node.eq(Mux(a >= b, a, b))
-            following.append(node)
-        layer = following + ([layer[-1]] if len(layer) % 2 else [])
+            result = combine(a, b)
+            nodes.append(Signal(result.shape(), name=f"{name}_{level}_{n}"))
+            m.d.comb += nodes[-1].eq(result)
+        layer = nodes + ([layer[-1]] if len(layer) % 2 else [])
         level += 1
     return layer[0]
+
+
+def balanced_max(m: Module, values: Sequence[Value], name: str) -> Value:
+    """Largest of one or more unsigned `values`, as a balanced tree in `m`."""
+    return balanced(m, values, name, lambda a, b: Mux(a >= b, a, b))
+
+
+def balanced_sum(m: Module, values: Sequence[Value], name: str) -> Value:
+    """Add `values` exactly, as a balanced tree of two-input additions in `m`."""
+    return balanced(m, values, name, add)
 
 
 def count_ones(flags: Sequence[Value]) -> Value:

@@ -112,9 +112,9 @@ class Unpacker(wiring.Component):
         write = Signal(range(slots))
         passed = Signal(range(slots + 1))
         ends = Signal()
-        following, shift = at + taken, exact_log2(entry)
+        next_at, shift = at + taken, exact_log2(entry)
         m.d.comb += [
-            assign_low(passed, (following >> shift) - (at >> shift)),
+            assign_low(passed, (next_at >> shift) - (at >> shift)),
             ends.eq(self.ended & (self.level != 0) & (left == 0)),
             self.i.ready.eq((filled != slots + passed) & ~self.ended),
         ]
@@ -122,7 +122,7 @@ class Unpacker(wiring.Component):
         m.d.sync += [
             assign_low(self.level, left + Mux(enters, i.count, 0)),
             assign_low(filled, filled - passed + enters),
-            assign_low(at, Mux(following >= places, following - places, following)),
+            assign_low(at, Mux(next_at >= places, next_at - places, next_at)),
         ]
         with m.If(enters):
             m.d.sync += [

@@ -173,9 +173,9 @@ class Queue(wiring.Component):
         ]
         m.d.sync += level.eq((level + push - pop)[: len(level)])
         for moving, address in ((push, write_at), (pop, read_at)):
-            wraps, following = after(address)
+            wraps, next_address = after(address)
             with m.If(moving):
-                m.d.sync += address.eq(following[: len(address)])
+                m.d.sync += address.eq(next_address[: len(address)])
                 with m.If(wraps):
                     m.d.sync += address.eq(0)
         return m

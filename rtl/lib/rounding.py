@@ -140,12 +140,12 @@ class _Moving:
         self.bits = kept
 
     def _left(self, moves: Value, n: int) -> Value:
-        """Keep what of the limit is left behind step 2^n, as far as following steps can tell."""
+        """Keep what of the limit is left behind step 2^n, as far as later steps can see."""
         if n == 0:
             return C(0, 0)
         most = (1 << n) - 1
         high = self.limit[n:]
-        # More than this step allowed: all of the following are, whether or not this one was taken.
+        # More than this step allowed: all of the later ones are, whether or not this one was taken.
         stays = Mux(high.any() & ~moves, most, self.limit[:n])
         return Mux(high[1:].any(), most, stays) if len(high) > 1 else stays
 

@@ -224,9 +224,9 @@ class Bridge(wiring.Component):
         with m.State("CHECK LENGTH"):
             m.next = "MALFORMED"
             with m.Switch(self._operation):
-                for operation, (is_right, following) in allowed.items():
+                for operation, (is_right, next_state) in allowed.items():
                     with m.Case(operation), m.If(is_right):
-                        m.next = following
+                        m.next = next_state
         with m.State("ARGUMENT"):
             m.d.comb += self._takes.eq(1)
             m.d.sync += [

@@ -17,9 +17,9 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import BF16, FP32, FloatFormat
-from amxfp4.rtl.dot.sums import ClassSums, balanced_sum
+from amxfp4.rtl.dot.sums import ClassSums
 from amxfp4.rtl.dot.widths import DotWidths
-from amxfp4.rtl.lib.arith import assign_low, count_ones, shift_left, times_small
+from amxfp4.rtl.lib.arith import assign_low, balanced_sum, count_ones, shift_left, times_small
 from amxfp4.rtl.lib.rounding import RoundToFloat
 
 __all__ = ["IDEAS", "Idea"]

@@ -189,11 +189,11 @@ class Simulation:
     def clock(self) -> None:
         """Let every flip-flop take its next state. `settle` follows, after new inputs."""
         values = self.values
-        following = []
+        next_values = []
         for flops in self._flops:
             inputs = {pin: values[self.rows[at]] for pin, at in flops.inputs.items()}
-            following.append(boolean.evaluate(flops.register.next, inputs))
-        for flops, state in zip(self._flops, following, strict=True):
+            next_values.append(boolean.evaluate(flops.register.next, inputs))
+        for flops, state in zip(self._flops, next_values, strict=True):
             known = {flops.register.state: state, flops.register.inverse: ~state}
             for tree, at in flops.outputs:
                 values[self.rows[at]] = boolean.evaluate(tree, known)

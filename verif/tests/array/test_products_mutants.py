@@ -209,8 +209,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "powers", "dot.fp32", "(true > longest) & reaches,", "true > longest,",
     ),
     "inexact not sticky": (
-        "fixed", "dot.accumulate", "following.inexact.eq(state.inexact | addend.inexact)",
-        "following.inexact.eq(addend.inexact)",
+        "fixed", "dot.accumulate", "next_state.inexact.eq(state.inexact | addend.inexact)",
+        "next_state.inexact.eq(addend.inexact)",
     ),
     "inexact of the upper lost bit missed": (
         "fixed", "dot.accumulate", "magnitude[: max(drop, 0)]", "magnitude[: max(drop - 1, 0)]",
@@ -227,8 +227,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "exact", "dot.accumulate", "state.is_nan | addend.is_nan", "addend.is_nan",
     ),
     "NaN block adds its other terms": (
-        "exact", "dot.accumulate", "following.is_nan.eq(state.is_nan | addend.is_nan)",
-        "following.is_nan.eq(state.is_nan)",
+        "exact", "dot.accumulate", "next_state.is_nan.eq(state.is_nan | addend.is_nan)",
+        "next_state.is_nan.eq(state.is_nan)",
     ),
     "last ignored": ("exact", "dot.dot", "step.last & ends_block", "ends_block"),
     "last never seen": ("exact", "dot.dot", "step.last & ends_block", "step.last & 0"),

@@ -9,7 +9,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from amxfp4.params.dot import DotConfig
-from amxfp4.rtl.dot.sums import ClassSums, balanced_sum
+from amxfp4.rtl.dot.sums import ClassSums
+from amxfp4.rtl.lib.arith import balanced_sum
 from amxfp4.verif.check.prove import Verdict, decide
 
 

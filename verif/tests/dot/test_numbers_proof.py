@@ -169,8 +169,8 @@ class Accumulation(wiring.Component):
             Assume(_magnitude(before) <= self.limit),
             Assume(self.limit <= (self.config.max_blocks + self.excess - 1) * bound),
         ]
-        m.d.comb += Assert(add.following.sum == total)
-        m.d.comb += Assert(_magnitude(add.following.sum) <= self.limit + bound)
+        m.d.comb += Assert(add.next_state.sum == total)
+        m.d.comb += Assert(_magnitude(add.next_state.sum) <= self.limit + bound)
         return m
 
 
@@ -229,11 +229,11 @@ class Slot(wiring.Component):
         signed = Mux(align.negative[0], -magnitude, magnitude)
         total = Signal(Shape(len(self.sum) + 4, signed=True))
         m.d.comb += total.eq(self.sum + Mux(self.terms.is_nan, 0, signed))
-        after = adder.following.sum
+        after = adder.next_state.sum
         m.d.comb += [
             Assert(after == total),
             Assert(_magnitude(after) <= self.limit + self.part + magnitude),
-            Assert(adder.following.is_nan == self.terms.is_nan),
+            Assert(adder.next_state.is_nan == self.terms.is_nan),
             Assert(addend.addend.ends_block == self.terms.ends_block),
         ]
         return m
@@ -285,7 +285,7 @@ class OneByOne(wiring.Component):
                 adder.addend.eq(addend.addend),
                 *(adder.state[f].eq(state[f]) for f in ("sum", "is_nan", "inexact", "overflow")),
             ]
-            return adder.following
+            return adder.next_state
 
         first = {
             "sum": self.sum, "is_nan": self.flags[0],
@@ -332,14 +332,14 @@ class Fixed(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        following, addends, drop = [], [], self.drop
+        next_state, addends, drop = [], [], self.drop
         for config, name in ((self.exact, "exact"), (self.fixed, "fixed")):
             m.submodules[f"addend_{name}"] = addend = Addend(config)
             m.submodules[f"adder_{name}"] = adder = Adder(config)
             m.d.comb += [addend.terms.eq(self.terms), adder.addend.eq(addend.addend)]
             before = self.sum << drop if name == "exact" else self.sum
             m.d.comb += adder.state.sum.eq(before)
-            following.append(adder.following)
+            next_state.append(adder.next_state)
             addends.append(addend.addend)
             if name == "fixed":
                 m.d.comb += [
@@ -347,7 +347,7 @@ class Fixed(wiring.Component):
                     adder.state.overflow.eq(self.overflow),
                 ]
         parts = _parts(m, self.exact, self.terms)
-        exact, fixed = following
+        exact, fixed = next_state
         with m.If(~fixed.inexact & ~fixed.overflow):
             m.d.comb += Assert(exact.sum == fixed.sum << drop)
         # Flags stay, and are set for a reason.

@@ -93,9 +93,9 @@ def test_ports():
 
 def test_ports_of_generated_verilog():
     found = {port.name: port for port in ports(generate(DotConfig(lanes=2), "adder"), "adder")}
-    assert set(found) == {"state", "addend", "following"}
-    assert found["following"].output
-    assert found["state"].width == found["following"].width > 1
+    assert set(found) == {"state", "addend", "next_state"}
+    assert found["next_state"].output
+    assert found["state"].width == found["next_state"].width > 1
 
 
 @pytest.mark.parametrize(
