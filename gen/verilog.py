@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
 from amxfp4.gen.export import block_design, fusesoc, headers
@@ -32,7 +34,7 @@ from amxfp4.rtl.quantizer.quantizer import Quantizer
 from amxfp4.rtl.serial.engine_uart import EngineUart
 from amxfp4.util import files
 
-__all__ = ["Generated", "component", "generate", "write"]
+__all__ = ["Generated", "component", "describe", "generate", "write"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,20 @@ def _ports(unit: wiring.Component) -> list[dict[str, Any]]:
     ]
 
 
+def _manifest(unit: Any, config: UnitConfig, top: str) -> dict[str, Any]:
+    return make_manifest(
+        config, _ports(unit), top=top, latency=unit.latency, cycles_per_block=config.beats
+    )
+
+
+def describe(config: UnitConfig) -> dict[str, Any]:
+    """Manifest of one unit, which takes no time to make; errors as `generate`."""
+    with warnings.catch_warnings():
+        # Looked at, and not elaborated.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        return _manifest(component(config), config, config.unit)
+
+
 def generate(config: UnitConfig, name: str | None = None) -> Generated:
     """Generate the Verilog of one unit.
 
@@ -106,13 +122,7 @@ def generate(config: UnitConfig, name: str | None = None) -> Generated:
         )
     unit = component(config)
     top = config.unit if name is None else name
-    manifest = make_manifest(
-        config,
-        _ports(unit),
-        top=top,
-        latency=unit.latency,
-        cycles_per_block=config.beats,
-    )
+    manifest = _manifest(unit, config, top)
     library = ModuleLibrary()
     library.convert(unit, top)
     body = to_verilog(library.modules.values())

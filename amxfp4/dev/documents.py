@@ -79,7 +79,7 @@ def _units() -> str:
 
     rows, pages = [], {"engine_uart": "bridge"}
     for unit, configuration in UNITS.items():
-        manifest = verilog.generate(configuration()).manifest
+        manifest = verilog.describe(configuration())
         ports = manifest["ports"]
         rows.append(
             (
@@ -304,20 +304,7 @@ def _differing(current: dict[Path, str]) -> list[Path]:
 
 
 def stale(root: Path, more: Sections) -> list[Path]:
-    """Documents and timing diagrams that are not what the project makes now.
-
-    Parameters
-    ----------
-    root
-        The checkout.
-    more
-        Sections beside those of `SECTIONS`.
-
-    Raises
-    ------
-    ValueError
-        A document asks for a table that does not exist.
-    """
+    """Documents and drawings that are not what the project makes now, as `update` would find."""
     return _differing(_current(root, more))
 
 

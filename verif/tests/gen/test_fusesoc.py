@@ -2,25 +2,51 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from amxfp4 import cli
+from amxfp4.gen import verilog
+from amxfp4.params.array import ArrayConfig
+from amxfp4.params.dequantizer import DequantizerConfig
+from amxfp4.params.dot import DotConfig
+from amxfp4.params.engine import EngineConfig
+from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.serial import EngineUartConfig
 from amxfp4.params.units import UNITS
 from amxfp4.verif.sim import toolchain
 
 pytest.importorskip("fusesoc", reason="fusesoc comes with the dev extra: make lint")
 
-SMALL = {
-    "quantizer": ["--lanes", "4"],
-    "dequantizer": ["--lanes", "4"],
-    "dot": ["--lanes", "4"],
-    "array": ["--rows", "2", "--cols", "2", "--lanes", "2"],
-    "engine": ["--rows", "1", "--cols", "2", "--lanes", "2", "--depth-a", "2", "--depth-b", "2"],
-}
-SMALL["engine_uart"] = SMALL["engine"]
+_SIZE: dict[str, Any] = {"rows": 1, "cols": 2, "lanes": 2, "block": 16}
+_DEPTH = {"depth_a": 2, "depth_b": 2}
+SMALL = [
+    QuantizerConfig(lanes=4, block=16),
+    DequantizerConfig(lanes=4, block=16),
+    DotConfig(lanes=2, block=16),
+    ArrayConfig(**_SIZE),
+    EngineConfig(**_SIZE, **_DEPTH),
+    EngineUartConfig(**_SIZE, **_DEPTH),
+]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """Write every unit with its files, once, in one folder."""
+    folder = tmp_path_factory.mktemp("written") / "verilog"
+    for config in SMALL:
+        verilog.write(verilog.generate(config), folder)
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path) -> Path:
+    """Give a test a copy of its own."""
+    return Path(shutil.copytree(written, tmp_path / "verilog"))
 
 
 def lint(folder, unit):
@@ -40,10 +66,8 @@ def lint(folder, unit):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_lint_target(tmp_path, unit):
+def test_lint_target(tmp_path, folder, unit):
     """Every unit's core is found and passes; the same core fails once its Verilog is broken."""
-    folder = tmp_path / "verilog"
-    assert cli.run(["verilog", unit, *SMALL[unit], "--out", str(folder)]) == 0
     code, said = lint(tmp_path, unit)
     assert code == 0, said
     (commands,) = (tmp_path / unit).glob("*.vc")
@@ -59,10 +83,8 @@ def test_lint_target(tmp_path, unit):
 
 
 @pytest.mark.parametrize("unit", ["quantizer", "engine"])
-def test_file_list(tmp_path, unit):
+def test_file_list(tmp_path, folder, unit):
     """Verilator takes the list of files from any folder."""
-    folder = tmp_path / "verilog"
-    assert cli.run(["verilog", unit, *SMALL[unit], "--out", str(folder)]) == 0
     tools = toolchain.find()
     command = [tools.verilator, "--lint-only", "-Wall", folder / f"{unit}.vlt"]
     done = subprocess.run(
@@ -72,10 +94,8 @@ def test_file_list(tmp_path, unit):
     assert done.returncode == 0, done.stderr
 
 
-def test_block_design_wrapper(tmp_path):
+def test_block_design_wrapper(tmp_path, folder):
     """The wrapper has every port of the engine once, and nothing is left unconnected."""
-    folder = tmp_path / "verilog"
-    assert cli.run(["verilog", "engine", *SMALL["engine"], "--out", str(folder)]) == 0
     text = (folder / "engine_axi.v").read_text()
     ports = json.loads((folder / "engine.json").read_text())["ports"]
     heads = re.findall(r"^  (?:in|out)put(?: \[(\d+):0\])? (\w+),?$", text, re.M)
