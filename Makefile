@@ -12,7 +12,7 @@ BOARD ?= ulx3s
 unexport PYTEST_ADDOPTS PYTEST_PLUGINS
 
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
 # A stamp carries the folder it was made in: a copied or moved checkout sets itself up again
 # instead of running the code of the old place.
 PLACE := $(shell pwd | cksum | cut -d ' ' -f 1)

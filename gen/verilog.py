@@ -5,6 +5,7 @@ Generation is reproducible: the same configuration and the same tool versions gi
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import warnings
@@ -90,9 +91,11 @@ def _manifest(unit: Any, config: UnitConfig, top: str) -> dict[str, Any]:
 def describe(config: UnitConfig) -> dict[str, Any]:
     """Manifest of one unit, which takes no time to make; errors as `generate`."""
     with warnings.catch_warnings():
-        # Looked at, and not elaborated.
+        # Looked at, not elaborated, and gone before the warnings are heard again.
         warnings.simplefilter("ignore", UnusedElaboratable)
-        return _manifest(component(config), config, config.unit)
+        manifest = _manifest(component(config), config, config.unit)
+        gc.collect()
+    return manifest
 
 
 def generate(config: UnitConfig, name: str | None = None) -> Generated:

@@ -52,7 +52,7 @@ def workloads(config: UnitConfig) -> Iterator[Workload]:
 @functools.cache
 def _skip(config: UnitConfig) -> int:
     """Input payloads after which a unit is full of data."""
-    manifest = verilog.generate(config).manifest
+    manifest = verilog.describe(config)
     cycles = 1 if isinstance(config, QuantizerConfig) else config.beats
     return -(-int(manifest["latency"]) // cycles) + 1
 

@@ -61,7 +61,7 @@ def simulate(
     text = "".join(map(_verilog, sources))
     print("building " + " ".join(f"{k}={v}" for k, v in config.to_dict().items()), flush=True)
     try:
-        unit = Source(text, verilog.generate(config).manifest) if sources else config
+        unit = Source(text, verilog.describe(config)) if sources else config
         simulated = Board(LineDut(unit, cache=build), noise=noise, seed=noise_seed)
     except ToolError as error:
         raise ValueError(f"the simulator cannot be built: {error}") from error

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import amxfp4
 from amxfp4 import cli
 from amxfp4.commands import convert
 from amxfp4.commands.simulated_board import SMALL
+from amxfp4.gen import verilog
 from amxfp4.params.fields import parameters
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.units import STREAMING, UNITS
@@ -323,12 +325,13 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_verilog_twice_is_the_same_bytes(unit, tmp_path, capfd):
+def test_verilog_twice_is_the_same_bytes(unit, tmp_path):
     """Two processes, since the order of sets may differ between them."""
     folders = [tmp_path / "first", tmp_path / "second" / "nested"]
     for folder in folders:
-        command = [sys.executable, "-m", "amxfp4", "verilog", unit, "--lanes", "4", "-o"]
-        subprocess.run([*command, str(folder)], check=True, capture_output=True)
+        options = ["--lanes", "1", "--block", "16", "-o", str(folder)]
+        command = [sys.executable, "-m", "amxfp4", "verilog", unit]
+        subprocess.run([*command, *options], check=True, capture_output=True)
     first, second = map(digests, folders)
     assert first == second
     assert set(first) == {*(f"{unit}.{kind}" for kind in KINDS), *BESIDE.get(unit, ())}
@@ -350,16 +353,26 @@ def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
     assert config.digest in head
 
 
-def test_verilog_all_writes_every_unit(tmp_path):
+def test_verilog_all_writes_every_unit(tmp_path, monkeypatch):
+    """The defaults are asked for; units of one lane are made in their place."""
+    real, asked = verilog.generate, []
+
+    def one_lane(config, name):
+        asked.append(config)
+        return real(replace(config, lanes=1, block=16), name)
+
+    monkeypatch.setattr(verilog, "generate", one_lane)
     assert cli.run(["verilog", "all", "--out", str(tmp_path)]) == 0
     wanted = {f"{unit}.{suffix}" for unit in UNITS for suffix in KINDS}
     wanted |= {name for names in BESIDE.values() for name in names}
     assert set(digests(tmp_path)) == wanted
+    assert asked == [config_class() for config_class in UNITS.values()]
     for unit, config_class in UNITS.items():
         manifest = json.loads((tmp_path / f"{unit}.json").read_text())
-        assert manifest["digest"] == config_class().digest
+        assert manifest["digest"] == replace(config_class(), lanes=1, block=16).digest
     for unit in ("engine", "engine_uart"):
-        assert UNITS[unit]().digest in (tmp_path / f"{unit}.h").read_text()
+        digest = replace(UNITS[unit](), lanes=1, block=16).digest
+        assert digest in (tmp_path / f"{unit}.h").read_text()
 
 
 @pytest.mark.parametrize("command", ["energy", "check"])

@@ -10,11 +10,15 @@ import pytest
 from amxfp4.cli.app import run
 from amxfp4.commands import sim
 from amxfp4.params.array import ArrayConfig
+from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.verif.sim import build
 from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.cocotb.runner import TestbenchError
 from amxfp4.verif.sim.sources import Source, source
+
+LANES = 4
+"""Of the quantizers and dequantizers: compiling those of 32 lanes takes the time."""
 
 
 @pytest.fixture
@@ -29,8 +33,10 @@ def small(monkeypatch, rng):
     monkeypatch.setattr(sim, "_testbenches", lambda seed, out, progress: iter(benches))
     monkeypatch.setattr(sim, "real_tensors", lambda: {"x": x})
     monkeypatch.setattr(sim, "real_products", lambda: {"x x y": (x, y)})
-    array = functools.partial(ArrayConfig, rows=2, cols=2, lanes=8)
+    array = functools.partial(ArrayConfig, rows=2, cols=2, lanes=2)
     monkeypatch.setattr(sim, "ArrayConfig", array)
+    for unit in (QuantizerConfig, DequantizerConfig):
+        monkeypatch.setattr(sim, unit.__name__, functools.partial(unit, lanes=LANES))
     monkeypatch.setattr(sim, "BatchDut", lambda unit, *, cache: BatchDut(unit, cache=build.CACHE))
     return x
 
@@ -73,7 +79,9 @@ def test_planted_bug_in_the_quantizer(small, tmp_path, monkeypatch, capfd):
         if not isinstance(unit, QuantizerConfig) or unit.format != "amxfp4":
             return BatchDut(unit, cache=build.CACHE)
         claimed = source(unit)
-        built = source(QuantizerConfig(format=unit.format, input=unit.input, ties="RNE"))
+        built = source(
+            QuantizerConfig(format=unit.format, input=unit.input, ties="RNE", lanes=LANES)
+        )
         return BatchDut(Source(built.text, claimed.manifest), cache=build.CACHE)
 
     monkeypatch.setattr(sim, "BatchDut", dut)

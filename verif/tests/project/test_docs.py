@@ -68,9 +68,10 @@ def test_document_runs(document, tmp_path, monkeypatch):
         if (ROOT / name).exists():
             (tmp_path / name).symlink_to(ROOT / name)
     # Simulators take the time; whoever reads a document has those of the one before, too.
-    (ROOT / "build" / "batch").mkdir(parents=True, exist_ok=True)
     (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "batch").symlink_to(ROOT / "build" / "batch")
+    for name in ("batch", "verilog-cache"):
+        (ROOT / "build" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "build" / name).symlink_to(ROOT / "build" / name)
     monkeypatch.chdir(tmp_path)
     run_document(document.read_text(), tmp_path)
 
