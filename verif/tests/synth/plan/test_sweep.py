@@ -44,7 +44,7 @@ SLOWER = """
 [[lists.dots.entries]]
 label = "dot"
 unit = "dot"
-options = { lanes = [1, 2, 4], format_a = "mxfp4", format_b = "mxfp4" }
+options = { lanes = [1, 2, 4], block = 16, format_a = "mxfp4", format_b = "mxfp4" }
 """
 
 
