@@ -96,7 +96,7 @@ def _scale_cases() -> list[tuple[str, str, str, bool]]:
 )
 def test_scale_pairs(rng: np.random.Generator, format_a: str, format_b: str, acc: str) -> None:
     """All pairs of scale codes with class sums at both ends of their range."""
-    how = {} if acc == "exact" else {"scaling": "parallel"}
+    how: dict[str, Any] = {} if acc == "exact" else {"scaling": "parallel"}
     config = DotConfig(format_a=format_a, format_b=format_b, acc=acc, **how, **SMALL)
     a, b = directed.scale_pairs(rng, config)
     words = compared(config, rng, a, b).reshape(5, 256, 256)
