@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from amxfp4.params.array import ArrayConfig
@@ -10,16 +11,19 @@ from amxfp4.params.dot import ACCUMULATIONS, CLASS_SUMS, PIPELINE, SCALING, DotC
 from amxfp4.params.formats import FORMATS, OUTPUTS, BlockFormat, ScaleRule
 from amxfp4.verif.sim.products.products import tile_of
 
-__all__ = ["HOLDERS", "by_day", "configurations", "label", "ways"]
+__all__ = ["BY_DAY", "HOLDERS", "WAYS_BY_DAY", "configurations", "label", "ways"]
 
 HOLDERS = ("", "rounded", "normalised,rounded")
 """Where a finished sum may wait besides the accumulator."""
 
 # A period for every parameter, without a common factor where it matters, so that no two run in
-# step. Few lanes build fast; every other number of lanes occurs at least once.
-_LANES = (4, 2, 8, 4, 16, 2, 1, 8, 4, 32, 2)
+# step. Few lanes build fast, so the day's units have few; every other number occurs at least once.
+_LANES = (
+    4, 2, 1, 4, 4, 2, 1, 4, 8, 2, 1, 2, 16, 1,
+    4, 2, 8, 4, 16, 2, 1, 8, 4, 32, 2, 8, 1, 4, 2,
+)  # fmt: skip
 _WIDE = {20: (64, 64), 45: (128, 128)}
-_BLOCKS = (32, 16, 32, 64, 32, 16, 128)
+_BLOCKS = (32, 16, 32, 64, 16, 128, 16)
 _SHAPES = ((1, 1), (1, 3), (2, 2))
 
 
@@ -28,34 +32,51 @@ def _hardware(row: BlockFormat) -> tuple[str, int]:
     return row.scale.name, row.scales
 
 
+def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
+    """Every ordered pair of formats in every mode, and whether it is one of the day's.
+
+    By day every format is on either side once in every mode; of those that are the same hardware
+    here, since they differ only in how a quantizer picks scales, one.
+    """
+    for acc in ACCUMULATIONS:
+        every = acc == "fp32"
+        rows = [row for row in FORMATS.values() if every or row.scale_rule is ScaleRule.NEAREST]
+        units = list({_hardware(row): row for row in rows}.values())
+        # Neighbours, around the end: no format meets itself.
+        by_day = [(units[n - 1], unit) for n, unit in enumerate(units)]
+        for row_a, row_b in itertools.product(rows, repeat=2):
+            yield (row_a, row_b) in by_day, row_a, row_b, acc
+
+
+BY_DAY = sum(day for day, *_ in _pairs())
+"""How many of `configurations` are built by day, from the first; the others at night only."""
+
+
 def configurations() -> list[DotConfig]:
     """Every ordered pair of formats in every mode; together every value of every parameter."""
     places: dict[Any, int] = {}
     configs: list[DotConfig] = []
-    for row_a in FORMATS.values():
-        for row_b in FORMATS.values():
-            bounded = {row_a.scale_rule, row_b.scale_rule} == {ScaleRule.NEAREST}
-            for acc in ACCUMULATIONS if bounded else ("fp32",):
-                key = (_hardware(row_a), _hardware(row_b), acc)
-                n = places.setdefault(key, len(places))
-                block = _BLOCKS[n % len(_BLOCKS)]
-                lanes = min(_LANES[n % len(_LANES)], block)
-                block, lanes = _WIDE.get(n, (block, lanes))
-                of_mode = [k for k in places if k[-1] == acc].index(key)
-                mask = (11 * of_mode + 63) % (1 << len(PIPELINE))
-                fields: dict[str, Any] = {
-                    "format_a": row_a.name, "format_b": row_b.name, "acc": acc,
-                    "block": block, "lanes": lanes,
-                    "output": list(OUTPUTS)[n // 3 % 2], "class_sums": CLASS_SUMS[n % 3],
-                    "pipeline": ",".join(p for i, p in enumerate(PIPELINE) if mask >> i & 1),
-                    # One by one wherever it can be, but for every fourth.
-                    "scaling": "parallel" if n % 4 == 3 else None,
-                }  # fmt: skip
-                if n % 9 == 8:
-                    shape = _SHAPES[n // 9 % len(_SHAPES)]
-                    configs.append(ArrayConfig(**fields, rows=shape[0], cols=shape[1]))
-                else:
-                    configs.append(DotConfig(**fields))
+    for _, row_a, row_b, acc in sorted(_pairs(), key=lambda pair: not pair[0]):
+        key = (_hardware(row_a), _hardware(row_b), acc)
+        n = places.setdefault(key, len(places))
+        block = _BLOCKS[n % len(_BLOCKS)]
+        lanes = min(_LANES[n % len(_LANES)], block)
+        block, lanes = _WIDE.get(n, (block, lanes))
+        of_mode = [k for k in places if k[-1] == acc].index(key)
+        mask = (11 * of_mode + 63) % (1 << len(PIPELINE))
+        fields: dict[str, Any] = {
+            "format_a": row_a.name, "format_b": row_b.name, "acc": acc,
+            "block": block, "lanes": lanes,
+            "output": list(OUTPUTS)[n // 3 % 2], "class_sums": CLASS_SUMS[n % 3],
+            "pipeline": ",".join(p for i, p in enumerate(PIPELINE) if mask >> i & 1),
+            # One by one wherever it can be, but for every fourth.
+            "scaling": "parallel" if n % 4 == 3 else None,
+        }  # fmt: skip
+        if n % 4 == 2:
+            shape = _SHAPES[n // 4 % len(_SHAPES)]
+            configs.append(ArrayConfig(**fields, rows=shape[0], cols=shape[1]))
+        else:
+            configs.append(DotConfig(**fields))
     return configs
 
 
@@ -66,6 +87,32 @@ _WAYS = (
     ("mxfp4-e4m3", "amxfp4", 8), ("amxfp4", "amxfp4", 1), ("amxfp4", "mxfp4-e5m2", 4),
     ("amxfp4", "amxfp4", 4),
 )  # fmt: skip
+# By day a mode's units are the same function of the same operands.
+_WAYS_OF_THE_DAY = {
+    "exact": ("amxfp4", "amxfp4-e4m3", (4, 2, 1)),
+    "fixed": ("amxfp4-e4m3", "nvfp4", (8, 4, 2)),
+    "fp32": ("amxfp4", "mxfp4", (1, 4, 2)),
+}
+
+
+def _combinations() -> Iterator[tuple[bool, str, str, str, str]]:
+    """Every combination of mode, sums, scaling and holder, and whether it is one of the day's.
+
+    By day any two of them meet in every combination there is.
+    """
+    for acc, sums, scaling, holder in itertools.product(
+        ACCUMULATIONS, CLASS_SUMS, SCALING, HOLDERS
+    ):
+        if acc == "fp32" and scaling == "serial":
+            continue
+        m, s, h = ACCUMULATIONS.index(acc), CLASS_SUMS.index(sums), HOLDERS.index(holder)
+        at_once = acc == "fp32" or s == m + 1
+        by_day = (m + s + h) % 3 == 0 and at_once == (scaling == "parallel")
+        yield by_day, acc, sums, scaling, holder
+
+
+WAYS_BY_DAY = sum(by_day for by_day, *_ in _combinations())
+"""How many of `ways` are built by day, from the first; the others at night only."""
 
 
 def ways() -> list[DotConfig]:
@@ -74,35 +121,21 @@ def ways() -> list[DotConfig]:
     All of them in both of the modes that know serial scaling, and all but serial ones in FP32.
     """
     configs: list[DotConfig] = []
-    for acc, sums, scaling, holder in itertools.product(
-        ACCUMULATIONS, CLASS_SUMS, SCALING, HOLDERS
-    ):
-        if acc == "fp32" and scaling == "serial":
-            continue
+    for by_day, acc, sums, scaling, holder in sorted(_combinations(), key=lambda way: not way[0]):
         n = len(configs)
         format_a, format_b, lanes = _WAYS[n % len(_WAYS)]
+        if by_day:
+            format_a, format_b, some = _WAYS_OF_THE_DAY[acc]
+            lanes = some[n % len(some)]
         inner = [name for i, name in enumerate(("input", "sums", "terms", "aligned")) if n >> i & 1]
         fields: dict[str, Any] = {
             "format_a": format_a, "format_b": format_b, "block": 16, "lanes": lanes, "acc": acc,
             "class_sums": sums, "scaling": scaling,
             "pipeline": ",".join(filter(None, [*inner, holder])),
         }  # fmt: skip
-        is_array = n % 11 == 10
+        is_array = n % 9 == 1
         configs.append(ArrayConfig(**fields, rows=1, cols=2) if is_array else DotConfig(**fields))
     return configs
-
-
-def by_day(config: DotConfig) -> bool:
-    """Tell whether one of `ways` is among the third that is built by day, not at night only.
-
-    Any two of mode, sums, scaling and holder still meet in every combination there is.
-    """
-    holder = sum(name in config.pipeline.split(",") for name in ("normalised", "rounded"))
-    places = (
-        ACCUMULATIONS.index(config.acc), CLASS_SUMS.index(config.class_sums),
-        SCALING.index(str(config.scaling)), holder,
-    )  # fmt: skip
-    return sum(places) % len(HOLDERS) == 0
 
 
 def label(config: DotConfig) -> str:

@@ -8,16 +8,30 @@ from amxfp4.params.array import ArrayConfig
 from amxfp4.verif.sim.cocotb.runner import run_testbench
 
 CONFIGS = [
+    ArrayConfig(
+        rows=2,
+        cols=3,
+        block=16,
+        lanes=4,
+        format_b="nvfp4",
+        acc="fixed",
+        output="bf16",
+        pipeline="sums,rounded",
+    ),
+]
+# Larger ones; `make sim` runs the whole testbench on an array of 32 lanes.
+LATE = [
     ArrayConfig(rows=2, cols=3, lanes=8),
-    # A minute of compiling; `make sim` runs the whole testbench on an array of 32 lanes.
-    pytest.param(ArrayConfig(rows=2, cols=3, lanes=32), marks=pytest.mark.nightly),
+    ArrayConfig(rows=2, cols=3, lanes=32),
     ArrayConfig(rows=3, cols=2, lanes=8, acc="fixed", output="bf16", pipeline="sums,rounded"),
     ArrayConfig(rows=1, cols=2, lanes=8, format_a="mxfp4", format_b="amxfp4"),
 ]
 
 
 @pytest.mark.parametrize(
-    "config", CONFIGS, ids=lambda c: "-".join(str(v) for v in c.to_dict().values())
+    "config",
+    [*CONFIGS, *(pytest.param(config, marks=pytest.mark.nightly) for config in LATE)],
+    ids=lambda c: "-".join(str(v) for v in c.to_dict().values()),
 )
 def test_array(config: ArrayConfig, request: pytest.FixtureRequest) -> None:
     """Every test of the testbench passes and compares something."""

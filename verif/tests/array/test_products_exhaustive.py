@@ -5,6 +5,8 @@ Every result is compared with golden, and a sample of it with fractions.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,17 +15,22 @@ import pytest
 
 from amxfp4.golden import Blocks, formats, stimulus
 from amxfp4.params.dot import CLASS_SUMS, DotConfig
-from amxfp4.params.formats import FORMATS
+from amxfp4.params.formats import FORMATS, OUTPUTS
 from amxfp4.verif.sim.batch.dut import BatchDut
-from amxfp4.verif.sim.products import directed as directed
-from amxfp4.verif.sim.products import ends as ends
+from amxfp4.verif.sim.products import directed, ends
 from amxfp4.verif.sim.products.directed import one_scale
 from amxfp4.verif.sim.products.products import check_products
 from amxfp4.verif.sim.products.random_products import negated, tensor
 
-SMALL: dict[str, Any] = {"block": 16, "lanes": 16}
+# Few lanes, which build fast; and most tests are content with one of a few units.
+SMALL: dict[str, Any] = {"block": 16, "lanes": 4}
 ASYMMETRIC_E5M2 = ("amxfp4", "amxfp4")
 MODES = ("exact", "fixed", "fp32")
+
+
+def _case(*values: Any, by_day: bool) -> Any:
+    """Leave a case to the night, or not."""
+    return pytest.param(*values, marks=() if by_day else pytest.mark.nightly)
 
 
 def compared(
@@ -47,11 +54,14 @@ def compared(
     return np.ascontiguousarray(done.outputs[:, :size]).view(f"<u{size}")[:, 0]
 
 
-@pytest.mark.parametrize(
-    ("format_a", "format_b"),
-    [ASYMMETRIC_E5M2, ("amxfp4-e4m3", "mxfp4-e5m2"), ("nvfp4", "amxfp4"), ("mxfp4", "mxfp4")],
-)
-@pytest.mark.parametrize("class_sums", CLASS_SUMS)
+def _element_cases() -> Iterator[Any]:
+    """Every structure of classes with every way to sum: by day the largest, each other once."""
+    pairs = [ASYMMETRIC_E5M2, ("amxfp4-e4m3", "mxfp4-e5m2"), ("nvfp4", "amxfp4"), ("mxfp4",) * 2]
+    for (n, pair), (k, kind) in itertools.product(enumerate(pairs), enumerate(CLASS_SUMS)):
+        yield _case(*pair, kind, by_day=n in (0, k + 1))
+
+
+@pytest.mark.parametrize(("format_a", "format_b", "class_sums"), list(_element_cases()))
 def test_element_pairs(
     rng: np.random.Generator, format_a: str, format_b: str, class_sums: str
 ) -> None:
@@ -69,16 +79,25 @@ def test_element_pairs(
     assert np.array_equal(values[positive, 16], 16 * products.astype(np.float32))
 
 
-def _scale_cases() -> list[tuple[str, str, str]]:
+def _scale_cases() -> list[tuple[str, str, str, bool]]:
+    """Pairs of formats, their mode, and whether by day: there each mode and pair occurs once."""
     bounded = [ASYMMETRIC_E5M2, ("amxfp4-e4m3", "amxfp4-e4m3"), ("amxfp4", "amxfp4-e4m3")]
     powers = [("amxfp4-pot", "amxfp4-pot"), ("amxfp4-pot", "amxfp4"), ("mxfp4", "mxfp4-e5m2")]
-    return [(*p, acc) for p in bounded for acc in MODES] + [(*p, "fp32") for p in powers]
+    cases = [
+        (*pair, acc, n == k)
+        for (n, pair), (k, acc) in itertools.product(enumerate(bounded), enumerate(MODES))
+    ]
+    return cases + [(*pair, "fp32", "amxfp4" not in pair) for pair in powers]
 
 
-@pytest.mark.parametrize(("format_a", "format_b", "acc"), _scale_cases())
+@pytest.mark.parametrize(
+    ("format_a", "format_b", "acc"),
+    [_case(*case, by_day=by_day) for *case, by_day in _scale_cases()],
+)
 def test_scale_pairs(rng: np.random.Generator, format_a: str, format_b: str, acc: str) -> None:
     """All pairs of scale codes with class sums at both ends of their range."""
-    config = DotConfig(format_a=format_a, format_b=format_b, acc=acc, **SMALL)
+    how: dict[str, Any] = {} if acc == "exact" else {"scaling": "parallel"}
+    config = DotConfig(format_a=format_a, format_b=format_b, acc=acc, **how, **SMALL)
     a, b = directed.scale_pairs(rng, config)
     words = compared(config, rng, a, b).reshape(5, 256, 256)
     # Every pair with a NaN code, of either bit 7, is NaN, and no other is, in all four classes.
@@ -94,17 +113,16 @@ def test_scale_pairs(rng: np.random.Generator, format_a: str, format_b: str, acc
             assert np.array_equal(half[:, :128], half[:, 128:])
 
 
-# By day each shape rounds to one of the words.
-@pytest.mark.parametrize(
-    ("block", "lanes", "output"),
-    [
-        (16, 16, "fp32"), (128, 8, "bf16"),
-        pytest.param(16, 16, "bf16", marks=pytest.mark.nightly),
-        pytest.param(128, 8, "fp32", marks=pytest.mark.nightly),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("acc", ["exact", "fixed"])
-@pytest.mark.parametrize("format", ["amxfp4", "nvfp4"])
+def _longest_cases() -> Iterator[Any]:
+    """List all cases; by day each format meets each mode once, each shape rounds to one word."""
+    for (n, format), (k, acc), small, output in itertools.product(
+        enumerate(("amxfp4", "nvfp4")), enumerate(("exact", "fixed")), (True, False), OUTPUTS
+    ):
+        by_day = small == (n == k) and small == (output == "fp32")
+        yield _case(format, acc, *((16, 4) if small else (128, 8)), output, by_day=by_day)
+
+
+@pytest.mark.parametrize(("format", "acc", "block", "lanes", "output"), list(_longest_cases()))
 def test_longest_sums_of_largest_blocks(
     rng: np.random.Generator, format: str, acc: str, block: int, lanes: int, output: str
 ) -> None:
@@ -142,8 +160,11 @@ def _finite(
 
 @pytest.mark.parametrize(
     ("format_a", "format_b", "acc"),
-    [(*ASYMMETRIC_E5M2, acc) for acc in MODES]
-    + [("nvfp4", "amxfp4-e4m3", "fixed"), ("amxfp4-pot", "amxfp4-pot", "fp32")],
+    [
+        *(_case(*ASYMMETRIC_E5M2, acc, by_day=acc != "fixed") for acc in MODES),
+        ("nvfp4", "amxfp4-e4m3", "fixed"),
+        ("amxfp4-pot", "amxfp4-pot", "fp32"),
+    ],
 )
 def test_cancellation_is_positive_zero(
     rng: np.random.Generator, format_a: str, format_b: str, acc: str
@@ -180,10 +201,13 @@ def test_cancellation_is_positive_zero(
     assert (words == 0).all()
 
 
-@pytest.mark.parametrize("output", ["fp32", "bf16"])
 @pytest.mark.parametrize(
-    ("format_a", "format_b"), [("amxfp4-pot", "amxfp4-pot"), ("mxfp4", "mxfp4")]
-)
+    ("format_a", "format_b", "output"),
+    [
+        ("amxfp4-pot", "amxfp4-pot", "fp32"), ("amxfp4-pot", "amxfp4-pot", "bf16"),
+        ("mxfp4", "mxfp4", "fp32"), _case("mxfp4", "mxfp4", "bf16", by_day=False),
+    ],
+)  # fmt: skip
 def test_ends_of_the_output(
     rng: np.random.Generator, format_a: str, format_b: str, output: str
 ) -> None:
@@ -234,11 +258,17 @@ def test_overflow_by_rounding(rng: np.random.Generator, output: str) -> None:
     )
 
 
-@pytest.mark.parametrize("output", ["fp32", "bf16"])
-@pytest.mark.parametrize(
-    ("format", "acc"),
-    [(f, acc) for f in ("amxfp4", "nvfp4") for acc in MODES] + [("amxfp4-pot", "fp32")],
-)
+def _tie_cases() -> Iterator[Any]:
+    """Every format, mode and word: by day any two of them meet, and powers of two in both words."""
+    for (n, format), (k, acc), output in itertools.product(
+        enumerate(("amxfp4", "nvfp4")), enumerate(MODES), OUTPUTS
+    ):
+        yield _case(format, acc, output, by_day=(output == "fp32") == ((n + k) % 2 == 0))
+    for output in OUTPUTS:
+        yield _case("amxfp4-pot", "fp32", output, by_day=True)
+
+
+@pytest.mark.parametrize(("format", "acc", "output"), list(_tie_cases()))
 def test_rounding_ties(rng: np.random.Generator, format: str, acc: str, output: str) -> None:
     """Sums halfway between two results go to the even one; the least bit more or less decides."""
     bits: dict[str, Any] = {"frac_bits": 30, "int_bits": 40} if acc == "fixed" else {}
@@ -268,16 +298,19 @@ def test_rounding_ties(rng: np.random.Generator, format: str, acc: str, output: 
             assert np.array_equal(words[chosen] & mask, kept & mask)
 
 
-@pytest.mark.parametrize("output", ["fp32", "bf16"])
-@pytest.mark.parametrize(
-    ("format_a", "format_b"),
-    [
-        ("amxfp4-pot", "amxfp4-pot"),
-        ("amxfp4-pot-roundup", "amxfp4"),
-        ("amxfp4-pot", "mxfp4"),
-        ("amxfp4", "amxfp4-pot"),
-    ],
-)
+def _cancelling_cases() -> Iterator[Any]:
+    """Pairs with a power of two, and words: by day all pairs but one, and one with both words."""
+    pairs = [
+        (("amxfp4-pot", "amxfp4-pot"), OUTPUTS),
+        (("amxfp4-pot-roundup", "amxfp4"), ("fp32",)),
+        (("amxfp4-pot", "mxfp4"), ("bf16",)),
+        (("amxfp4", "amxfp4-pot"), ()),
+    ]
+    for (pair, by_day), output in itertools.product(pairs, OUTPUTS):
+        yield _case(*pair, output, by_day=output in by_day)
+
+
+@pytest.mark.parametrize(("format_a", "format_b", "output"), list(_cancelling_cases()))
 def test_upper_terms_cancel(
     rng: np.random.Generator, format_a: str, format_b: str, output: str
 ) -> None:
@@ -292,5 +325,5 @@ def test_upper_terms_cancel(
 
 def test_formats_here_are_of_every_scale() -> None:
     """What is exhaustive over scale codes is so for every scale there is."""
-    met = {FORMATS[f].scale.name for case in _scale_cases() for f in case[:2]}
+    met = {FORMATS[f].scale.name for *pair, _, by_day in _scale_cases() for f in pair if by_day}
     assert met == {row.scale.name for row in FORMATS.values()}

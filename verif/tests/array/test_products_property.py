@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -15,14 +17,14 @@ from amxfp4.params.dot import ACCUMULATIONS, CLASS_SUMS, PIPELINE, SCALING, DotC
 from amxfp4.params.formats import FORMATS, ScaleRule
 from amxfp4.verif.sim.batch import rotation
 from amxfp4.verif.sim.batch.dut import BatchDut
-from amxfp4.verif.sim.products import directed as directed
+from amxfp4.verif.sim.products import directed, product_rotation
 from amxfp4.verif.sim.products.products import check_products, expected_results, pick
 from amxfp4.verif.sim.products.random_products import operand
 
 BOUNDED = [f for f, row in FORMATS.items() if row.scale_rule is ScaleRule.NEAREST]
 SHAPES = ((1, 1), (1, 3), (2, 2), (4, 2), (3, 1))
-CONFIGURATIONS = 5
-"""How many ways to build one dot product are compared by day; twice as many at night."""
+CONFIGURATIONS = 10
+"""How many ways to build one dot product are drawn and compared at night."""
 
 
 def _draw(rng: np.random.Generator, fields: dict[str, Any], n: int) -> DotConfig:
@@ -51,23 +53,35 @@ def _tiled(x: Blocks, height: int, index: npt.NDArray[np.intp]) -> Blocks:
     return pick(x, (rows, np.broadcast_to(step, (height, len(step)))))
 
 
-@pytest.mark.parametrize("acc", ACCUMULATIONS)
-def test_building_it_differently_changes_nothing(
-    rng: np.random.Generator, seed: int, at_night: bool, acc: str
-) -> None:
-    """The same product through several units, of other lanes, pipelines, sums, scalings, shapes."""
+def _drawn(rng: np.random.Generator, acc: str) -> list[DotConfig]:
+    """Draw formats and result of a product, and ways to build it."""
     formats = [str(f) for f in rng.choice(BOUNDED, 2)]
     fields: dict[str, Any] = {
         "format_a": formats[0], "format_b": formats[1], "acc": acc, "block": 16,
         "output": str(rng.choice(["fp32", "bf16"])),
     }  # fmt: skip
+    return [_draw(rng, fields, n) for n in range(CONFIGURATIONS)]
+
+
+@pytest.mark.parametrize(
+    "drawn", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["ways", "drawn"]
+)
+@pytest.mark.parametrize("acc", ACCUMULATIONS)
+def test_building_it_differently_changes_nothing(
+    rng: np.random.Generator, seed: int, acc: str, drawn: bool
+) -> None:
+    """The same product through several units, of other lanes, pipelines, sums, scalings, shapes.
+
+    By day these are units that a random test builds as well.
+    """
+    ways = [
+        way for way in product_rotation.ways()[: product_rotation.WAYS_BY_DAY] if way.acc == acc
+    ]
+    configs = _drawn(rng, acc) if drawn else ways
     size, depth = 12, 3  # a multiple of every shape's sides
-    plain = DotConfig(**fields)
-    a, b = (operand(rng, row, size, depth) for row in plain.rows_ab)
+    a, b = (operand(rng, row, size, depth) for row in configs[0].rows_ab)
     seen = []
-    count = 2 * CONFIGURATIONS if at_night else CONFIGURATIONS
-    for n in range(count):
-        config = _draw(rng, fields, n)
+    for n, config in enumerate(configs):
         rows, cols = (config.rows, config.cols) if isinstance(config, ArrayConfig) else (1, 1)
         tiles = [
             (np.arange(i, i + rows), np.arange(j, j + cols))
@@ -87,13 +101,13 @@ def test_building_it_differently_changes_nothing(
         for (i, j), tile in zip(tiles, words, strict=True):
             matrix[np.ix_(i, j)] = tile
         seen.append(matrix)
-    assert len(seen) == count
+    assert len(seen) == len(configs) >= 3
     for other in seen[1:]:
         assert np.array_equal(seen[0], other)
     assert len(np.unique(seen[0].reshape(-1, seen[0].shape[-1]), axis=0)) > 20
 
 
-@pytest.mark.parametrize("output", ["fp32", "bf16"])
+@pytest.mark.parametrize("output", ["fp32", pytest.param("bf16", marks=pytest.mark.nightly)])
 def test_exact_does_not_depend_on_the_order(rng: np.random.Generator, output: str) -> None:
     """Exact sums of the same blocks in another order are the same words."""
     config = DotConfig(block=16, lanes=4, output=output)
@@ -109,6 +123,8 @@ def test_exact_does_not_depend_on_the_order(rng: np.random.Generator, output: st
 
 # Accumulators that cut below, inside and above the range of D, and ones with a single bit.
 _BITS = ((0, 4), (4, 0), (6, 3), (12, 8), (20, 2), (24, 16), (32, 28), (0, 0))
+_BY_DAY = {(0, 5), (0, 7), (1, 1), (1, 3), (1, 6)}
+"""Of each kind one by day: places of format and bits."""
 
 
 def _boundary_sums(
@@ -135,14 +151,22 @@ def _boundary_sums(
     return codes[0], codes[1], table[chosen, 2], lengths
 
 
-@pytest.mark.parametrize(("frac_bits", "int_bits"), _BITS)
-@pytest.mark.parametrize("format", ["amxfp4", "mxfp4-e5m2"])
+def _flag_cases() -> Iterator[Any]:
+    """Either format with all bits; by day with some."""
+    for (n, format), (k, bits) in itertools.product(
+        enumerate(("amxfp4", "mxfp4-e5m2")), enumerate(_BITS)
+    ):
+        by_day = (n, k) in _BY_DAY
+        yield pytest.param(format, *bits, marks=() if by_day else pytest.mark.nightly)
+
+
+@pytest.mark.parametrize(("format", "frac_bits", "int_bits"), list(_flag_cases()))
 def test_flags_are_neither_missed_nor_false(
     rng: np.random.Generator, format: str, frac_bits: int, int_bits: int
 ) -> None:
     """Terms at 2^I and -2^I, one unit inside, and one bit below 2^-F, against exact fractions."""
     config = DotConfig(
-        format_a=format, format_b=format, acc="fixed", block=16, lanes=8,
+        format_a=format, format_b=format, acc="fixed", block=16, lanes=2,
         frac_bits=frac_bits, int_bits=int_bits,
     )  # fmt: skip
     # Powers of two that two E5M2 scales have between them.
@@ -175,7 +199,7 @@ def test_flags_are_neither_missed_nor_false(
     # Both clear: the exact result, bit for bit, of the RTL's own words.
     clear = np.flatnonzero((inexact | overflow) == 0)
     assert len(clear) > 50
-    exact = DotConfig(format_a=format, format_b=format, acc="exact", block=16, lanes=8)
+    exact = DotConfig(format_a=format, format_b=format, acc="exact", block=16)
     words = expected_results(a, b, lengths, exact)
     assert np.array_equal(done.outputs[clear, :4], words[clear])
 
@@ -184,7 +208,7 @@ def test_flags_are_neither_missed_nor_false(
 def test_clear_flags_mean_exact(rng: np.random.Generator, format: str) -> None:
     """Random sums in fixed mode at the default bits: without a flag the exact unit agrees."""
     both = [
-        DotConfig(format_a=format, format_b=format, acc=acc, block=16, lanes=8)
+        DotConfig(format_a=format, format_b=format, acc=acc, block=16, lanes=4)
         for acc in ("fixed", "exact")
     ]
     sums = 10_000

@@ -17,8 +17,10 @@ from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard, ScoreboardError
 from amxfp4.verif.sim.sources import source
 
 UNITS: dict[str, DotConfig] = {
-    "dot": DotConfig(lanes=32, acc="fixed"),
-    "array": ArrayConfig(rows=2, cols=2, lanes=8),
+    "dot": DotConfig(block=16, lanes=8, acc="fixed"),
+    "array": ArrayConfig(
+        block=16, rows=2, cols=2, lanes=4, format_a="mxfp4-e5m2", format_b="mxfp4-e5m2"
+    ),
 }
 
 
@@ -41,7 +43,7 @@ def faulty(unit: str) -> Planted:
         ]
         return {"x__payload": f"{{{', '.join([*parts, *below])}}}"}
 
-    first, scale = slice(0, 4), slice(128, 136)
+    first, scale = slice(0, 4), slice(64, 72)
     waiting = {"y__ready": "1'b1", "o__valid": "kept"}
     wires: dict[str, dict[str, str]] = {
         "dropped step": {"x__valid": f"i__valid & ~{lost}", "i__ready": f"x__ready | {lost}"},
@@ -136,8 +138,14 @@ def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
     assert summary.tests == summary.passed == len(tests)
 
 
+# By day a fault that is planted in both is looked for in `dot`.
 @pytest.mark.parametrize(
-    ("unit", "fault"), [(unit, fault) for fault, (units, *_) in FAULTS.items() for unit in units]
+    ("unit", "fault"),
+    [
+        pytest.param(unit, fault, marks=() if unit == units[0] else pytest.mark.nightly)
+        for fault, (units, *_) in FAULTS.items()
+        for unit in units
+    ],
 )
 def test_fault_is_caught(unit: str, fault: str) -> None:
     """Steps lost, sums joined, results lost or exchanged, flags and sums that stay, bubbles."""

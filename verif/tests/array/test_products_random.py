@@ -18,10 +18,15 @@ from amxfp4.verif.sim.products.product_timing import check_product_timing, laten
 
 CONFIGS = rotation.configurations()
 WAYS = rotation.ways()
-BY_DAY = [config for config in WAYS if rotation.by_day(config)]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
+def _first(configs: list[DotConfig], count: int) -> list[Any]:
+    """Leave all but the first `count` to the night."""
+    late = [pytest.param(config, marks=pytest.mark.nightly) for config in configs[count:]]
+    return [*configs[:count], *late]
+
+
+@pytest.mark.parametrize("config", _first(CONFIGS, rotation.BY_DAY), ids=rotation.label)
 def test_random_products(
     rng: np.random.Generator, seed: int, blocks: int, config: DotConfig
 ) -> None:
@@ -36,14 +41,7 @@ def test_random_products(
     assert randoms.check_random_resets(dut, rng, seed).resets >= 20
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        pytest.param(config, marks=() if config in BY_DAY else pytest.mark.nightly)
-        for config in WAYS
-    ],
-    ids=rotation.label,
-)
+@pytest.mark.parametrize("config", _first(WAYS, rotation.WAYS_BY_DAY), ids=rotation.label)
 def test_every_way_to_build(
     rng: np.random.Generator, seed: int, blocks: int, config: DotConfig
 ) -> None:
@@ -92,6 +90,30 @@ def test_rotation_covers_every_parameter() -> None:
         assert both == set(itertools.product(CLASS_SUMS, SCALING))
 
 
+def test_rotation_covers_every_value_by_day() -> None:
+    """Of those built by day each mode has every format on either side, and nearly all values."""
+    by_day = CONFIGS[: rotation.BY_DAY]
+    for acc in ("exact", "fixed", "fp32"):
+        of_mode = [c for c in by_day if c.acc == acc]
+        # What of a format is hardware here: scales, and how many of them.
+        rows = [row for c in CONFIGS if c.acc == acc for row in c.rows_ab]
+        formats = {(row.scale.name, row.scales) for row in rows}
+        for side in (0, 1):
+            by_side = [c.rows_ab[side] for c in of_mode]
+            assert {(row.scale.name, row.scales) for row in by_side} == formats
+        assert len(of_mode) == len(formats)
+        assert {c.output for c in of_mode} == set(OUTPUTS)
+        assert {c.class_sums for c in of_mode} == set(CLASS_SUMS)
+        for name in PIPELINE:
+            assert {name in c.cuts for c in of_mode} == {True, False}
+    assert {c.block for c in by_day} == set(BLOCK_SIZES)
+    # More lanes take ten times as long to build.
+    assert {c.lanes for c in by_day} == {1, 2, 4, 8, 16}
+    assert {(c.acc, c.scaling) for c in by_day} == {(c.acc, c.scaling) for c in CONFIGS}
+    shapes = {(c.rows, c.cols) for c in by_day if isinstance(c, ArrayConfig)}
+    assert shapes == {(1, 1), (1, 3), (2, 2)}
+
+
 def test_ways_cover_every_combination() -> None:
     """Each way to sum with each way to scale and to hold a result, in each mode that allows it."""
     held = {frozenset(filter(None, holder.split(","))) for holder in rotation.HOLDERS}
@@ -115,12 +137,13 @@ def test_ways_cover_every_combination() -> None:
         assert {name in c.cuts for c in serial} == {True, False}
 
     # By day every two of them meet, which is what the others show in threes and fours.
-    by_day = {(c.acc, c.class_sums, c.scaling, c.cuts & {"normalised", "rounded"}) for c in BY_DAY}
+    first = WAYS[: rotation.WAYS_BY_DAY]
+    by_day = {(c.acc, c.class_sums, c.scaling, c.cuts & {"normalised", "rounded"}) for c in first}
     for two in itertools.combinations(range(4), 2):
         assert {tuple(way[i] for i in two) for way in by_day} == {
             tuple(way[i] for i in two) for way in wanted
         }
-    assert {c.unit for c in BY_DAY} == {"dot", "array"}
+    assert {c.unit for c in first} == {"dot", "array"}
 
 
 def _is_serial(config: DotConfig) -> bool:
@@ -129,7 +152,7 @@ def _is_serial(config: DotConfig) -> bool:
 
 def test_no_pairs_are_refused(rng: np.random.Generator) -> None:
     """A batch that compares nothing is an error, not a success."""
-    dut = BatchDut(DotConfig(lanes=4))
+    dut = BatchDut(WAYS[0])
     with pytest.raises(ValueError, match="pairs must be at least 1"):
         randoms.check_random_products(dut, rng, 0)
 

@@ -18,8 +18,14 @@ PIPELINES = (
     "normalised",
     "input,sums,terms,aligned,normalised,rounded",
 )
+# Every way of `product_rotation.ways` is timed as well, by day in all modes.
 UNITS = [
-    *(DotConfig(block=16, lanes=lanes, pipeline=PIPELINES[-1]) for lanes in (1, 2, 4, 8, 16)),
+    *(DotConfig(block=16, lanes=lanes, pipeline=PIPELINES[-1]) for lanes in (1, 4)),
+    DotConfig(block=16, lanes=1, pipeline=PIPELINES[0]),
+    ArrayConfig(block=16, lanes=1, rows=2, cols=2, pipeline="aligned,rounded"),
+]
+LATE = [
+    *(DotConfig(block=16, lanes=lanes, pipeline=PIPELINES[-1]) for lanes in (2, 8, 16)),
     *(DotConfig(block=16, lanes=lanes, pipeline=p) for lanes in (4, 16) for p in PIPELINES[:3]),
     # Terms one by one in exactly as many cycles as a block has beats, results in either register.
     DotConfig(block=16, lanes=4, acc="fixed", pipeline="rounded"),
@@ -32,6 +38,7 @@ UNITS = [
     ArrayConfig(block=16, lanes=16, rows=1, cols=3),
     ArrayConfig(block=16, lanes=4, rows=2, cols=2, pipeline="aligned"),
 ]
+"""Further units, of more lanes and other registers, at night."""
 
 
 def _label(config: DotConfig) -> str:
@@ -39,7 +46,9 @@ def _label(config: DotConfig) -> str:
     return f"{config.unit}-x{config.lanes}-{config.acc}-{config.scaling}-{cuts}"
 
 
-@pytest.mark.parametrize("config", UNITS, ids=_label)
+@pytest.mark.parametrize(
+    "config", [*UNITS, *(pytest.param(c, marks=pytest.mark.nightly) for c in LATE)], ids=_label
+)
 def test_timing(rng: np.random.Generator, config: DotConfig) -> None:
     """Sums of length one back to back, and sums of different length after each other."""
     dut = BatchDut(config)
@@ -54,8 +63,12 @@ def test_timing(rng: np.random.Generator, config: DotConfig) -> None:
     "config",
     [
         DotConfig(block=16, lanes=4),
-        ArrayConfig(block=16, lanes=4, rows=2, cols=2),
-        ArrayConfig(block=16, lanes=16, rows=2, cols=2, pipeline="rounded"),
+        UNITS[-1],
+        pytest.param(ArrayConfig(block=16, lanes=4, rows=2, cols=2), marks=pytest.mark.nightly),
+        pytest.param(
+            ArrayConfig(block=16, lanes=16, rows=2, cols=2, pipeline="rounded"),
+            marks=pytest.mark.nightly,
+        ),
     ],
     ids=_label,
 )

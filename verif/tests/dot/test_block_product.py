@@ -63,11 +63,11 @@ def test_sim_block(rng, config):
     async def testbench(ctx):
         for n in range(BLOCKS):
             for name, blocks in zip("ab", operands, strict=True):
-                for k in range(BLOCK):
-                    ctx.set(getattr(unit, name)[k], int(blocks.codes[n, 0, k]))
-                for k, side in enumerate((blocks.scale_pos, blocks.scale_neg)):
-                    if side is not None:
-                        ctx.set(getattr(unit, f"scales_{name}")[k], int(side[n, 0]))
+                # At once: the simulator settles after every signal that is set.
+                ctx.set(getattr(unit, name), [int(code) for code in blocks.codes[n, 0]])
+                sides = (blocks.scale_pos, blocks.scale_neg)
+                scales = [int(side[n, 0]) for side in sides if side is not None]
+                ctx.set(getattr(unit, f"scales_{name}"), scales)
             value = ctx.get(unit.addend.value)
             if config.acc == "fp32":
                 # The model has added D to +0, which makes it +0.

@@ -8,6 +8,15 @@ from amxfp4.params.dot import DotConfig
 from amxfp4.verif.sim.cocotb.runner import run_testbench
 
 CONFIGS = [
+    # As many beats as terms, one by one, with the least of registers; and at once.
+    DotConfig(
+        block=16, lanes=4, acc="fixed", output="bf16", class_sums="masked", pipeline="rounded"
+    ),
+    DotConfig(block=16, lanes=4, scaling="parallel", class_sums="merged", pipeline="sums"),
+    DotConfig(format_a="amxfp4-pot", format_b="mxfp4", block=16, lanes=16),
+]
+# Larger ones.
+LATE = [
     DotConfig(lanes=1),
     DotConfig(lanes=4),
     DotConfig(lanes=32),
@@ -16,14 +25,15 @@ CONFIGS = [
     DotConfig(format_a="mxfp4", format_b="mxfp4", lanes=32),
     DotConfig(format_a="amxfp4-pot", format_b="mxfp4", lanes=4, output="bf16"),
     DotConfig(format_a="nvfp4", format_b="nvfp4", lanes=16),
-    # As many beats as terms, one by one, with the least of registers; and at once.
     DotConfig(lanes=8, acc="fixed", pipeline="rounded"),
     DotConfig(lanes=8, scaling="parallel", class_sums="merged", pipeline="sums"),
 ]
 
 
 @pytest.mark.parametrize(
-    "config", CONFIGS, ids=lambda c: "-".join(str(v) for v in c.to_dict().values())
+    "config",
+    [*CONFIGS, *(pytest.param(config, marks=pytest.mark.nightly) for config in LATE)],
+    ids=lambda c: "-".join(str(v) for v in c.to_dict().values()),
 )
 def test_dot(config: DotConfig, request: pytest.FixtureRequest) -> None:
     """Every test of the testbench passes and compares something."""

@@ -16,6 +16,8 @@ from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.verif.check.prove import Verdict, decide
 
 PAIRS = [("amxfp4", "amxfp4"), ("amxfp4-e4m3", "nvfp4"), ("amxfp4", "mxfp4-e4m3")]
+# The widest accumulators take most of the solver's time.
+FAST_FIRST = [PAIRS[1], *(pytest.param(*PAIRS[n], marks=pytest.mark.nightly) for n in (0, 2))]
 pairs = pytest.mark.parametrize(("a", "b"), PAIRS)
 
 
@@ -31,13 +33,14 @@ def _magnitude(value) -> Value:
 class Aligned(wiring.Component):
     """Claims that an aligned term is the whole one, given a class sum and two scale codes.
 
-    The sum is any that a block can have, the codes are any two that are no NaN.
+    The sum is any up to `bound`, by default any that a block can have; the codes are any two that
+    are no NaN.
     """
 
-    def __init__(self, a: str, b: str) -> None:
+    def __init__(self, a: str, b: str, *, bound: int = 144 * 32) -> None:
         self.config = config = _config(a, b)
         self.widths = widths = DotWidths(config)
-        self.bound = 144 * 32
+        self.bound = bound
         super().__init__({"sum": In(widths.class_sum), "a": In(8), "b": In(8)})
 
     def elaborate(self, platform):
@@ -72,9 +75,13 @@ class Aligned(wiring.Component):
         return m
 
 
-def test_terms_are_whole():
-    """For every class sum and every pair of E5M2 scale codes no bit of a term is lost."""
-    assert decide(Aligned("amxfp4", "amxfp4")) is Verdict.PROVEN
+@pytest.mark.parametrize("bound", [63, pytest.param(144 * 32, marks=pytest.mark.nightly)])
+def test_terms_are_whole(bound):
+    """For every class sum and every pair of E5M2 scale codes no bit of a term is lost.
+
+    By day for small sums; that one bit less is refuted, below, is shown for all of them.
+    """
+    assert decide(Aligned("amxfp4", "amxfp4", bound=bound)) is Verdict.PROVEN
 
 
 @pytest.mark.parametrize("name", ["aligned", "term"])
@@ -124,7 +131,9 @@ class ExactD(wiring.Component):
         return m
 
 
-@pairs
+@pytest.mark.parametrize(
+    ("a", "b"), [pytest.param(*PAIRS[0], marks=pytest.mark.nightly), *PAIRS[1:]]
+)
 def test_d_is_exact_and_bounded(a, b):
     """D is the signed sum of its terms for all terms that lanes allow, and within its bound."""
     assert decide(ExactD(a, b)) is Verdict.PROVEN
@@ -239,7 +248,7 @@ class Slot(wiring.Component):
         return m
 
 
-@pairs
+@pytest.mark.parametrize(("a", "b"), FAST_FIRST)
 def test_terms_one_by_one_are_added_whole(a, b):
     """One step of induction over the terms of a block: no term is lost, and no partial sum."""
     assert decide(Slot(_config(a, b, scaling="serial"))) is Verdict.PROVEN
@@ -375,8 +384,9 @@ class Fixed(wiring.Component):
 SMALL = [
     # Half a minute of the solver, for widths between those of the others.
     pytest.param("amxfp4-e4m3", "amxfp4-e4m3", 4, 3, marks=pytest.mark.nightly),
+    pytest.param("amxfp4", "amxfp4", 2, 2, marks=pytest.mark.nightly),
     ("amxfp4", "nvfp4", 3, 4),
-    ("amxfp4", "amxfp4", 2, 2),
+    ("amxfp4", "amxfp4", 1, 1),
 ]
 
 

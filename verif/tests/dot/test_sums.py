@@ -50,7 +50,10 @@ def _cases(rng, lanes: int) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16])
+# Eight lanes are two groups, and groups are of four.
+@pytest.mark.parametrize(
+    "lanes", [1, 2, 8, *(pytest.param(n, marks=pytest.mark.nightly) for n in (4, 16))]
+)
 @pytest.mark.parametrize("formats", FORMATS_AB, ids="-".join)
 def test_sim_class_sums(rng, formats, lanes):
     """Every way to sum is NumPy's, for every class structure and number of lanes."""

@@ -79,11 +79,8 @@ def test_sim_terms(rng, formats):
                 sums = [bound] * len(sums)
             if not widths.one_sign:
                 sums = [s * int(rng.choice([-1, 1])) for s in sums]
-            for port, given in ((terms.slot.scales_a, codes[0]), (terms.slot.scales_b, codes[1])):
-                for k, code in enumerate(given):
-                    ctx.set(port[k], code)
-            for c, total in enumerate(sums):
-                ctx.set(terms.slot.sums[c], total)
+            # At once: the simulator settles after every signal that is set.
+            ctx.set(terms.slot, {"sums": sums, "scales_a": codes[0], "scales_b": codes[1]})
             decoded = [[table[c] for c in side] for table, side in zip(tables, codes, strict=True)]
             assert ctx.get(terms.terms.is_nan) == any(s is None for d in decoded for s in d)
             for c, (i, j) in enumerate(widths.classes):
