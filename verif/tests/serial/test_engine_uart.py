@@ -34,7 +34,7 @@ def test_bug_is_caught(bug: str, found: str) -> None:
     *_, check = bugs.BUGS[bug]
     with pytest.raises(TestbenchError, match=found):
         run_testbench(
-            bugs.unit(), seed=1, tests=[f"pins/check={check}"], plusargs=[bugs.waking(bug)]
+            bugs.unit(), seed=1, tests=[f"pins/check={check}"], plusargs=[bugs.unit().wake(bug)]
         )
 
 
