@@ -12,7 +12,7 @@ from amxfp4.verif.sim.cocotb.runner import JOBS_OF_A_TEST, run_testbench
 BY_DAY = EngineConfig(
     rows=1, cols=1, lanes=1, depth_a=2, depth_b=2, format_a="mxfp4", format_b="nvfp4", acc="fp32",
     requantize="amxfp4-e4m3", input="records", ties="RNE", block=16, bytes_a=16, bytes_b=4,
-    bytes_c=64,
+    bytes_c=16,
 )  # fmt: skip
 """Small, and what the unit of the planted bugs is not, which passes every test while they sleep."""
 SMALL = EngineConfig(
