@@ -17,7 +17,7 @@ BY_DAY = EngineConfig(
 """Small, and what the unit of the planted bugs is not, which passes every test while they sleep."""
 SMALL = EngineConfig(
     rows=2, cols=1, lanes=1, depth_a=2, depth_b=2, input="fp32", format_a="nvfp4",
-    format_b="mxfp4-e4m3", acc="exact", output="bf16", block=16, bytes_a=4, bytes_b=32, bytes_c=16,
+    format_b="mxfp4-e4m3", acc="exact", output="bf16", block=16, bytes_a=8, bytes_b=32, bytes_c=16,
 )  # fmt: skip
 AT_NIGHT = [
     EngineConfig(rows=2, cols=3, lanes=8, depth_a=4, depth_b=4),
