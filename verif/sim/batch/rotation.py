@@ -9,7 +9,10 @@ from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, Ties
 from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
 
-__all__ = ["PER_FORMAT", "dequantizers", "label", "lane_counts", "options", "quantizers"]
+__all__ = [
+    "PER_FORMAT", "by_day", "dequantizers", "label", "lane_counts", "options",
+    "options_by_day", "quantizers",
+]  # fmt: skip
 
 PER_FORMAT = 2
 """Configurations of every format: one at its own block size, one at another."""
@@ -25,6 +28,20 @@ def label(config: UnitConfig) -> str:
 def lane_counts(block: int) -> list[int]:
     """Every legal number of lanes, 1 up to the block size."""
     return [1 << n for n in range(block.bit_length())]
+
+
+def by_day(config: QuantizerConfig | DequantizerConfig) -> bool:
+    """Whether tests over every format, type of words and tie rule build this unit by day.
+
+    There is every format: as a quantizer of BF16, and every third of FP16 and of FP32. Ties change
+    from one to the next, as outputs of dequantizers do.
+    """
+    index = list(FORMATS).index(config.format)
+    if isinstance(config, DequantizerConfig):
+        return config.output == list(OUTPUTS)[index % len(OUTPUTS)]
+    turn = list(INPUTS).index(config.input)
+    ties = list(Ties)[(index + (turn > 0)) % len(Ties)]
+    return config.ties == ties and (turn == 0 or index % 3 == turn - 1)
 
 
 def _cells() -> list[tuple[int, int, str, int, int]]:
@@ -63,6 +80,11 @@ def options() -> list[QuantizerConfig]:
         )
         for way, (n, cuts) in product(range(len(MAXIMA)), enumerate(places))
     ]  # fmt: skip
+
+
+def options_by_day(config: QuantizerConfig) -> bool:
+    """Whether one of `options` is built by day: no registers and all, one way for each."""
+    return (config.maxima, len(config.cuts)) in (("tree", 0), ("scan", len(QUANTIZER_PIPELINE)))
 
 
 def dequantizers() -> list[DequantizerConfig]:

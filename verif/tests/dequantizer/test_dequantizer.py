@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,12 +17,26 @@ from amxfp4.verif.sim.batch.check import check_dequantizer
 from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.batch.randoms import check_random, check_resets
 
+UNITS = [
+    DequantizerConfig(format=format, output=output, lanes=4)
+    for format, output in product(FORMATS, OUTPUTS)
+]
+"""Those of the exhaustive test; all tests of a unit share its build."""
+BY_LANES = [DequantizerConfig(lanes=lanes) for lanes in rotation.lane_counts(32)]
+BY_DAY = [config for config in UNITS if rotation.by_day(config)]
 
-@pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("format", FORMATS)
-def test_exhaustive_codes(rng: np.random.Generator, format: str, output: str) -> None:
+
+def some_by_day(
+    configs: list[DequantizerConfig], chosen: Callable[[DequantizerConfig], bool]
+) -> Any:
+    """Run a test on all configurations, on some of them by day: each is seconds of compiling."""
+    marked = [pytest.param(c, marks=() if chosen(c) else pytest.mark.nightly) for c in configs]
+    return pytest.mark.parametrize("config", marked, ids=rotation.label)
+
+
+@some_by_day(UNITS, rotation.by_day)
+def test_exhaustive_codes(rng: np.random.Generator, config: DequantizerConfig) -> None:
     """Every element code under every scale code, for every pair of the two scales."""
-    config = DequantizerConfig(format=format, output=output, lanes=4)
     row = config.row
     pairs = np.arange(1 << 16)
     pos, neg = (pairs & 255).astype(np.uint8), (pairs >> 8).astype(np.uint8)
@@ -33,22 +51,35 @@ def test_exhaustive_codes(rng: np.random.Generator, format: str, output: str) ->
     assert len(np.unique(checked.outputs)) > 256
 
 
-@pytest.mark.parametrize("config", rotation.dequantizers(), ids=rotation.label)
-def test_random_records(
-    rng: np.random.Generator, seed: int, blocks: int, config: DequantizerConfig
+def _check_random(
+    config: DequantizerConfig, rng: np.random.Generator, seed: int, count: int
 ) -> None:
-    """Random records: at full speed, with stalls, and after resets in flight."""
-    dut = BatchDut(config)
-    half = max(1, blocks // rotation.PER_FORMAT // 2)
+    """Check random records: at full speed, with stalls, and after resets in flight."""
+    dut, half = BatchDut(config), max(1, count // 2)
     assert check_random(dut, rng, half).count == half
     assert check_random(dut, rng, half, seed=seed, stall_in=0.3, stall_out=0.3).count == half
     assert check_resets(dut, rng, seed) >= 100
 
 
-@pytest.mark.parametrize("lanes", rotation.lane_counts(32))
-def test_lanes_change_nothing(rng: np.random.Generator, lanes: int) -> None:
+@pytest.mark.parametrize("config", BY_DAY, ids=rotation.label)
+def test_random_records(
+    rng: np.random.Generator, seed: int, blocks: int, config: DequantizerConfig
+) -> None:
+    """Random records of every format, on units of the exhaustive test."""
+    _check_random(config, rng, seed, min(blocks, 10_000))
+
+
+@some_by_day(rotation.dequantizers(), lambda c: (c.block, c.lanes) in ((16, 2), (64, 1)))
+def test_random_records_of_every_size(
+    rng: np.random.Generator, seed: int, blocks: int, config: DequantizerConfig
+) -> None:
+    """Random records on units of every size."""
+    _check_random(config, rng, seed, blocks // rotation.PER_FORMAT)
+
+
+@some_by_day(BY_LANES, lambda c: c.lanes in (1, 4, 8))
+def test_lanes_change_nothing(rng: np.random.Generator, config: DequantizerConfig) -> None:
     """Every number of lanes gives the same words."""
-    config = DequantizerConfig(lanes=lanes)
     records = stimulus.records(rng, 2_000, config.row)
     assert check_dequantizer(BatchDut(config), *records).count == 2_000
 
@@ -60,3 +91,9 @@ def test_rotation_covers_every_parameter() -> None:
     assert {c.output for c in configs} == set(OUTPUTS)
     assert {c.block for c in configs} == {16, 32, 64, 128}
     assert {c.lanes for c in configs} == {1, 2, 4, 8, 16, 32, 64, 128}
+
+
+def test_day_covers_every_value() -> None:
+    """By day each format is there, and both outputs with one scale and with two."""
+    assert [c.format for c in BY_DAY] == list(FORMATS)
+    assert {(c.row.scales, c.output) for c in BY_DAY} == set(product((1, 2), OUTPUTS))

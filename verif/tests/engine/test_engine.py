@@ -9,7 +9,17 @@ from amxfp4.params.engine import NONE, RECORDS, STREAM_BYTES, EngineConfig
 from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS
 from amxfp4.verif.sim.cocotb.runner import JOBS_OF_A_TEST, run_testbench
 
-CONFIGS = [
+BY_DAY = EngineConfig(
+    rows=1, cols=1, lanes=1, depth_a=2, depth_b=2, format_a="mxfp4", format_b="nvfp4", acc="fp32",
+    requantize="amxfp4-e4m3", input="records", ties="RNE", block=16, bytes_a=16, bytes_b=4,
+    bytes_c=16,
+)  # fmt: skip
+"""Small, and what the unit of the planted bugs is not, which passes every test while they sleep."""
+SMALL = EngineConfig(
+    rows=2, cols=1, lanes=1, depth_a=2, depth_b=2, input="fp32", format_a="nvfp4",
+    format_b="mxfp4-e4m3", acc="exact", output="bf16", block=16, bytes_a=8, bytes_b=32, bytes_c=16,
+)  # fmt: skip
+AT_NIGHT = [
     EngineConfig(rows=2, cols=3, lanes=8, depth_a=4, depth_b=4),
     EngineConfig(
         rows=3, cols=2, lanes=16, depth_a=2, depth_b=8, acc="fixed", frac_bits=12, int_bits=6,
@@ -27,9 +37,13 @@ CONFIGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "config", CONFIGS, ids=lambda c: f"{c.rows}x{c.cols}-{c.input}-{c.acc}-{c.requantize}"
-)
+def label(config: EngineConfig) -> str:
+    """Name an engine in a test's id."""
+    return f"{config.rows}x{config.cols}-{config.input}-{config.acc}-{config.requantize}"
+
+
+@pytest.mark.nightly  # a minute of compiling each
+@pytest.mark.parametrize("config", AT_NIGHT, ids=label)
 def test_engine(config: EngineConfig, request: pytest.FixtureRequest, blocks: int) -> None:
     """Every test of tb_engine passes and compares something."""
     # More jobs where more blocks are asked for: 250 in a test at night.
@@ -46,6 +60,16 @@ MANY = (
     "aborts", "soft_resets", "hard_resets", "mixtures/pattern=random", "mixtures/pattern=bursts",
 )  # fmt: skip
 """What engines of any configuration go through. Which bins they can hit is not asked."""
+
+
+@pytest.mark.parametrize(
+    "config", [BY_DAY, pytest.param(SMALL, marks=pytest.mark.nightly)], ids=label
+)
+def test_small_engine(config: EngineConfig, request: pytest.FixtureRequest) -> None:
+    """Engines that are compiled in seconds pass."""
+    seed = request.config.getoption("--seed")
+    summary = run_testbench(config, seed=seed, tests=MANY, jobs=4)
+    assert summary.tests == summary.passed == len(MANY)
 
 
 def any_engine(rng: np.random.Generator) -> EngineConfig:
@@ -75,9 +99,10 @@ def any_engine(rng: np.random.Generator) -> EngineConfig:
             return config
 
 
+@pytest.mark.nightly  # by day it would be one engine, and the same every day
 def test_any_engine(rng: np.random.Generator, blocks: int) -> None:
-    """Engines of random configurations pass, one by default, eight at night."""
-    for _ in range(max(1, blocks // 125_000)):
+    """Engines of random configurations pass, eight for a million blocks."""
+    for _ in range(blocks // 125_000):
         config, seed = any_engine(rng), int(rng.integers(1 << 31))
         summary = run_testbench(config, seed=seed, tests=MANY, jobs=4)
         assert summary.tests == summary.passed == len(MANY), config

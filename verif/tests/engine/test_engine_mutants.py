@@ -259,9 +259,9 @@ def test_engine_with_another_manifest_is_caught(test: str) -> None:
 def test_hung_simulation_names_itself() -> None:
     """A simulation that never ends is ended, and its test is named."""
     made = _made()
-    hung = r"(?s)must end, not stop in test shapes at.*engine did not end within 15 s.*--test sh"
+    hung = r"(?s)must end, not stop in test shapes at.*engine did not end within 8 s.*--test sh"
     with pytest.raises(TestbenchError, match=hung):
-        run_testbench(made, seed=1, tests="shapes", plusargs=[made.wake("hang")], limit=15)
+        run_testbench(made, seed=1, tests="shapes", plusargs=[made.wake("hang")], limit=8)
 
 
 def test_engine_scoreboard_refuses_to_compare_nothing() -> None:

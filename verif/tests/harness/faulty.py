@@ -161,8 +161,10 @@ _WIRES: dict[str, dict[str, dict[str, str]]] = {
 
 @cache
 def faulty(unit: str) -> Planted:
-    """One of `UNITS` with sleeping faults: its `BUGS`, every missing reset, and all wrappers'."""
+    """One of `UNITS` with sleeping `BUGS`; two also have missing resets and wrappers."""
+    whole = unit in _WIRES
     return planted.asleep(
-        UNITS[unit], rtl=BUGS[unit], resets=True, wires=planted.WRAPPERS | _WIRES.get(unit, {}),
+        UNITS[unit], rtl=BUGS[unit], resets=whole,
+        wires=planted.WRAPPERS | _WIRES[unit] if whole else None,
         declarations=_QUIET if unit == "quantizer" else "",
     )  # fmt: skip

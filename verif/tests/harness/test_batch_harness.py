@@ -71,12 +71,13 @@ print(build.build(made.text, made.manifest, Path(sys.argv[1]))[1] > 0)
 """
 
 
-def test_compiled_headers_are_used(tmp_path: Path, empty: Path) -> None:
+def test_compiled_headers_are_used(tmp_path: Path) -> None:
     """They are made once, and the compiler takes them instead of reading what they include."""
     tools = toolchain.find()
-    headers = build._headers(tools, empty, build._COMPILE)
+    cache = build.CACHE / "batch"
+    headers = build._headers(tools, cache, build._COMPILE)
     made = (headers.parent / "all.h.gch").stat()
-    assert build._headers(tools, empty, build._COMPILE) == headers
+    assert build._headers(tools, cache, build._COMPILE) == headers
     assert (headers.parent / "all.h.gch").stat() == made
     version = subprocess.run([*tools.cxx, "--version"], capture_output=True, text=True, check=True)
     if "Free Software Foundation" not in version.stdout:

@@ -14,7 +14,7 @@ from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.rtl.lib.formats import Threshold
 from amxfp4.rtl.quantizer import key as quantizer_key
 from amxfp4.verif.check import planted
-from amxfp4.verif.sim.batch import check, exhaustive
+from amxfp4.verif.sim.batch import check, exhaustive, rotation
 from amxfp4.verif.sim.batch.check import Mismatch
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
 from amxfp4.verif.sim.batch.randoms import check_random, check_resets
@@ -107,12 +107,23 @@ def test_missing_resets_are_caught(rng: np.random.Generator, seed: int, unit: st
             check_resets(awake(unit, reset), rng, seed)
 
 
-@pytest.mark.parametrize("built", ["RNA", "RNE"])
-@pytest.mark.parametrize("format", ["amxfp4", "amxfp4-e4m3", "mxfp4"])
-def test_other_tie_rule_is_caught(rng: np.random.Generator, format: str, built: str) -> None:
+# By day on units that the tests of numbers build, too.
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, marks=() if rotation.by_day(config) else pytest.mark.nightly)
+        for config in (
+            QuantizerConfig(format=format, lanes=4, ties=ties)
+            for format in ("amxfp4", "amxfp4-e4m3", "mxfp4")
+            for ties in ("RNA", "RNE")
+        )
+    ],
+    ids=rotation.label,
+)
+def test_other_tie_rule_is_caught(rng: np.random.Generator, config: QuantizerConfig) -> None:
     """Hardware of one tie rule against golden of the other: ties are hit, and told apart."""
-    other = {"RNA": "RNE", "RNE": "RNA"}[built]
-    made = source(QuantizerConfig(format=format, lanes=4, ties=built))
+    other = {"RNA": "RNE", "RNE": "RNA"}[config.ties]
+    made = source(config)
     with pytest.raises(Mismatch, match=r"<- differs"):
         check_random(BatchDut(planted.with_manifest(made, ties=other)), rng, COUNT)
 

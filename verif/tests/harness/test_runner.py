@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 
 from amxfp4.cli.app import run as command_line
-from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.verif.check import planted
 from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.sources import Source
-
-UNIT = DequantizerConfig(lanes=4)
+from amxfp4.verif.tests.harness.faulty import DEQUANTIZER, faulty
 
 FOREIGN = {
     "AMXFP4_MANIFEST": "/nowhere",
@@ -41,30 +39,32 @@ FOREIGN = {
 
 def _coverage(seed: int) -> Any:
     """Coverage of some tests, in which every word that was drawn is counted."""
-    summary = run_testbench(UNIT, seed=seed, tests=["back_to_back", "reset_in_flight"])
+    summary = run_testbench(
+        faulty("dequantizer"), seed=seed, tests=["back_to_back", "reset_in_flight"]
+    )
     assert summary.tests == 2
     assert summary.waves is None
     return json.loads((summary.log.parent / "passed.json").read_text())
 
 
 def test_shell_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests told run with the seed told, whatever cocotb's variables are outside."""
-    told = _coverage(1)
-    assert told != _coverage(99)
+    """The chosen tests run with the chosen seed, whatever cocotb's variables are outside."""
+    chosen = _coverage(1)
+    assert chosen != _coverage(99)
     for name, value in FOREIGN.items():
         monkeypatch.setenv(name, value)
-    assert _coverage(1) == told
+    assert _coverage(1) == chosen
 
 
 def test_missing_test_is_an_error() -> None:
     """A name that stands for no test is not passed over beside one that does."""
     with pytest.raises(TestbenchError, match=r"every one of 2 tests must run .* not 1 of 1 with"):
-        run_testbench(UNIT, seed=1, tests=["smoke", "smok"])
+        run_testbench(faulty("dequantizer"), seed=1, tests=["smoke", "smok"])
 
 
 def test_failed_test_is_repeated_with_waves(capfd: pytest.CaptureFixture[str]) -> None:
     """A failure prints a command; with the same unit, test and seed it fails alike, with waves."""
-    made = planted.asleep(UNIT, wires={"dropped": planted.WRAPPERS["beat dropped"]})
+    made = planted.asleep(DEQUANTIZER, wires={"dropped": planted.WRAPPERS["beat dropped"]})
     bug = Source(made.text.replace("bug = 0;", "bug = 1;"), made.manifest)
     with pytest.raises(TestbenchError, match="1 of 2 tests of dequantizer failed") as first:
         run_testbench(bug, seed=7, tests=["smoke", "back_to_back"])

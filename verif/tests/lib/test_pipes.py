@@ -32,8 +32,9 @@ def test_sim_random_stalls(rng, run_stream, pipe, offer, accept):
     """Under random stalls on both sides everything arrives once, in order, contract kept."""
     payloads = _payloads(rng, 150)
     traffic = run_stream(
-        PIPES[pipe], payloads, offer=_sometimes(rng, offer), accept=_sometimes(rng, accept)
-    )
+        PIPES[pipe], payloads, cycles=750,
+        offer=_sometimes(rng, offer), accept=_sometimes(rng, accept),
+    )  # fmt: skip
     assert traffic.given == traffic.taken == payloads
     assert traffic.most_inside <= CAPACITY[pipe]
 
@@ -41,7 +42,7 @@ def test_sim_random_stalls(rng, run_stream, pipe, offer, accept):
 @pipes
 def test_sim_fills_to_its_depth(run_stream, pipe):
     """With nobody reading, just as many payloads enter as the depth says, and all come out."""
-    traffic = run_stream(PIPES[pipe], list(range(60)), accept=lambda cycle: cycle >= 80)
+    traffic = run_stream(PIPES[pipe], list(range(60)), accept=lambda c: c >= 80, cycles=200)
     assert sum(cycle < 80 for cycle in traffic.taken_at) == CAPACITY[pipe]
     assert traffic.most_inside == CAPACITY[pipe]
     assert traffic.given == list(range(60))
@@ -59,7 +60,7 @@ def test_sim_full_throughput(run_stream, pipe):
 @pytest.mark.parametrize("pipe", [pipe for pipe in PIPES if pipe != "skid"])
 def test_sim_full_throughput_when_full(run_stream, pipe):
     """A full pipe that is read takes a payload in the same cycle."""
-    traffic = run_stream(PIPES[pipe], list(range(100)), accept=lambda cycle: cycle >= 40)
+    traffic = run_stream(PIPES[pipe], list(range(100)), accept=lambda c: c >= 40, cycles=200)
     depth = CAPACITY[pipe]
     assert traffic.given_at == list(range(40, 140))
     assert traffic.taken_at[depth:] == list(range(40, 140 - depth))
@@ -67,7 +68,7 @@ def test_sim_full_throughput_when_full(run_stream, pipe):
 
 def test_sim_skid_ready_is_a_register(run_stream):
     """A full skid buffer that is read takes a payload a cycle later, and then one each cycle."""
-    traffic = run_stream(PIPES["skid"], list(range(100)), accept=lambda cycle: cycle >= 40)
+    traffic = run_stream(PIPES["skid"], list(range(100)), accept=lambda c: c >= 40, cycles=200)
     assert traffic.taken_at == [0, 1, *range(41, 139)]
     assert traffic.given_at == list(range(40, 140))
 
@@ -81,6 +82,7 @@ def test_sim_reset_in_flight(rng, run_stream, pipe):
         offer=_sometimes(rng, 0.8),
         accept=_sometimes(rng, 0.6),
         reset=lambda cycle: cycle in (30, 31, 77, 150),
+        cycles=600,
     )
     assert traffic.resets == 4
     assert len(traffic.given) > 150
@@ -92,7 +94,7 @@ def test_sim_structured_payload(rng, run_stream, build):
     """A payload with a layout passes as its bits."""
     layout = data.StructLayout({"low": 3, "words": data.ArrayLayout(4, 2)})
     payloads = [int(word) for word in rng.integers(0, 1 << layout.size, 50)]
-    assert run_stream(lambda: build(layout), payloads).given == payloads
+    assert run_stream(lambda: build(layout), payloads, cycles=100).given == payloads
 
 
 @pytest.mark.parametrize("depth", [0, -1])
@@ -149,7 +151,7 @@ def test_checks_find_faults(rng, run_stream, fault):
     def check(fault: str) -> None:
         payloads = _payloads(rng, 100)
         traffic = run_stream(
-            lambda: _Broken(fault), payloads,
+            lambda: _Broken(fault), payloads, cycles=400,
             offer=_sometimes(rng, 0.7), accept=_sometimes(rng, 0.5),
         )  # fmt: skip
         assert traffic.given == traffic.taken == payloads

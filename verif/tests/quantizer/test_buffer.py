@@ -54,9 +54,11 @@ def _payloads(rng, count: int) -> list[int]:
 def _check_stalls(rng, run_stream, beats: int, offer: float, accept: float) -> None:
     """Assert that whole blocks arrive once, in order, marked, none before its last beat entered."""
     payloads = _payloads(rng, 6 * max(beats, 16))
+    # Half as long again as the slower side takes on average, and a block.
+    cycles = int(1.5 * len(payloads) / min(offer, accept)) + 100
     traffic = run_stream(
         lambda: _Marked(beats), payloads,
-        offer=_sometimes(rng, offer), accept=_sometimes(rng, accept), cycles=1500,
+        offer=_sometimes(rng, offer), accept=_sometimes(rng, accept), cycles=cycles,
     )  # fmt: skip
     assert traffic.taken == payloads
     assert traffic.given == _marked(payloads, beats)
@@ -101,8 +103,9 @@ def _check_fills(run_stream, beats: int) -> None:
     payloads = list(range(4 * beats))
     once = beats + 2
     traffic = run_stream(
-        lambda: _Marked(beats), payloads, accept=lambda cycle: cycle == once or cycle >= 80
-    )
+        lambda: _Marked(beats), payloads, cycles=100 + 4 * beats,
+        accept=lambda cycle: cycle == once or cycle >= 80,
+    )  # fmt: skip
     assert [cycle for cycle in traffic.taken_at if cycle < 80] == [*range(beats), once]
     assert traffic.most_inside == beats
     assert traffic.given == _marked(payloads, beats)
@@ -111,7 +114,7 @@ def _check_fills(run_stream, beats: int) -> None:
 def _check_room(run_stream, beats: int) -> None:
     """Assert that room made while no beat is offered is found by the next one."""
     traffic = run_stream(
-        lambda: _Marked(beats), list(range(beats + 1)),
+        lambda: _Marked(beats), list(range(beats + 1)), cycles=100 + beats,
         offer=lambda cycle: cycle < beats - 1 or cycle in (40, 60),
         accept=lambda cycle: cycle == 50,
     )  # fmt: skip
@@ -157,7 +160,7 @@ def test_sim_structured_payload(rng, run_stream, beats):
     """A beat with a layout passes as its bits."""
     layout = data.StructLayout({"low": 3, "words": data.ArrayLayout(4, 2)})
     payloads = [int(word) for word in rng.integers(0, 1 << layout.size, 2 * beats)]
-    traffic = run_stream(lambda: quantizer_buffer.BlockBuffer(layout, beats), payloads)
+    traffic = run_stream(lambda: quantizer_buffer.BlockBuffer(layout, beats), payloads, cycles=100)
     assert traffic.given == payloads
 
 

@@ -16,8 +16,14 @@ from amxfp4.synth.experiments.quantizer_ideas import IDEAS
 from amxfp4.verif.check import planted
 
 FORMATS = {"symmetric": "mxfp4-e5m2", "asymmetric": "amxfp4"}
-SIZES = [(1, 32), (2, 32), (4, 32), (32, 32), (32, 64)]
+SIZES = [(1, 32), (2, 32), (4, 32), (16, 16)]
 """Lanes and block: one beat and several."""
+LARGE = [(32, 32), (32, 64)]
+"""Four times the work of 16 lanes, for one more level of the same tree."""
+every_size = pytest.mark.parametrize(
+    ("lanes", "block"),
+    [*SIZES, *(pytest.param(*size, marks=pytest.mark.nightly) for size in LARGE)],
+)
 
 
 def _config(kind: str, lanes: int, block: int, maxima: str) -> QuantizerConfig:
@@ -53,8 +59,8 @@ def _cases(rng, config):
     """Magnitudes and signs [cases, lanes], maxima before them [cases, scales]."""
     lanes, scales = config.lanes, config.row.scales
     top = (1 << KeyFormat(config).magnitude_layout.size) - 1
-    drawn = rng.integers(0, top + 1, (60, lanes))
-    few = rng.integers(0, 3, (60, lanes))  # ties and zeros
+    drawn = rng.integers(0, top + 1, (25, lanes))
+    few = rng.integers(0, 3, (25, lanes))  # ties and zeros
     one = np.concatenate([np.eye(lanes, dtype=np.int64) * size for size in (1, top)])
     magnitudes = np.concatenate([drawn, few, drawn[:10] | 1 << 6, one, 0 * one, 0 * one + top])
     count = len(magnitudes)
@@ -88,14 +94,14 @@ def _check(rng, config, build=None) -> None:
 
 @pytest.mark.parametrize("maxima", MAXIMA)
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize(("lanes", "block"), SIZES)
+@every_size
 def test_sim_maxima(rng, kind, lanes, block, maxima):
     """Random, small, equal, single and zero magnitudes of random, equal and alternating signs."""
     _check(rng, _config(kind, lanes, block, maxima))
 
 
 @pytest.mark.parametrize("idea", IDEAS)
-@pytest.mark.parametrize(("lanes", "block"), SIZES)
+@every_size
 def test_sim_ideas(rng, lanes, block, idea):
     """What was tried and lost finds the same maxima; with one sign it says that it cannot."""
     _check(rng, _config("asymmetric", lanes, block, "tree"), IDEAS[idea])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -18,6 +19,20 @@ from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.batch.randoms import check_random, check_resets
 
 TIES = [str(t) for t in Ties]
+UNITS = [
+    QuantizerConfig(format=format, ties=ties, lanes=4, input=word)
+    for word, format, ties in product(("bf16", "fp16"), FORMATS, TIES)
+]
+"""Those of the exhaustive tests; all tests of a unit share its build."""
+BY_LANES = [QuantizerConfig(lanes=lanes) for lanes in rotation.lane_counts(32)]
+BY_DAY = [config for config in UNITS if rotation.by_day(config)]
+
+
+def some_by_day(configs: list[QuantizerConfig], chosen: Callable[[QuantizerConfig], bool]) -> Any:
+    """Run a test on all configurations, on some of them by day: each is seconds of compiling."""
+    marked = [pytest.param(c, marks=() if chosen(c) else pytest.mark.nightly) for c in configs]
+    return pytest.mark.parametrize("config", marked, ids=rotation.label)
+
 
 # Finite scale codes that BF16 block maxima reach. Every code of E5M2 and E4M3; of E8M0 the
 # largest maximum is just below 2^128, which the floor rule turns into 2^125, code 252, and
@@ -30,14 +45,9 @@ def _scales(checked: Checked, config: QuantizerConfig) -> npt.NDArray[np.uint8]:
     return beats.split_records(checked.outputs, config.row.block)[1]
 
 
-@pytest.mark.parametrize("ties", TIES)
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("word", ["bf16", "fp16"])
-def test_exhaustive_block_maxima(
-    rng: np.random.Generator, format: str, ties: str, word: str
-) -> None:
+@some_by_day(UNITS, rotation.by_day)
+def test_exhaustive_block_maxima(rng: np.random.Generator, config: QuantizerConfig) -> None:
     """Every word of either sign as the block's maximum, alone too, gives golden's scale code."""
-    config = QuantizerConfig(format=format, ties=ties, lanes=4, input=word)
     dut = BatchDut(config)
     pos, neg = exhaustive.maxima(rng, config)
     checked = check_quantizer(dut, exhaustive.mix(rng, pos, neg, config))
@@ -48,18 +58,16 @@ def test_exhaustive_block_maxima(
     decided = [pos, neg] if config.row.asymmetric else [np.maximum(pos, neg)]
     for maxima in decided:
         assert len(np.unique(maxima)) == config.word.inf_magnitude
-    if word == "bf16":
+    if config.input == "bf16":
         scale = config.row.scale
         reached = REACHED.get(scale.name) or REACHED_E8M0[config.row.scale_rule]
         for codes in _scales(checked, config).T:
             assert len(np.unique(codes)) == reached
 
 
-@pytest.mark.parametrize("ties", TIES)
-@pytest.mark.parametrize("format", FORMATS)
-def test_exhaustive_elements(rng: np.random.Generator, format: str, ties: str) -> None:
+@some_by_day([c for c in UNITS if c.input == "bf16"], rotation.by_day)
+def test_exhaustive_elements(rng: np.random.Generator, config: QuantizerConfig) -> None:
     """Every BF16 word beside every scale code it can have gives golden's element code."""
-    config = QuantizerConfig(format=format, ties=ties, lanes=4)
     blocks, top = exhaustive.companions(rng, config)
     checked = check_quantizer(BatchDut(config), blocks)
 
@@ -75,16 +83,28 @@ def test_exhaustive_elements(rng: np.random.Generator, format: str, ties: str) -
         assert met.sum() >= (top + 1).sum()
 
 
-@pytest.mark.parametrize("config", rotation.quantizers(), ids=rotation.label)
-def test_random_blocks(
-    rng: np.random.Generator, seed: int, blocks: int, config: QuantizerConfig
-) -> None:
-    """Random blocks of every family: at full speed, with stalls, and after resets in flight."""
-    dut = BatchDut(config)
-    half = max(1, blocks // rotation.PER_FORMAT // 2)
+def _check_random(config: QuantizerConfig, rng: np.random.Generator, seed: int, count: int) -> None:
+    """Check random blocks of every family: at full speed, with stalls, and after resets."""
+    dut, half = BatchDut(config), max(1, count // 2)
     assert check_random(dut, rng, half).count == half
     assert check_random(dut, rng, half, seed=seed, stall_in=0.3, stall_out=0.3).count == half
     assert check_resets(dut, rng, seed) >= 100
+
+
+@pytest.mark.parametrize("config", BY_DAY, ids=rotation.label)
+def test_random_blocks(
+    rng: np.random.Generator, seed: int, blocks: int, config: QuantizerConfig
+) -> None:
+    """Random blocks of every format, on units of the exhaustive tests."""
+    _check_random(config, rng, seed, min(blocks, 10_000))
+
+
+@some_by_day(rotation.quantizers(), lambda c: (c.block, c.lanes) in ((16, 2), (64, 1)))
+def test_random_blocks_of_every_size(
+    rng: np.random.Generator, seed: int, blocks: int, config: QuantizerConfig
+) -> None:
+    """Random blocks on units of every size: those of many lanes take a minute to compile."""
+    _check_random(config, rng, seed, blocks // rotation.PER_FORMAT)
 
 
 @pytest.mark.parametrize("family", stimulus.FAMILIES)
@@ -97,15 +117,14 @@ def test_random_family(rng: np.random.Generator, seed: int, blocks: int, family:
     assert checked.count == count
 
 
-@pytest.mark.parametrize("lanes", rotation.lane_counts(32))
-def test_lanes_change_nothing(rng: np.random.Generator, lanes: int) -> None:
+@some_by_day(BY_LANES, lambda c: c.lanes in (1, 4, 8))
+def test_lanes_change_nothing(rng: np.random.Generator, config: QuantizerConfig) -> None:
     """Every number of lanes gives the same records."""
-    config = QuantizerConfig(lanes=lanes)
     words = stimulus.blocks(rng, 2_000, config.row.block, config.input)
     assert check_quantizer(BatchDut(config), words).count == 2_000
 
 
-@pytest.mark.parametrize("config", rotation.options(), ids=rotation.label)
+@some_by_day(rotation.options(), rotation.options_by_day)
 def test_options_change_nothing(
     rng: np.random.Generator, seed: int, config: QuantizerConfig
 ) -> None:
@@ -132,3 +151,13 @@ def test_rotation_covers_every_parameter() -> None:
     assert {c.pipeline for c in options} == {"", "maxima", "record", "maxima,record"}
     assert len({(c.maxima, c.pipeline) for c in options}) == len(options) == 8
     assert len({(c.row.scales, c.pipeline) for c in options}) == 8
+
+
+def test_day_covers_every_value() -> None:
+    """By day each format is there, and each value of the rest but for the largest sizes."""
+    words = [c for c in BY_DAY if c.input == "bf16"]
+    assert [c.format for c in words] == list(FORMATS)
+    options = [c for c in rotation.options() if rotation.options_by_day(c)]
+    assert {(c.row.scales, c.ties) for c in words} == set(product((1, 2), TIES))
+    assert {(c.input, c.ties) for c in BY_DAY} == set(product(("bf16", "fp16"), TIES))
+    assert {(c.maxima, c.pipeline) for c in options} == {("tree", ""), ("scan", "maxima,record")}

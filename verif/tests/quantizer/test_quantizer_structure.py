@@ -33,7 +33,7 @@ def _label(config) -> str:
     [QuantizerConfig(lanes=8),
      QuantizerConfig(format="nvfp4", input="fp16", ties="RNE"),
      QuantizerConfig(format="mxfp4", block=16, lanes=1, input="fp32", maxima="scan"),
-     QuantizerConfig(format="amxfp4-pot-roundup", block=64, lanes=32, input="fp16", ties="RNE"),
+     QuantizerConfig(format="amxfp4-pot-roundup", block=128, lanes=16, input="fp16", ties="RNE"),
      QuantizerConfig(block=16, maxima="scan", pipeline=""),
      QuantizerConfig(block=16, maxima="scan", pipeline="maxima"),
      QuantizerConfig(format="mxfp4", block=16, pipeline="record")],
@@ -67,11 +67,15 @@ def test_latency(lanes, pipeline, latency):
     assert Quantizer(QuantizerConfig(lanes=lanes, pipeline=pipeline)).latency == latency
 
 
-@pytest.mark.parametrize("when", range(0, 20, 3))
 @pytest.mark.parametrize(
-    ("lanes", "pipeline"), [(4, "maxima,record"), (16, "maxima"), (16, "record")]
+    ("lanes", "pipeline", "when"),
+    [
+        *((4, "maxima,record", when) for when in range(0, 20, 3)),
+        # A block of one beat has no middle.
+        *((16, pipeline, when) for pipeline in ("maxima", "record") for when in (0, 3)),
+    ],
 )
-def test_sim_reset_in_flight(rng, run_stream, when, lanes, pipeline):
+def test_sim_reset_in_flight(rng, run_stream, lanes, pipeline, when):
     """After a reset at any point of a block, the next word is the first of a new block."""
     config = QuantizerConfig(block=16, lanes=lanes, pipeline=pipeline)
     beats, records = _blocks(rng, config, 20 // config.beats)

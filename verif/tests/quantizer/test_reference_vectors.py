@@ -11,13 +11,13 @@ from amxfp4.golden import formats
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.formats import FORMATS, Ties
 from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.verif.sim.batch import beats
+from amxfp4.verif.sim.batch import beats, rotation
 from amxfp4.verif.sim.batch.dut import BatchDut
 
 LANES = 4
 # NVFP4's blocks of 16 are not in the reference code.
-CASES = [
-    (name, word, str(ties))
+CONFIGS = [
+    QuantizerConfig(format=name, input=word, ties=ties, lanes=LANES)
     for name, row in FORMATS.items()
     if row.block == 32
     for word in ("bf16", "fp32")
@@ -25,19 +25,22 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("format", "word", "ties"), CASES)
-def test_reference_vectors(format: str, word: str, ties: str) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(c, marks=() if rotation.by_day(c) else pytest.mark.nightly) for c in CONFIGS],
+    ids=rotation.label,
+)
+def test_reference_vectors(config: QuantizerConfig) -> None:
     """What leaves the dequantizer is what the reference makes of what entered the quantizer.
 
     Blocks in which its definitions differ (division by a zero scale, E4M3 beyond 448) are marked
     in the vectors and left out.
     """
-    config = QuantizerConfig(format=format, input=word, ties=ties, lanes=LANES)
-    row = config.row
+    format, word, row = config.format, config.input, config.row
     path = resources.files("amxfp4.verif") / "data" / "vectors" / "reference_public.npz"
     with path.open("rb") as file, np.load(file) as data:
-        x, due = data[f"x_{word}"], data[f"{format}|{word}|{ties}|y"]
-        same = data[f"{format}|{word}|{ties}|ok"]
+        x, due = data[f"x_{word}"], data[f"{format}|{word}|{config.ties}|y"]
+        same = data[f"{format}|{word}|{config.ties}|ok"]
     sent = beats.words_to_beats(formats.words(x, word), LANES)
     records = BatchDut(config).run(sent, len(x)).outputs
     back = BatchDut(DequantizerConfig(format=format, output="fp32", lanes=LANES))

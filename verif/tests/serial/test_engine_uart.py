@@ -10,14 +10,13 @@ from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.line.talk import TINY
 from amxfp4.verif.tests.serial import bugs
 
+# By day the same checks, and all the bugs, run at the pins of the unit in Verilator (test_pins.py).
+pytestmark = pytest.mark.nightly
 
-def test_engine_uart(request: pytest.FixtureRequest, at_night: bool) -> None:
-    """The checks at the pins pass in the simulator, too.
 
-    By day those of `make sim`, on the build in which bugs sleep: the unit itself runs in Verilator.
-    """
-    unit, tests = (TINY, None) if at_night else (bugs.unit(), benches.FIRST_LOOK["engine_uart"])
-    summary = run_testbench(unit, seed=request.config.getoption("--seed"), tests=tests)
+def test_engine_uart(request: pytest.FixtureRequest) -> None:
+    """The checks at the pins pass in the simulator, too."""
+    summary = run_testbench(TINY, seed=request.config.getoption("--seed"))
     assert summary.tests == summary.passed >= len(benches.FIRST_LOOK["engine_uart"] or ())
     assert summary.transactions > summary.tests
 
@@ -34,7 +33,7 @@ def test_bug_is_caught(bug: str, found: str) -> None:
     *_, check = bugs.BUGS[bug]
     with pytest.raises(TestbenchError, match=found):
         run_testbench(
-            bugs.unit(), seed=1, tests=[f"pins/check={check}"], plusargs=[bugs.waking(bug)]
+            bugs.unit(), seed=1, tests=[f"pins/check={check}"], plusargs=[bugs.unit().wake(bug)]
         )
 
 

@@ -179,30 +179,31 @@ def test_simulate_until_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_selftest_until_stopped(how: signal.Signals) -> None:
     """Ctrl-C ends it with totals and exit code 0; however it ends, the board ends with it."""
+    terminal, progress = os.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "amxfp4", "host", "selftest", "--port", "sim", "--first", "1",
          *OPTIONS],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=progress, text=True, start_new_session=True,
+        env={**os.environ, "TERM": "xterm"},
     ) as process:  # fmt: skip
-        board = None
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            time.sleep(0.1)
-            children = psutil.Process(process.pid).children()
-            board = board or next((c for c in children if "simulate" in c.cmdline()), None)
-            # As much time of the processor as its start and some products take.
-            if board and (how is signal.SIGKILL or board.cpu_times().user > 3):
-                break
-        assert board is not None
+        os.close(progress)
+        shown = b""
+        # However slow the machine is: a terminal shows how many products there were.
+        while not re.search(rb"[1-9]\d* products, random case", shown):
+            part = os.read(terminal, 4096)
+            assert part, shown
+            shown += part
+        (board,) = psutil.Process(process.pid).children()
         process.send_signal(how)
-        printed, _ = process.communicate(timeout=30)
+        printed, _ = process.communicate(timeout=60)
         if how is signal.SIGINT:
             assert process.returncode == 0
             found = re.search(r"(\d+) products of", printed)
             assert found is not None
             assert int(found[1]) > 0
             assert "selftest passed" in printed
-        board.wait(10)
+        board.wait(60)
+    os.close(terminal)
 
 
 ECHO = """module engine_uart(
