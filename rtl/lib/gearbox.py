@@ -90,7 +90,7 @@ class Unpacker(wiring.Component):
         bits = Cat(ring)
 
         # Where the window begins, and where it can begin.
-        at = Signal(range(places))
+        at = Signal(range(max(places, 2)))  # at least a bit: Yosys takes no switch on none
         taken = Signal(range(window + 1))
         left = Signal.like(self.level)
         step = gcd(window, places) if self._whole else 1

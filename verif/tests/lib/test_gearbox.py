@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from amxfp4.gen.netlist import to_verilog
 from amxfp4.rtl.lib.gearbox import Packer, Unpacker
+from amxfp4.rtl.lib.share import ModuleLibrary
 
 UNIT = 4
 
@@ -69,10 +71,29 @@ def _packets(rng, multiple):
     ]
 
 
-@pytest.mark.parametrize("eager", [True, False])
+WHOLE = [(1, 9), (2, 9), (4, 9), (8, 9), (4, 4), (8, 2), (32, 9), (1, 1), (2, 17)]
+PARTS = [(4, 4), (8, 4), (2, 2), (1, 1), (32, 16), (8, 1)]
+PACKED = [(1, 1), (1, 4), (3, 4), (4, 4), (9, 4), (9, 32)]
+"""Units of a beat and of a window."""
+
+
 @pytest.mark.parametrize(
-    ("entry", "window"), [(1, 9), (2, 9), (4, 9), (8, 9), (4, 4), (8, 2), (32, 9), (1, 1), (2, 17)]
+    "dut",
+    [
+        *(Unpacker(UNIT, *shape, whole=True) for shape in WHOLE),
+        *(Unpacker(UNIT, *shape, whole=False) for shape in PARTS),
+        *(Packer(UNIT, *shape) for shape in PACKED),
+    ],
 )
+def test_every_shape_becomes_verilog(dut):
+    """Amaranth simulates some circuits that Yosys does not take, such as a switch on no bits."""
+    library = ModuleLibrary()
+    library.convert(dut, "gearbox")
+    assert "module gearbox(" in to_verilog(library.modules.values())
+
+
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize(("entry", "window"), WHOLE)
 def test_unpacker_whole(entry, window, eager):
     rng = np.random.default_rng([entry, window])
     packets = _packets(rng, window)
@@ -87,7 +108,7 @@ def test_unpacker_whole(entry, window, eager):
 
 
 @pytest.mark.parametrize("eager", [True, False])
-@pytest.mark.parametrize(("entry", "window"), [(4, 4), (8, 4), (2, 2), (1, 1), (32, 16), (8, 1)])
+@pytest.mark.parametrize(("entry", "window"), PARTS)
 def test_unpacker_parts(entry, window, eager):
     """Any number of units is taken at a time."""
     rng = np.random.default_rng([entry, window])
@@ -104,7 +125,7 @@ def test_unpacker_parts(entry, window, eager):
 
 
 @pytest.mark.parametrize("eager", [True, False])
-@pytest.mark.parametrize(("entry", "window"), [(1, 1), (1, 4), (3, 4), (4, 4), (9, 4), (9, 32)])
+@pytest.mark.parametrize(("entry", "window"), PACKED)
 def test_packer(entry, window, eager):
     """Entries of any size become full windows, the last one of a packet what is left."""
     rng = np.random.default_rng([entry, window])
