@@ -1,4 +1,4 @@
-"""What an engine takes and gives, byte for byte: its packets of A, B and C (docs/engine.md, A job).
+"""What an engine takes and gives, byte for byte: its packets of A, B and C.
 
 `operand_a` and `operand_b` make what goes in, `expected` computes what must come out, `pack_c` and
 `unpack_c` put C into the order of its stream and back.

@@ -1,4 +1,4 @@
-"""Numbers of the serial bridge's protocol (docs/bridge.md), for hardware and host program."""
+"""Numbers of the serial bridge's protocol (docs/units/bridge.md), for hardware and host program."""
 
 from __future__ import annotations
 

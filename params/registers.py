@@ -1,7 +1,7 @@
 """The register map of the engine: one table.
 
-The hardware, the C header, the driver's Python module and the tables of docs/engine.md are made
-from it (`amxfp4.rtl.bus.register_bank`, `amxfp4.gen.export.headers`, `amxfp4.dev.documents`).
+The hardware, the C header, the driver's Python module and the tables of docs/units/engine.md are
+made from it (`amxfp4.rtl.bus.register_bank`, `amxfp4.gen.export.headers`, `amxfp4.dev.documents`).
 """
 
 from __future__ import annotations

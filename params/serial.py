@@ -24,7 +24,7 @@ LARGEST_ERROR = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineUartConfig(EngineConfig):
-    """Configuration of `engine_uart`: that of `engine`, and the line to it (docs/bridge.md).
+    """Configuration of `engine_uart`: that of `engine`, and the line to it (docs/units/bridge.md).
 
     `clock` is the frequency of ``clk`` in Hz, `baud` the bits a second on the line, `payload` the
     most bytes that a frame carries.

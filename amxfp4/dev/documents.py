@@ -83,7 +83,7 @@ def _units() -> str:
         ports = manifest["ports"]
         rows.append(
             (
-                f"[`{unit}`](docs/{pages.get(unit, unit)}.md)", _UNITS[unit],
+                f"[`{unit}`](docs/units/{pages.get(unit, unit)}.md)", _UNITS[unit],
                 bits(ports, "in"), bits(ports, "out"),
                 manifest["latency"], manifest["cycles_per_block"],
             )
@@ -264,7 +264,7 @@ SECTIONS: Sections = {
 def documents(root: Path) -> list[Path]:
     """Documents of the project that may hold generated tables."""
     top = [root / name for name in ("README.md", "CONTRIBUTING.md")]
-    return [path for path in (*top, *sorted((root / "docs").glob("*.md"))) if path.exists()]
+    return [path for path in (*top, *sorted((root / "docs").rglob("*.md"))) if path.exists()]
 
 
 def _renewed(text: str, made: dict[str, str], sections: Sections) -> str:

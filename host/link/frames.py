@@ -1,4 +1,4 @@
-"""Frames of the serial bridge: SLIP and a checksum (docs/bridge.md, Frames)."""
+"""Frames of the serial bridge: SLIP and a checksum (docs/units/bridge.md, Frames)."""
 
 from __future__ import annotations
 

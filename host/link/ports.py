@@ -16,7 +16,7 @@ from amxfp4.util import extras
 __all__ = ["DEFAULT_BAUD", "PORTS", "PortWire", "open_port"]
 
 DEFAULT_BAUD = 1_000_000
-"""Bit rate of `engine_uart` by default (docs/bridge.md, Parameters)."""
+"""Bit rate of `engine_uart` by default (docs/units/bridge.md, Parameters)."""
 PORTS = (
     "/dev/ttyUSB0, COM3: a serial port; mem:ENGINE,FIFO_AC,FIFO_B: physical addresses; "
     "uio:0,1,2: numbers of /dev/uio; sim: a simulated board; sim:ulx3s: that one"

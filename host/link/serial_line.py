@@ -1,4 +1,4 @@
-"""The host's end of the serial bridge: requests, answers, retries (docs/bridge.md)."""
+"""The host's end of the serial bridge: requests, answers, retries (docs/units/bridge.md)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ __all__ = ["Failure", "checks"]
 
 
 class Failure(AssertionError):
-    """Something is not as docs/engine.md says."""
+    """Something is not as docs/units/engine.md says."""
 
 
 def _require(what: str, expected: object, got: object) -> None:

@@ -3,7 +3,7 @@
 """Products of elements, and their sums by sign class.
 
 How the sums are formed decides much of the area of a dot product, so it is a strategy behind one
-interface; docs/microarchitecture.md compares them.
+interface; docs/units/microarchitecture.md compares them.
 """
 
 from __future__ import annotations

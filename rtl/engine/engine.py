@@ -27,7 +27,7 @@ ADDRESS_BITS = 12
 
 
 class Engine(wiring.Component):
-    """Matrix products behind AXI4-Lite and AXI4-Stream; docs/engine.md is its contract.
+    """Matrix products behind AXI4-Lite and AXI4-Stream; docs/units/engine.md is its contract.
 
     Parameters
     ----------

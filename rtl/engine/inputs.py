@@ -18,7 +18,7 @@ __all__ = ["BeatGate", "RecordInput", "WordInput", "problems_layout"]
 
 
 def problems_layout() -> data.StructLayout:
-    """List what can be wrong with an input stream, each for one cycle (docs/engine.md, Errors)."""
+    """List what can be wrong with an input stream, each for one cycle (Errors in the document)."""
     return data.StructLayout({"early": 1, "late": 1, "keep": 1})
 
 

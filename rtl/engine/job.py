@@ -40,7 +40,7 @@ def job_members(config: EngineConfig) -> dict[str, wiring.Member]:
 
 
 class JobControl(wiring.Component):
-    """Takes a job from start to its end (docs/engine.md, A job and Errors).
+    """Takes a job from start to its end (docs/units/engine.md, A job and Errors).
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class BeatHolder(wiring.Component):
 
 
 class Bridge(wiring.Component):
-    """Carries out requests, and says which answer to send (docs/bridge.md, Operations).
+    """Carries out requests, and says which answer to send (docs/units/bridge.md, Operations).
 
     A request with the sequence of the last one that was carried out is answered once more, and
     nothing else. Request and answer lie in memories of others, read and written byte by byte.

@@ -72,7 +72,7 @@ class Leds(wiring.Component):
 
 
 class EngineUart(wiring.Component):
-    """Matrix products at the end of two wires; docs/bridge.md is its contract.
+    """Matrix products at the end of two wires; docs/units/bridge.md is its contract.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Frames of the serial bridge: SLIP around a header, a payload and a checksum (docs/bridge.md)."""
+"""Frames of the bridge: SLIP around a header, a payload and a checksum (docs/units/bridge.md)."""
 
 from __future__ import annotations
 

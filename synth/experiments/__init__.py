@@ -1,4 +1,4 @@
-"""Circuits that were tried and lost, kept measurable: docs/microarchitecture.md tells their story.
+"""Circuits that were tried and lost, kept measurable (docs/units/microarchitecture.md).
 
 Not part of the installed package. Each is a component that `amxfp4.synth` can synthesize by the
 name ``idea_...``. The one part of ``synth`` that may import ``rtl``.

@@ -1,7 +1,7 @@
 """Other ways to build steps of a dot product: measured, and not used.
 
-Each does exactly what the step in use does. They stand here so that docs/microarchitecture.md can
-be measured again, by anyone, with tools of another day, and so that nobody has to try them twice.
+Each does exactly what the step in use does. They stand here so that docs/units/microarchitecture.md
+can be measured again, by anyone, with tools of another day, and nobody has to try them twice.
 """
 
 from __future__ import annotations

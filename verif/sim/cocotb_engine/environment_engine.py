@@ -1,6 +1,6 @@
 """The engine's testbench: drivers, watcher, jobs in flight, and what every test does with them.
 
-Runs inside the simulator. All it knows of the engine is its manifest and docs/engine.md.
+Runs inside the simulator. All it knows of the engine is its manifest and docs/units/engine.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Golden model of `engine`: the bytes on its three streams, worked out from docs/engine.md."""
+"""Golden model of `engine`: the bytes on its three streams, as docs/units/engine.md has them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CODES = {
     "acc": ("exact", "fixed", "fp32"),
     "ties": ("RNA", "RNE"),
 }  # fmt: skip
-"""The codes of docs/engine.md, copied by hand: a second look at what the table generates."""
+"""The codes of docs/units/engine.md, copied by hand: a second look at what the table generates."""
 
 
 def _code(kind: str, name: str) -> int:

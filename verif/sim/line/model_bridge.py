@@ -1,4 +1,4 @@
-"""A model of the bridge, from docs/bridge.md alone, and a noisy line to it.
+"""A model of the bridge, from docs/units/bridge.md alone, and a noisy line to it.
 
 It shares no code with the hardware nor with the host program: frames are decoded here once more.
 `faults` make it misbehave on purpose.

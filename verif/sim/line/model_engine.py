@@ -1,4 +1,4 @@
-"""A model of the engine as a driver sees it, from docs/engine.md alone: without time.
+"""A model of the engine as a driver sees it, from docs/units/engine.md alone: without time.
 
 It takes as much of A and B as the memories hold, returns C as soon as its operands are there, and
 checks the length of packets to the byte. Golden computes the numbers.

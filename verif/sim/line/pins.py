@@ -1,4 +1,4 @@
-"""Checks of the bridge at its pins, from docs/bridge.md alone.
+"""Checks of the bridge at its pins, from docs/units/bridge.md alone.
 
 Each takes a compiled unit and raises when something is not as the document says. Answers are
 compared, byte for byte, with those of the model, or with what stands in the check.

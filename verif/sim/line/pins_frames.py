@@ -1,4 +1,4 @@
-"""Checks at the pins: frames, retries, the line itself, LEDs (docs/bridge.md)."""
+"""Checks at the pins: frames, retries, the line itself, LEDs (docs/units/bridge.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks at the pins: what each operation does, to registers and to streams (docs/bridge.md)."""
+"""Checks at the pins: what operations do to registers and to streams (docs/units/bridge.md)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ TINY = EngineUartConfig(
 some are partial."""
 
 HELLO, READ, WRITE, SEND, RECEIVE, RESET = range(6)
-"""The operations of docs/bridge.md, copied by hand."""
+"""The operations of docs/units/bridge.md, copied by hand."""
 
 
 class Talk:

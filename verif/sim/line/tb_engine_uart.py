@@ -25,7 +25,7 @@ _total = {"transactions": 0, "tests": 0}
 @cocotb.test()
 @cocotb.parametrize(check=[cocotb.Param(name, name) for name in CHECKS])
 async def pins(dut: Any, check: str) -> None:
-    """Do at the pins what docs/bridge.md says, and see that the unit does too."""
+    """Do at the pins what docs/units/bridge.md says, and see that the unit does too."""
     line: Any = SimulatedLine(dut)  # with the members of LineDut
     await bridge(CHECKS[check])(line, np.random.default_rng(cocotb.RANDOM_SEED))
     _total["transactions"] += line.answers

@@ -17,7 +17,7 @@ __all__ = ["check_product_timing", "latency_of"]
 
 
 def latency_of(config: DotConfig) -> int:
-    """Latency by the rule of docs/dot.md: registers, beats, and terms that leave one by one."""
+    """Latency by the rule of docs/units/dot.md: registers, beats, and terms that go one by one."""
     beats = 1 + (config.beats if config.beats > 1 else 0)
     if config.scaling == "parallel":
         return beats + len(config.cuts)

@@ -58,7 +58,7 @@ class Control:
 
 
 def verdict(m, n, k, keep, reuse, kept):
-    """Say what docs/engine.md says of a start."""
+    """Say what docs/units/engine.md says of a start."""
     if not (1 <= m <= LARGEST_MN and 1 <= n <= LARGEST_MN and 1 <= k <= LIMIT_K):
         return "bad_dimension"
     if reuse:

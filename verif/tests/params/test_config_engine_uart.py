@@ -20,7 +20,7 @@ def test_registered():
 
 
 def test_defaults():
-    """Those of docs/bridge.md."""
+    """Those of docs/units/bridge.md."""
     config = EngineUartConfig()
     assert (config.clock, config.baud, config.payload) == (25_000_000, 1_000_000, 256)
     assert config.divisor == 25

@@ -20,7 +20,7 @@ def unit() -> LineDut:
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_pins(unit: LineDut, rng: np.random.Generator, name: str) -> None:
-    """The unit does what docs/bridge.md says."""
+    """The unit does what docs/units/bridge.md says."""
     CHECKS[name](unit, rng)
 
 

@@ -1,4 +1,4 @@
-"""Packets of the engine against docs/engine.md, written down once more as plain loops."""
+"""Packets of the engine against docs/units/engine.md, written down once more as plain loops."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _words(config: EngineConfig, c: Any) -> Any:
 
 
 def _stream(config: EngineConfig, c: Any) -> bytes:
-    """C's packet, byte by byte, as the two loops of docs/engine.md have it."""
+    """C's packet, byte by byte, as the two loops of docs/units/engine.md have it."""
     out = bytearray()
     m, n = c.shape
     if config.requantize != "none":
