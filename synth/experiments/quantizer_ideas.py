@@ -1,6 +1,6 @@
 """Ways to build parts of the quantizer that were tried and lost, to measure them against ours.
 
-docs/units/microarchitecture.md tells what came of each. All of them are exact, and tested to be.
+docs/units/microarchitecture.md says what came of each. All of them are exact, and tested to be.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from amxfp4.verif.sim import toolchain
 pytest.importorskip("fusesoc", reason="fusesoc comes with the dev extra: make lint")
 
 _SIZE: dict[str, Any] = {"rows": 1, "cols": 2, "lanes": 2, "block": 16}
-_DEPTH = {"depth_a": 2, "depth_b": 2}
+_DEPTH: dict[str, Any] = {"depth_a": 2, "depth_b": 2}
 SMALL = [
     QuantizerConfig(lanes=4, block=16),
     DequantizerConfig(lanes=4, block=16),

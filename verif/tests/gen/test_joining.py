@@ -27,7 +27,7 @@ from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.sources import Source
 
 _SIZE: dict[str, Any] = {"lanes": 2, "block": 16, "rows": 1, "cols": 2}
-_DEPTH = {"depth_a": 2, "depth_b": 2}
+_DEPTH: dict[str, Any] = {"depth_a": 2, "depth_b": 2}
 TIES = [
     QuantizerConfig(format="nvfp4", lanes=16, pipeline="", ties=ties) for ties in ("RNA", "RNE")
 ]
