@@ -54,7 +54,7 @@ def test_block_ram(tmp_path):
         ("found[9 * i +: 9] ^ mask[9 * j +: 9]", "found[9 * i +: 9]", "is being written"),
     ],
 )
-def test_bench_finds_a_wrong_model(right, wrong, said, tmp_path):
+def test_wrong_model_is_caught(right, wrong, said, tmp_path):
     """The bench fails on a model with an error planted in it."""
     assert right in MODELS
     done = simulate(tmp_path, MODELS.replace(right, wrong))
