@@ -18,7 +18,8 @@ from amxfp4.rtl.bus.register_bank import RegisterBank
 from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
 from amxfp4.rtl.dot.accumulate import Addend, Adder, ResultWord, SumNormaliser
 from amxfp4.rtl.dot.block_product import BlockProduct
-from amxfp4.rtl.dot.dot import BeatSequencer, ProcessingElement
+from amxfp4.rtl.dot.dot import ProcessingElement
+from amxfp4.rtl.dot.sequencer import BeatSequencer
 from amxfp4.rtl.dot.sums import ClassSums, ElementProduct
 from amxfp4.rtl.dot.terms import ClassSequencer, Terms
 from amxfp4.rtl.engine.drain import BeatPacker, TileDrain, drain_width

@@ -9,7 +9,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.array import ArrayConfig
-from amxfp4.rtl.dot.dot import BeatSequencer, ProcessingElement
+from amxfp4.rtl.dot.dot import ProcessingElement
+from amxfp4.rtl.dot.sequencer import BeatSequencer
 from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.rtl.lib.share import Shared
 

@@ -185,8 +185,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "exact", "dot.accumulate", "next_state.is_nan.eq(state.is_nan | addend.is_nan)",
         "next_state.is_nan.eq(state.is_nan)",
     ),
-    "last ignored": ("exact", "dot.dot", "step.last & ends_block", "ends_block"),
-    "last never seen": ("exact", "dot.dot", "step.last & ends_block", "step.last & 0"),
+    "last ignored": ("exact", "dot.sequencer", "step.last & ends_block", "ends_block"),
+    "last never seen": ("exact", "dot.sequencer", "step.last & ends_block", "step.last & 0"),
     "sum not cleared after last": (
         "exact", "dot.dot", "Mux(begins, 0, state.as_value())", "state",
     ),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from amxfp4.params.dot import DotConfig
-from amxfp4.rtl.dot.dot import BeatSequencer
+from amxfp4.rtl.dot.sequencer import BeatSequencer
 
 # With all lanes and no register it is wires, and has no clock.
 SHAPES = [(1, ""), (4, ""), (8, ""), (1, "input"), (4, "input"), (16, "input")]

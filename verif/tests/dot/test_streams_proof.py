@@ -9,7 +9,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from amxfp4.params.dot import PIPELINE, DotConfig
-from amxfp4.rtl.dot.dot import BeatSequencer, ProcessingElement
+from amxfp4.rtl.dot.dot import ProcessingElement
+from amxfp4.rtl.dot.sequencer import BeatSequencer
 from amxfp4.rtl.dot.terms import ClassSequencer, block_layout
 from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.verif.check.prove import Verdict, decide, signals
