@@ -22,6 +22,8 @@ OTHERS = [ROOT / "CHANGELOG.md", *ROOT.glob("*/README.md")]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
 # CI itself runs make; simulating and measuring take minutes and have tests of their own.
 ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 dev ")
+# Half a minute each, for commands that README.md and tests of their own run by day.
+BY_NIGHT = ("host.md", "bring-up.md", "energy.md")
 
 
 def commands(block):
@@ -61,7 +63,14 @@ def run_document(text, folder):
     return count
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(path, marks=[pytest.mark.nightly] if path.name in BY_NIGHT else [])
+        for path in DOCUMENTS
+    ],
+    ids=lambda path: path.name,
+)
 def test_document_runs(document, tmp_path, monkeypatch):
     # Documents may name files of the project as seen from its folder.
     for name in ("verif", "docs", "examples", "synth"):
