@@ -31,9 +31,10 @@ _RUNTIME_SOURCES = ("verilated.cpp", "verilated_threads.cpp")
 _HEADERS = '#include <cstdint>\n#include <cstring>\n#include <memory>\n#include "verilated.h"\n'
 _COMPILE = ["-std=gnu++17", "-fPIC", "-O1", "-fno-strict-aliasing", "-w", "-pthread"]
 _DEFINES = ["-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE=0"]
-# Modules stay functions of their own: half the C++, half the compiler's time, the same speed.
-_VERILATE = ["--cc", "-Wall", "-O3", "-fno-inline", "--noassert"]
-_VERILATE += ["--x-assign", "fast", "--x-initial", "fast"]
+_VERILATE = ["--cc", "-Wall", "-O3", "--noassert", "--x-assign", "fast", "--x-initial", "fast"]
+# Modules stay functions of their own: half the C++, half the compiler's time, the same speed. A
+# netlist's cells are too small for that.
+_APART = ["-fno-inline"]
 
 
 def body(text: str) -> str:
@@ -113,7 +114,7 @@ def _headers(tools: toolchain.Toolchain, cache: Path, options: list[str]) -> Pat
     return folder / "all.h"
 
 
-def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE) -> Path:
+def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE, apart: bool = True) -> Path:
     """Turn Verilog into C++; any warning is an error but for those that ``waivers.vlt`` names.
 
     Parameters
@@ -126,6 +127,8 @@ def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE) -> Path:
         Takes the Verilog and the C++.
     cache
         Folder of builds; only the compiler's environment comes from there.
+    apart
+        Whether modules become functions of their own.
 
     Returns
     -------
@@ -139,7 +142,8 @@ def verilate(text: str, top: str, folder: Path, *, cache: Path = CACHE) -> Path:
     tools = toolchain.find()
     verilog, model = folder / f"{top}.v", folder / "model"
     verilog.write_text(text)
-    command = [str(tools.verilator), *_VERILATE, "--prefix", "Vdut", "--top-module", top]
+    command = [str(tools.verilator), *_VERILATE, *(_APART if apart else [])]
+    command += ["--prefix", "Vdut", "--top-module", top]
     process.run(
         [*command, "-Mdir", str(model), str(WAIVERS), str(verilog)],
         **tools.how(cache / "ccache"),
@@ -156,8 +160,9 @@ def _compile(
     options: list[str],
     harness: Path,
     header: str,
+    apart: bool,
 ) -> None:
-    model = verilate(text, str(manifest["top"]), scratch, cache=cache.parent)
+    model = verilate(text, str(manifest["top"]), scratch, cache=cache.parent, apart=apart)
     (scratch / "ports.h").write_text(header)
     (scratch / "manifest.json").write_text(json.dumps(manifest, indent=2))
     how = tools.how(cache.parent / "ccache")
@@ -210,8 +215,8 @@ def build(
     cache
         Folder of all builds.
     optimize
-        Whether the C++ compiler may take its time: thousands of gates run fast enough without, and
-        compile ten times as fast.
+        Whether the C++ compiler may take its time, which pays for generated units. Netlists run
+        fast enough without, and compile ten times as fast.
     harness
         C++ around the model; by default that of batches, for units with one stream on either side.
 
@@ -235,7 +240,7 @@ def build(
     key = digest(
         text, str(manifest["top"]), header, harness.read_bytes(),
         WAIVERS.read_bytes(), tools.version, str(tools.root), *tools.cxx,
-        *_VERILATE, *options, *_DEFINES, _HEADERS,
+        *_VERILATE, *_APART, *options, *_DEFINES, _HEADERS,
     )  # fmt: skip
     folder = (cache / "batch" / f"{manifest['unit']}-{key}").resolve()
     start = time.monotonic()
@@ -243,7 +248,9 @@ def build(
     def make(fresh: Path) -> None:
         fresh.mkdir()
         with working(f"compiling {manifest['unit']}, once for {cache}"):
-            _compile(tools, fresh, manifest, text, cache / "batch", options, harness, header)
+            _compile(
+                tools, fresh, manifest, text, cache / "batch", options, harness, header, optimize
+            )
 
     made = once(folder, make)
     return folder / "dut.so", time.monotonic() - start if made else 0.0

@@ -25,7 +25,11 @@ def digests(folder):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("unit", UNITS)
+# The engine is in the unit behind a serial line, too.
+@pytest.mark.parametrize(
+    "unit",
+    [pytest.param(u, marks=[pytest.mark.nightly] if u == "engine" else []) for u in UNITS],
+)
 def test_verilog_twice_is_the_same_bytes(unit, tmp_path):
     """Two processes, since the order of sets may differ between them."""
     folders = [tmp_path / "first", tmp_path / "second" / "nested"]
