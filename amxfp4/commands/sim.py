@@ -9,8 +9,11 @@ for bit.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,7 @@ from amxfp4.params.checks import choose
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.util import process
 from amxfp4.util.console import shown_by
 from amxfp4.util.errors import reading
 from amxfp4.verif.sim import benches
@@ -169,17 +173,42 @@ def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[st
     progress.update(task, description="cocotb")
 
 
+def _converters(name: str) -> tuple[UnitConfig, UnitConfig]:
+    """Quantizer and dequantizer of a format, for the tensors' FP16."""
+    return QuantizerConfig(format=name, input="fp16"), DequantizerConfig(format=name, output="fp32")
+
+
+def _array(name: str) -> ArrayConfig:
+    return ArrayConfig(format_a=name, format_b=name)
+
+
+@contextlib.contextmanager
+def _building_ahead(out: Path) -> Iterator[None]:
+    """Build for tensors and products on another core while the testbenches run.
+
+    Whoever wants a unit that is being built waits for it; one that cannot be built says so there.
+    """
+    # Building an array takes a gigabyte.
+    pool = ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 1) - 1)))
+    arrays = [_array(name) for name in FORMATS_COMPARED]
+    converters = [config for name in FORMATS_COMPARED for config in _converters(name)]
+    for config in (*arrays, *converters):
+        pool.submit(contextvars.copy_context().run, BatchDut, config, cache=out)
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        process.end_all()
+        pool.shutdown()
+
+
 def _tensors(out: Path, progress: Progress) -> Iterator[Row]:
     """Send every tensor through quantizer and dequantizer of every format."""
     tensors = real_tensors()
     task = progress.add_task("tensors", total=len(tensors) * len(FORMATS_COMPARED))
     for name in FORMATS_COMPARED:
         progress.update(task, description=f"tensors: building {name}")
-        configs: list[UnitConfig] = [
-            QuantizerConfig(format=name, input="fp16"),
-            DequantizerConfig(format=name, output="fp32"),
-        ]
-        quantizer, dequantizer = (BatchDut(config, cache=out) for config in configs)
+        quantizer, dequantizer = (BatchDut(config, cache=out) for config in _converters(name))
         for tensor, x in tensors.items():
             progress.update(task, description=f"tensors: {tensor} in {name}")
             row, problem = measure(tensor, x, quantizer, dequantizer)
@@ -196,7 +225,7 @@ def _products(out: Path, progress: Progress) -> Iterator[ProductRow]:
     task = progress.add_task("products", total=len(FORMATS_COMPARED) * len(products))
     for name in FORMATS_COMPARED:
         progress.update(task, description=f"products: building a {name} array")
-        array = BatchDut(ArrayConfig(format_a=name, format_b=name), cache=out)
+        array = BatchDut(_array(name), cache=out)
         for product, (x, y) in products.items():
             progress.update(task, description=f"products: {product} in {name}")
             row, problem = multiply(product, x, y, array)
@@ -224,6 +253,7 @@ def _everything(seed: int, out: Path) -> int:
         progress = stack.enter_context(Progress(*columns, console=console))
         if console.is_terminal:  # one line at a time
             stack.enter_context(shown_by(lambda *_: None))
+        stack.enter_context(_building_ahead(out))
         try:
             testbenches = list(_testbenches(seed, out, progress))
         except TestbenchError as error:
@@ -258,5 +288,6 @@ def _everything(seed: int, out: Path) -> int:
         f"All {blocks} blocks of {len(tensors)} tensors and all "
         f"{sum(r.tiles for r in products)} tiles of {len(products)} products agree, bit for bit.",
         highlight=False,
+        soft_wrap=True,
     )
     return 0

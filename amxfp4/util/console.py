@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -74,18 +75,18 @@ def _is_number(cell: object) -> bool:
 Step = Callable[..., None]
 """Takes the text of the next step (``None``: the same), and how much of how much is done."""
 
-_outer: list[Step] = []
+_outer: contextvars.ContextVar[Step | None] = contextvars.ContextVar("_outer", default=None)
 """What is shown already: a terminal has one line for it, so that inner work changes its text."""
 
 
 @contextlib.contextmanager
 def shown_by(step: Step) -> Iterator[None]:
     """Let `step` show what `working` is called for inside."""
-    _outer.append(step)
+    token = _outer.set(step)
     try:
         yield
     finally:
-        _outer.pop()
+        _outer.reset(token)
 
 
 @contextlib.contextmanager
@@ -96,9 +97,9 @@ def working(text: str) -> Iterator[Step]:
     or a log gets a line for each step that takes more than `SILENCE` seconds. Where rich shows
     progress already there is nothing more to say.
     """
-    if _outer:
-        _outer[-1](text)
-        yield _outer[-1]
+    if (outer := _outer.get()) is not None:
+        outer(text)
+        yield outer
         return
     if isinstance(sys.stderr, rich.file_proxy.FileProxy):
         yield lambda *_: None

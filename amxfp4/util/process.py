@@ -17,13 +17,15 @@ from typing import IO
 
 from amxfp4.util.errors import ToolError
 
-__all__ = ["python", "require", "run"]
+__all__ = ["end_all", "python", "require", "run"]
 
 SHOWN = 30
 """Lines of a failing tool's output in the error: the first ones name the cause."""
 
 _POLL = 0.5
 """Seconds between two looks at the clock, and two calls of `watch`."""
+
+_running: set[subprocess.Popen[bytes]] = set()
 
 # Ends with us even if we are killed, where the system can be asked for that (Linux).
 _GUARD = """
@@ -102,17 +104,26 @@ def run(
             if cwd is not None and not cwd.is_dir():
                 raise
             raise ToolError(f"{name} not found: put it on PATH") from None
+        _running.add(child)
         try:
             code = _wait(child, timeout, watch)
         except BaseException:
             _end(child)
             raise
+        finally:
+            _running.discard(child)
         text = _printed(output, start)
     if code is None:
         raise ToolError(f"{name} did not end within {timeout:g} s{_shown(command, text)}", text)
     if code:
         raise ToolError(f"{name} failed (exit code {code}){_shown(command, text)}", text)
     return text
+
+
+def end_all() -> None:
+    """End what `run` runs in other threads, which Ctrl-C does not reach: there it is an error."""
+    for child in list(_running):
+        _end(child)
 
 
 def _wait(

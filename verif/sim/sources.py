@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,9 @@ class Source:
     text: str
     manifest: dict[str, Any]
 
+
+# Amaranth numbers its signals, and its counter is not made for threads.
+_generating = threading.Lock()
 
 _PACKAGES = ("util", "params", "rtl", "gen")
 """Packages whose files decide what the generator writes."""
@@ -91,7 +95,7 @@ def source(
         from amxfp4.gen import verilog
 
         make = verilog.generate
-    with working(f"generating the Verilog of {config.unit}"):
+    with _generating, working(f"generating the Verilog of {config.unit}"):
         made = make(config)
     write(file, json.dumps({"text": made.text, "manifest": made.manifest}))
     return Source(made.text, made.manifest)

@@ -39,7 +39,7 @@ __all__ = ["JOBS_OF_A_TEST", "Summary", "TestbenchError", "run_testbench"]
 
 # Python takes nearly all the time of a run: optimising the model only makes builds slower.
 # One translation unit: the wheel leaves the compiler flag of precompiled headers empty.
-_MAKE = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1", "VM_PARALLEL_BUILDS=0"]
+_MAKE = ["OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0"]
 _VERILATE = ["--cc", "--exe", "--vpi", "-Wall", "-fno-inline"]
 _VERILATE += ["--prefix", "Vtop", "--timescale", "1ns/1ns"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import io
 import os
 import pty
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import rich.console
@@ -50,6 +52,25 @@ def test_inner_work_renames_the_outer(
         step("last")
         time.sleep(0.4)
     assert capsys.readouterr().err == "inner ...\nlast ...\n"
+
+
+def test_threads_name_their_own_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What one thread does hides nothing of another; one that inherits its place renames it."""
+    monkeypatch.setattr(console, "SILENCE", 0.1)
+
+    def work(text: str) -> None:
+        with console.working(text):
+            time.sleep(0.5)
+
+    with ThreadPoolExecutor() as pool, console.working("ours"):
+        for future in [pool.submit(work, "theirs"), pool.submit(work, "others")]:
+            future.result()
+    assert sorted(capsys.readouterr().err.splitlines()) == ["others ...", "ours ...", "theirs ..."]
+    with ThreadPoolExecutor() as pool, console.working("ours"):
+        pool.submit(contextvars.copy_context().run, work, "theirs").result()
+    assert capsys.readouterr().err == "theirs ...\n"
 
 
 ROWS = [("amxfp4", 32, "1,024"), ("mxfp4-roundup", 16, "[5]")]

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -69,6 +70,18 @@ def test_interrupts_end_what_was_started(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         process.run([sys.executable, "-c", FAMILY], cwd=tmp_path, watch=interrupt)
     assert family_is_gone(tmp_path)
+
+
+def test_what_other_threads_run_can_be_ended(tmp_path):
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(process.run, [sys.executable, "-c", FAMILY], cwd=tmp_path)
+        while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
+            time.sleep(0.01)
+        process.end_all()
+        with pytest.raises(ToolError, match="failed"):
+            running.result(timeout=10)
+    assert family_is_gone(tmp_path)
+    assert not process._running
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel to end programs with us")
