@@ -18,10 +18,12 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.util.files import digest
 from amxfp4.verif.check import rtl_edits
 from amxfp4.verif.check.rtl_edits import Edit, bug
+from amxfp4.verif.sim import benches
 from amxfp4.verif.sim.build import port_width
+from amxfp4.verif.sim.cocotb.runner import TestbenchError, run_testbench
 from amxfp4.verif.sim.sources import Source, source
 
-__all__ = ["WRAPPERS", "Edit", "Planted", "asleep", "bug", "with_manifest"]
+__all__ = ["WRAPPERS", "Edit", "Planted", "asleep", "bug", "missed", "with_manifest"]
 
 # In a wrapper: streams `i` and `o` outside, `x` (into the unit) and `y` (out of it) inside, the
 # reset the unit sees `r`, and a counter `n` of cycles in which the unit's input moves.
@@ -123,11 +125,47 @@ def asleep(
         names += wires
     if len(set(names)) < len(names):
         raise ValueError(f"every fault must have a name of its own, not {sorted(names)}")
-    declared = '\n  integer bug = 0;\n  initial if (!$value$plusargs("bug=%d", bug)) bug = 0;\n'
+    declared = '\n  integer bug /*verilator public_flat_rw*/ = 0;\n  initial if (!$value$plusargs("bug=%d", bug)) bug = 0;\n'
     verilog, count = re.subn(rf"(?m)^(module {unit}\([^;]*;)", rf"\g<1>{declared}", verilog)
     if count != 1:
         raise ValueError(f"text must have one module {unit}, not {count}")
     return Planted(verilog, made.manifest, tuple(names))
+
+
+def missed(made: Planted, cases: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Bugs that the unit's testbench does not catch, or not for the right reason.
+
+    Parameters
+    ----------
+    cases
+        By the bug's name, the test that must fail while it is awake, and a regular expression that
+        what it says must match.
+
+    Returns
+    -------
+    The others, and what their tests said; nothing if they passed.
+
+    Raises
+    ------
+    TestbenchError
+        The simulation did not come to its end.
+    """
+    numbers = {name: made.names.index(name) + 1 for name in cases}
+    failures: Mapping[str, str] = {}
+    try:
+        run_testbench(
+            made, seed=1, bugs=[(numbers[name], test) for name, (test, _) in cases.items()]
+        )
+    except TestbenchError as error:
+        failures = error.failures
+        if not failures:
+            raise
+    said = {name: failures.get(benches.with_bug(number), "") for name, number in numbers.items()}
+    return {
+        name: said[name]
+        for name, (_, found) in cases.items()
+        if not said[name] or not re.search(found, said[name], re.S)
+    }
 
 
 def _wrapped(

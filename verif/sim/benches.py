@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from typing import Any
 
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.units import UNITS
 from amxfp4.verif.sim.line.talk import TINY
 
-__all__ = ["CONFIGS", "FIRST_LOOK", "module", "names", "select"]
+__all__ = ["CONFIGS", "FIRST_LOOK", "module", "names", "select", "tests", "with_bug"]
 
 CONFIGS: dict[str, UnitConfig] = {
     **{unit: config() for unit, config in UNITS.items() if not unit.startswith("engine")},
@@ -48,10 +49,20 @@ def module(unit: str) -> str:
     return f"amxfp4.verif.sim.{_MODULES[unit]}"
 
 
+def tests(unit: str) -> list[Any]:
+    """Every test of a unit, as cocotb holds them, in the order in which they run."""
+    held = vars(importlib.import_module(module(unit))).values()
+    return [t for v in held if hasattr(v, "generate_tests") for t in v.generate_tests()]
+
+
 def names(unit: str) -> list[str]:
     """Name every test of a unit, in the order in which they run."""
-    held = vars(importlib.import_module(module(unit))).values()
-    return [t.name for v in held if hasattr(v, "generate_tests") for t in v.generate_tests()]
+    return [test.name for test in tests(unit)]
+
+
+def with_bug(number: int) -> str:
+    """Name of the test that runs while the planted bug of that number is awake."""
+    return f"bug_{number}"
 
 
 def select(unit: str, test: str) -> list[str]:

@@ -23,7 +23,7 @@ from amxfp4.verif.sim.cocotb.models import DequantizerModel, Model, QuantizerMod
 from amxfp4.verif.sim.cocotb.models_products import ProductModel
 from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard
 
-__all__ = ["JOBS", "MANIFEST", "REPORT", "Environment"]
+__all__ = ["BUGS", "JOBS", "MANIFEST", "REPORT", "Environment"]
 
 MANIFEST = "AMXFP4_MANIFEST"
 """Environment variable: path of the unit's manifest."""
@@ -31,6 +31,8 @@ REPORT = "AMXFP4_REPORT"
 """Environment variable: path that counts and coverage of the run are written to."""
 JOBS = "AMXFP4_JOBS"
 """Environment variable: random jobs of a test of an engine."""
+BUGS = "AMXFP4_BUGS"
+"""Environment variable: the unit, and planted bugs with the test that runs while each is awake."""
 
 _PATIENCE = 2_000
 """Cycles without any transfer that mean the unit is stuck; pauses are far shorter."""

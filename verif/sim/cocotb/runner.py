@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from amxfp4.util.console import working
 from amxfp4.util.errors import ToolError
 from amxfp4.verif.sim import benches, build, sources, toolchain
 from amxfp4.verif.sim.batch.dut import Generated
-from amxfp4.verif.sim.cocotb.environment import JOBS, MANIFEST, REPORT
+from amxfp4.verif.sim.cocotb.environment import BUGS, JOBS, MANIFEST, REPORT
 
 __all__ = ["JOBS_OF_A_TEST", "Summary", "TestbenchError", "run_testbench"]
 
@@ -58,6 +58,11 @@ class TestbenchError(AssertionError):
     """A test failed, the simulation stopped, or nothing was tested."""
 
     __test__ = False  # not a class of tests, whatever its name looks like
+
+    def __init__(self, text: str, failures: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.failures = failures or {}
+        """Failed tests by name, and what each says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +179,7 @@ def run_testbench(
     tests: str | Sequence[str] | None = None,
     jobs: int = JOBS_OF_A_TEST,
     plusargs: Sequence[str] = (),
+    bugs: Sequence[tuple[int, str]] = (),
     waves: bool = False,
     limit: float | None = None,
 ) -> Summary:
@@ -193,6 +199,9 @@ def run_testbench(
         Random jobs of a test of an engine.
     plusargs
         What the Verilog may ask for with ``$value$plusargs``.
+    bugs
+        Numbers of planted bugs that sleep in the Verilog, each with the test that runs while it is
+        awake, under the name `benches.with_bug`; instead of `tests`.
     waves
         Record every signal, in ``waves/`` below `out`.
     limit
@@ -210,12 +219,13 @@ def run_testbench(
         config = sources.source(config, out)
     unit, top = (str(config.manifest[key]) for key in ("unit", "top"))
     chosen = [tests] if isinstance(tests, str) else list(tests or ())
+    chosen += [benches.with_bug(number) for number, _ in bugs]
     folder, build_seconds = _build(config, out, waves)
     place = Path(tempfile.mkdtemp(dir=folder, prefix="run-"))
     log, results, report = place / "sim.log", place / "results.xml", place / "report.json"
     manifest = place / f"{unit}.json"
     manifest.write_text(json.dumps(dict(config.manifest), indent=2))
-    module = benches.module(unit)
+    module = "amxfp4.verif.sim.cocotb.tb_bugs" if bugs else benches.module(unit)
     env = _environment(out, {
         "COCOTB_TOPLEVEL": top, "COCOTB_TEST_MODULES": module, "TOPLEVEL_LANG": "verilog",
         "COCOTB_RANDOM_SEED": str(seed), "COCOTB_RESULTS_FILE": str(results),
@@ -225,6 +235,7 @@ def run_testbench(
         # The order of sets is stimulus too.
         "PYTHONHASHSEED": "0",
         MANIFEST: str(manifest), REPORT: str(report), JOBS: str(jobs),
+        BUGS: json.dumps({"unit": unit, "bugs": bugs}),
     })  # fmt: skip
     if chosen:
         names = "|".join(map(re.escape, chosen))
@@ -242,12 +253,14 @@ def run_testbench(
     seconds = time.monotonic() - start
     dump = _kept(place / "dump.vcd", out, unit, chosen)
 
-    def failed_run(what: str, test: str | None) -> TestbenchError:
+    def failed_run(
+        what: str, test: str | None, failures: Mapping[str, str] | None = None
+    ) -> TestbenchError:
         options = [*(["--test", test] if test else []), "--seed", str(seed)]
         options += ["--jobs", str(jobs)] if jobs != JOBS_OF_A_TEST else []
         said = [what, f"unit {config.manifest.get('config')}, seed {seed}; log: {log}"]
         said.append(f"waves: {dump}" if dump else _repeat(place, unit, config.text, options))
-        return TestbenchError("\n".join(said))
+        return TestbenchError("\n".join(said), failures)
 
     if not results.is_file():
         text = log.read_text(errors="replace")
@@ -262,7 +275,8 @@ def run_testbench(
     if failed:
         said = _failures(results)
         listed = "\n".join(f"  {name}: {what}" for name, what in said.items())
-        raise failed_run(f"{failed} of {count} tests of {unit} failed\n{listed}", next(iter(said)))
+        what = f"{failed} of {count} tests of {unit} failed\n{listed}"
+        raise failed_run(what, next(iter(said)), said)
     if stopped:
         raise failed_run(f"the simulation of {unit} must end well: {stopped}", None)
     done = json.loads(report.read_text()) if report.is_file() else {"transactions": 0, "tests": 0}

@@ -100,7 +100,7 @@ def faulty(unit: str) -> Planted:
 
 
 FAULTS: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "one bit of every result": (("dot", "array"), "smoke", "smoke.*must be 0x"),
+    "one bit of every result": (("dot", "array"), "smoke", "must be 0x"),
     "last of a sixth step ignored": (
         ("dot",), "last_on_every_beat/idle=none/back_pressure=none", "must not be stuck",
     ),
@@ -108,22 +108,22 @@ FAULTS: dict[str, tuple[tuple[str, ...], str, str]] = {
         ("dot",), "stalls/idle=none/back_pressure=random", "o__payload changed before",
     ),
     "valid depends on ready": (("dot",), "ready_after_valid", "must not be stuck"),
-    "largest scale misread": (("dot",), "special_blocks", "special_blocks.*must be 0x"),
-    "NaN scale misread": (("dot", "array"), "nan_blocks", "nan_blocks.*must be 0x"),
-    "-0 misread": (("dot",), "zero_blocks", "zero_blocks.*must be 0x"),
-    "output survives reset": (("dot",), "reset_in_flight", "reset_in_flight: "),
-    "dropped step": (("dot", "array"), "different_depths", "different_depths.*must be 0x"),
-    "ignored last": (("dot", "array"), "back_to_back", "back_to_back.*must not be stuck"),
+    "largest scale misread": (("dot",), "special_blocks", "must be 0x"),
+    "NaN scale misread": (("dot", "array"), "nan_blocks", "must be 0x"),
+    "-0 misread": (("dot",), "zero_blocks", "must be 0x"),
+    "output survives reset": (("dot",), "reset_in_flight", "."),
+    "dropped step": (("dot", "array"), "different_depths", "must be 0x"),
+    "ignored last": (("dot", "array"), "back_to_back", "must not be stuck"),
     "overwritten result": (
-        ("dot", "array"), "held_results", "held_results.*o__payload changed before the transfer",
+        ("dot", "array"), "held_results", "o__payload changed before the transfer",
     ),
-    "lost result": (("dot", "array"), "held_results", "held_results.*must not be stuck"),
-    "sum survives reset": (("dot", "array"), "reset_in_sum", "reset_in_sum.*must be 0x"),
-    "bubble between sums": (("dot", "array"), "throughput", "throughput.*cycles apart"),
-    "class sum survives reset": (("array",), "reset_in_sum", "reset_in_sum.*must be 0x"),
-    "results change places": (("array",), "smoke", "smoke.*must be 0x"),
-    "inexact stays": (("dot",), "flags", "flags.*must be 0x"),
-    "overflow stays": (("dot",), "flags", "flags.*must be 0x"),
+    "lost result": (("dot", "array"), "held_results", "must not be stuck"),
+    "sum survives reset": (("dot", "array"), "reset_in_sum", "must be 0x"),
+    "bubble between sums": (("dot", "array"), "throughput", "cycles apart"),
+    "class sum survives reset": (("array",), "reset_in_sum", "must be 0x"),
+    "results change places": (("array",), "smoke", "must be 0x"),
+    "inexact stays": (("dot",), "flags", "must be 0x"),
+    "overflow stays": (("dot",), "flags", "must be 0x"),
 }  # fmt: skip
 """Faults by what they do: the units they are planted in, the test that fails, and what it says."""
 CAUGHT = {test.split("/")[0] for _, test, _ in FAULTS.values()} | {"latency"}
@@ -140,19 +140,18 @@ def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
 
 # By day a fault that is planted in both is looked for in `dot`.
 @pytest.mark.parametrize(
-    ("unit", "fault"),
-    [
-        pytest.param(unit, fault, marks=() if unit == units[0] else pytest.mark.nightly)
-        for fault, (units, *_) in FAULTS.items()
-        for unit in units
-    ],
+    ("unit", "first"),
+    [("dot", True), ("array", True), pytest.param("array", False, marks=pytest.mark.nightly)],
 )
-def test_fault_is_caught(unit: str, fault: str) -> None:
+def test_faults_are_caught(unit: str, first: bool) -> None:
     """Steps lost, sums joined, results lost or exchanged, flags and sums that stay, bubbles."""
-    _, test, found = FAULTS[fault]
-    made = faulty(unit)
-    with pytest.raises(TestbenchError, match=found):
-        run_testbench(made, seed=1, tests=test, plusargs=[made.wake(fault)])
+    cases = {
+        fault: (test, found)
+        for fault, (units, test, found) in FAULTS.items()
+        if unit in units and first == (unit == units[0])
+    }
+    assert cases
+    assert planted.missed(faulty(unit), cases) == {}
 
 
 @pytest.mark.parametrize("unit", UNITS)

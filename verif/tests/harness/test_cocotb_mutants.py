@@ -10,7 +10,7 @@ from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard, ScoreboardError
 from amxfp4.verif.tests.harness.faulty import faulty
 
 FAULTS = [
-    ("quantizer", "payload depends on ready", "smoke", "smoke: .*must be 0x|changed before"),
+    ("quantizer", "payload depends on ready", "smoke", "must be 0x|changed before"),
     (
         "quantizer", "payload changes under stall", "stalls/idle=none/back_pressure=random",
         "o__payload changed before the transfer",
@@ -22,21 +22,35 @@ FAULTS = [
     ("dequantizer", "output survives reset", "reset_in_flight", "o__valid is up after a reset"),
     ("quantizer", "valid depends on ready", "ready_after_valid", "must not be stuck"),
     ("dequantizer", "beat dropped", "back_to_back", "must not be stuck"),
-    ("quantizer", "NaN as infinity", "special_blocks", "special_blocks: .*must be 0x"),
+    ("quantizer", "NaN as infinity", "special_blocks", "must be 0x"),
     ("dequantizer", "one NaN code taken as finite", "special_blocks", "must be 0x"),
-    ("quantizer", "bubble", "throughput", "throughput: .*must move one block every"),
+    ("quantizer", "bubble", "throughput", "must move one block every"),
 ]  # fmt: skip
 """Units, what is wrong with them, the test that must fail, and what it must say."""
 CAUGHT = {test.split("/")[0] for _, _, test, _ in FAULTS} | {"latency"}
 """Tests of the testbench that a fault makes fail: test_verification_plan.py asks for all."""
 
 
-@pytest.mark.parametrize(("unit", "fault", "test", "found"), FAULTS)
-def test_fault_is_caught(unit: str, fault: str, test: str, found: str) -> None:
-    """The test that passes while the fault sleeps fails when it is awake, and says why."""
-    made = faulty(unit)
-    with pytest.raises(TestbenchError, match=found):
-        run_testbench(made, seed=1, tests=test, plusargs=[made.wake(fault)])
+@pytest.mark.parametrize("unit", ["quantizer", "dequantizer"])
+def test_faults_are_caught(unit: str) -> None:
+    """The test that passes while a fault sleeps fails when it is awake, and says why."""
+    cases = {fault: (test, found) for of, fault, test, found in FAULTS if of == unit}
+    assert planted.missed(faulty(unit), cases) == {}
+
+
+def test_missed_bugs_are_named() -> None:
+    """A bug that a test does not see, beside one that is caught, and one of another reason."""
+    cases = {
+        "payload changes under stall": ("throughput", "."),
+        "bubble": ("throughput", "must move"),
+        "NaN as infinity": ("special_blocks", "no such reason"),
+    }
+    missed = planted.missed(faulty("quantizer"), cases)
+    assert list(missed) == ["payload changes under stall", "NaN as infinity"]
+    assert missed["payload changes under stall"] == ""
+    assert "must be 0x" in missed["NaN as infinity"]
+    missed = planted.missed(faulty("quantizer"), dict(list(cases.items())[:1]))
+    assert missed == {"payload changes under stall": ""}
 
 
 @pytest.mark.parametrize("unit", ["quantizer", "dequantizer"])
