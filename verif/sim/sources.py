@@ -25,7 +25,7 @@ class Source:
 
     text: str
     manifest: dict[str, Any]
-    beside: dict[str, str] = field(default_factory=dict)
+    beside: dict[str, str] = field(default_factory=dict, kw_only=True)
 
 
 _PACKAGES = ("util", "params", "rtl", "gen")
@@ -94,6 +94,6 @@ def source(
         make = verilog.generate
     with working(f"generating the Verilog of {config.unit}"):
         made = make(config)
-    kept = Source(made.text, made.manifest, made.beside)
+    kept = Source(made.text, made.manifest, beside=made.beside)
     write(file, json.dumps(asdict(kept)))
     return kept

@@ -24,7 +24,7 @@ def written(tmp_path_factory) -> Path:
     """Write every unit with its files, once, in one folder."""
     folder = tmp_path_factory.mktemp("written") / "verilog"
     for config in small.UNITS:
-        verilog.write(source(config), folder)
+        verilog.write(verilog.Generated(**vars(source(config))), folder)
     return folder
 
 
