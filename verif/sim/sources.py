@@ -6,7 +6,7 @@ import importlib.util
 import json
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,10 +22,11 @@ __all__ = ["Source", "source"]
 
 @dataclass(frozen=True)
 class Source:
-    """Verilog and its manifest, as the generator returns them."""
+    """Verilog, its manifest and the files beside them, as the generator returns them."""
 
     text: str
     manifest: dict[str, Any]
+    beside: dict[str, str] = field(default_factory=dict, kw_only=True)
 
 
 # Amaranth numbers its signals, and its counter is not made for threads.
@@ -56,11 +57,12 @@ def _folders() -> list[str]:
 
 @cache
 def _generator_key() -> str:
-    """Digest of everything that decides what the generator writes."""
+    """Digest of everything that decides what the generator writes, and what is kept of it."""
     from amxfp4.gen.manifest import TOOLS
 
     versions = [f"{name} {metadata.version(name)}" for name in TOOLS]
-    return digest(*versions, *(part for file in _files(_folders()) for part in file))
+    here = Path(__file__).read_bytes()
+    return digest(*versions, here, *(part for file in _files(_folders()) for part in file))
 
 
 def source(
@@ -89,13 +91,13 @@ def source(
     name = "-".join([config.unit, config.digest, _generator_key(), *([changes] if changes else [])])
     file = cache / "verilog-cache" / f"{name}.json"
     if file.is_file():
-        kept = json.loads(file.read_text())
-        return Source(kept["text"], kept["manifest"])
+        return Source(**json.loads(file.read_text()))
     if make is None:
         from amxfp4.gen import verilog
 
         make = verilog.generate
     with _generating, working(f"generating the Verilog of {config.unit}"):
         made = make(config)
-    write(file, json.dumps({"text": made.text, "manifest": made.manifest}))
-    return Source(made.text, made.manifest)
+    kept = Source(made.text, made.manifest, beside=made.beside)
+    write(file, json.dumps(asdict(kept)))
+    return kept

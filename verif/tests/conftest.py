@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import signal
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import numpy as np
 import pytest
 
+from amxfp4.gen import verilog
+from amxfp4.params.config import UnitConfig
 from amxfp4.util import console
+from amxfp4.verif.sim.sources import Source, source
 from amxfp4.verif.tests.simulate import (  # noqa: F401  (fixtures of every folder)
     decisions,
     evaluate,
@@ -76,6 +80,18 @@ def pytest_runtest_makereport(
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Name no slow step on standard error, whose lines many tests compare, on a busy machine."""
     monkeypatch.setattr(console, "SILENCE", 3600)
+
+
+@pytest.fixture
+def kept_verilog(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
+    """Let the generator return what it wrote before, to tests of what is done with it."""
+    make = verilog.generate
+
+    def generate(config: UnitConfig, name: str | None = None) -> Source:
+        return source(config, make=functools.partial(make, name=name), changes=name or "")
+
+    monkeypatch.setattr(verilog, "generate", generate)
+    return generate
 
 
 @pytest.fixture

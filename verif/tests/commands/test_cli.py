@@ -160,7 +160,7 @@ def test_old_spelling_is_the_new_command(old, capfd):
         "-o DIR --format=mxfp4 quantizer --lanes 4",
     ],
 )
-def test_options_and_unit_in_any_order(words, tmp_path, capfd):
+def test_options_and_unit_in_any_order(words, tmp_path, kept_verilog, capfd):
     assert cli.run(["verilog", *words.replace("DIR", str(tmp_path)).split()]) == 0
     assert "quantizer: format=mxfp4 block=32 lanes=4 " in capfd.readouterr().out
     assert (tmp_path / "quantizer.v").exists()
@@ -216,18 +216,6 @@ def test_help_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
-def complete(*words):
-    """Return what bash would offer for the last of `words`."""
-    typed = {"COMP_WORDS": " ".join(["amxfp4", *words]), "COMP_CWORD": str(len(words))}
-    done = subprocess.run(
-        [sys.executable, "-c", "from amxfp4.cli import main; main()"],
-        env={**os.environ, **typed, "_AMXFP4_COMPLETE": "complete_bash"},
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert not done.stderr
-    return done.stdout.split()
-
-
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -244,8 +232,16 @@ def complete(*words):
     ],
     ids=lambda value: "-".join(value),
 )
-def test_completion(words, offered):
-    assert complete(*words) == offered
+def test_completion(words, offered, monkeypatch, capfd):
+    """Offer what bash asks for: what the last of `words` could become."""
+    monkeypatch.setattr(sys, "argv", ["amxfp4"])
+    monkeypatch.setenv("_AMXFP4_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["amxfp4", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    with pytest.raises(SystemExit):
+        cli.main()
+    printed = capfd.readouterr()
+    assert (printed.out.split(), printed.err) == (offered, "")
 
 
 def test_completion_can_be_shown(capfd):

@@ -6,40 +6,25 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from amxfp4.gen import verilog
-from amxfp4.params.array import ArrayConfig
-from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.dot import DotConfig
-from amxfp4.params.engine import EngineConfig
-from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.params.serial import EngineUartConfig
-from amxfp4.params.units import UNITS
 from amxfp4.verif.sim import toolchain
+from amxfp4.verif.sim.sources import source
+from amxfp4.verif.tests.gen import small
 
 pytest.importorskip("fusesoc", reason="fusesoc comes with the dev extra: make lint")
 
-_SIZE: dict[str, Any] = {"rows": 1, "cols": 2, "lanes": 2, "block": 16}
-_DEPTH: dict[str, Any] = {"depth_a": 2, "depth_b": 2}
-SMALL = [
-    QuantizerConfig(lanes=4, block=16),
-    DequantizerConfig(lanes=4, block=16),
-    DotConfig(lanes=2, block=16),
-    ArrayConfig(**_SIZE),
-    EngineConfig(**_SIZE, **_DEPTH),
-    EngineUartConfig(**_SIZE, **_DEPTH),
-]
+UNITS = [config.unit for config in small.UNITS]
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Path:
     """Write every unit with its files, once, in one folder."""
     folder = tmp_path_factory.mktemp("written") / "verilog"
-    for config in SMALL:
-        verilog.write(verilog.generate(config), folder)
+    for config in small.UNITS:
+        verilog.write(verilog.Generated(**vars(source(config))), folder)
     return folder
 
 
@@ -66,17 +51,18 @@ def lint(folder, unit):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_lint_target(tmp_path, folder, unit):
+def test_lint_target(tmp_path, folder, unit, at_night):
     """Every unit's core is found and passes; the same core fails once its Verilog is broken."""
     code, said = lint(tmp_path, unit)
     assert code == 0, said
     (commands,) = (tmp_path / unit).glob("*.vc")
     assert "-Wall" in commands.read_text()
 
-    source = folder / f"{unit}.v"
-    text = source.read_text()
-    head, port, tail = text.rpartition("endmodule")
-    source.write_text(f"{head}  wire planted; assign planted = nowhere;\n{port}{tail}")
+    if unit != "dequantizer" and not at_night:
+        return  # the smallest shows by day that the target can fail
+    broken = folder / f"{unit}.v"
+    head, port, tail = broken.read_text().rpartition("endmodule")
+    broken.write_text(f"{head}  wire planted; assign planted = nowhere;\n{port}{tail}")
     code, said = lint(tmp_path, unit)
     assert code != 0
     assert "nowhere" in said

@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from amxfp4 import golden
 from amxfp4.gen.export.fusesoc import WAIVERS
-from amxfp4.gen.verilog import Generated, generate
-from amxfp4.params.array import ArrayConfig
-from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.dot import DotConfig
-from amxfp4.params.engine import EngineConfig
+from amxfp4.gen.verilog import generate
 from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.params.serial import EngineUartConfig
 from amxfp4.util import pyosys
 from amxfp4.verif.sim import toolchain
 from amxfp4.verif.sim.batch.dut import BatchDut
-from amxfp4.verif.sim.sources import Source
+from amxfp4.verif.sim.sources import Source, source
+from amxfp4.verif.tests.gen.small import UNITS
 
-_SIZE: dict[str, Any] = {"lanes": 2, "block": 16, "rows": 1, "cols": 2}
-_DEPTH: dict[str, Any] = {"depth_a": 2, "depth_b": 2}
 TIES = [
     QuantizerConfig(format="nvfp4", lanes=16, pipeline="", ties=ties) for ties in ("RNA", "RNE")
-]
-UNITS = [
-    QuantizerConfig(lanes=4, block=16),
-    DequantizerConfig(lanes=4, block=16),
-    DotConfig(lanes=2, block=16),
-    ArrayConfig(**_SIZE),
-    EngineConfig(**_SIZE, **_DEPTH),
-    EngineUartConfig(**_SIZE, **_DEPTH, payload=64),
 ]
 
 
 @pytest.fixture(scope="module")
-def designs(tmp_path_factory) -> list[tuple[Generated, Path]]:
+def designs(tmp_path_factory) -> list[tuple[Source, Path]]:
     """Every unit under its own name, and a quantizer of each tie rule under another."""
     folder = tmp_path_factory.mktemp("designs")
-    made = [generate(config) for config in UNITS]
-    made += [generate(config, f"quantizer_{config.ties.lower()}") for config in TIES]
+    made = [source(config) for config in UNITS]
+    for config in TIES:
+        name = f"quantizer_{config.ties.lower()}"
+        made.append(source(config, make=functools.partial(generate, name=name), changes=name))
     paths = []
     for one in made:
         paths.append(folder / f"{one.manifest['top']}.v")
@@ -58,7 +46,7 @@ def _modules(text: str) -> set[str]:
     return set(re.findall(r"^module (\w+)", text, re.M))
 
 
-def _whole(designs: list[tuple[Generated, Path]]) -> str:
+def _whole(designs: list[tuple[Source, Path]]) -> str:
     """Write a module that holds one of each, every port its own."""
     heads, bodies = [], []
     for made, _ in designs:
@@ -156,5 +144,5 @@ def test_two_tie_rules_in_one_design(designs):
 
 def test_a_shared_name_is_found(designs, tmp_path):
     """Two configurations under one name are what the checks above refuse."""
-    first, second = (generate(config) for config in TIES)
+    first, second = map(source, TIES)
     assert _modules(first.text) & _modules(second.text)

@@ -73,10 +73,10 @@ for unit, options in json.loads(sys.argv[2]):
     print(hashlib.sha256("".join(library.modules.values()).encode()).hexdigest())
 """
 SMALL = [
-    ("quantizer", {"lanes": 4}),
-    ("dequantizer", {"lanes": 4}),
-    ("dot", {"lanes": 2, "acc": "fp32", "format_b": "mxfp4"}),
-    ("engine_uart", {"lanes": 2, "rows": 1, "cols": 2, "depth_a": 2, "depth_b": 2, "payload": 64,
+    ("quantizer", {"lanes": 2}),
+    ("dequantizer", {"lanes": 2}),
+    ("dot", {"lanes": 1, "acc": "fp32", "format_b": "mxfp4"}),
+    ("engine_uart", {"lanes": 1, "rows": 1, "cols": 2, "depth_a": 2, "depth_b": 2, "payload": 64,
                      "requantize": "amxfp4"}),
 ]  # fmt: skip
 
@@ -115,7 +115,10 @@ def _hashes(command: str, places: list[str]) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+# One by day: that the source gives every name is checked above.
+@pytest.mark.parametrize(
+    "version", [pytest.param(v, marks=[pytest.mark.nightly]) for v in ("3.12", "3.14")] + ["3.13"]
+)
 def test_same_names_from_another_python(version, places):
     """Another interpreter makes the same netlists; what follows is Yosys, the same for both."""
     command = _interpreter(version)

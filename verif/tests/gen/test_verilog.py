@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,7 @@ from amxfp4.rtl.dot.dot import Dot
 from amxfp4.rtl.engine.engine import Engine
 from amxfp4.rtl.quantizer.quantizer import Quantizer
 from amxfp4.rtl.serial.engine_uart import EngineUart
+from amxfp4.verif.sim.sources import source
 
 COMPONENTS = {
     "quantizer": Quantizer,
@@ -61,19 +63,26 @@ from amxfp4.params.units import UNITS
 from amxfp4.gen.verilog import generate
 for fields in json.loads(sys.argv[1]):
     made = generate(UNITS[fields["unit"]].from_dict(fields))
-    print(hashlib.sha256((made.text + json.dumps(made.manifest)).encode()).hexdigest())
+    whole = json.dumps([made.text, made.manifest, made.beside])
+    print(hashlib.sha256(whole.encode()).hexdigest())
 """
 
 
 @pytest.fixture(scope="module")
 def generated():
-    """Generate each configuration once."""
-    return functools.cache(generate)
+    """Read once what the generator wrote of a configuration, now or in an earlier run."""
+    return functools.cache(source)
+
+
+def _hash(made) -> str:
+    """Hash all that was generated of a unit."""
+    whole = json.dumps([made.text, made.manifest, made.beside])
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _hashes(fields: list[dict], hash_seed: str, folder: Path) -> list[str]:
     """Hash what a fresh process generates, in `folder` and in that order of sets."""
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "TMPDIR": str(folder)}
     command = [sys.executable, "-c", _PROGRAM, json.dumps(fields)]
     result = subprocess.run(
         command, env=environment, cwd=folder, check=True, capture_output=True, text=True
@@ -81,27 +90,19 @@ def _hashes(fields: list[dict], hash_seed: str, folder: Path) -> list[str]:
     return result.stdout.split()
 
 
-def test_same_bytes_in_fresh_processes(tmp_path):
-    """Two processes with different hash seeds write the same text and manifest."""
-    fields = [config.to_dict() for config in (*CONFIGS[2:4], CONFIGS[7])]
-    first = _hashes(fields, "1", tmp_path)
-    assert len(set(first)) == len(fields)
-    assert _hashes(fields, "2", tmp_path) == first
+def test_same_bytes_in_fresh_processes(generated, tmp_path):
+    """Another process writes the same, again and again, whatever it generated before.
 
-
-def test_same_bytes_again_in_one_process(tmp_path):
-    """A configuration gives the same bytes whatever the process generated before."""
-    fields = [config.to_dict() for config in map(CONFIGS.__getitem__, (3, 7, 4, 7, 3))]
-    first, array, _, *again = _hashes(fields, "1", tmp_path)
-    assert again == [array, first]
-
-
-def test_temporary_folder_may_have_spaces(tmp_path, monkeypatch):
-    """The name of the folder for temporary files does not matter."""
+    Neither the order of sets matters, nor the name of the folder for temporary files.
+    """
     folder = tmp_path / "with a space"
     folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    assert len(_hashes([CONFIGS[3].to_dict()], "1", tmp_path)) == 1
+    small, other, large = (CONFIGS[n] for n in (4, 3, -1))
+    asked = [small, other, large, small, other]
+    wanted = [_hash(generated(config)) for config in asked]
+    assert len(set(wanted)) == 3
+    assert _hashes([config.to_dict() for config in asked], "1", folder) == wanted
+    assert _hashes([other.to_dict(), small.to_dict()], "2", folder) == [wanted[1], wanted[0]]
 
 
 @configs
@@ -184,20 +185,20 @@ def test_text_names_no_machine(generated, config, tmp_path):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_format_is_generated(format):
+def test_every_format_is_generated(generated, format):
     """Every row of the format table has every unit, bar a quantizer that takes seconds."""
     powers = FORMATS[format].scale_rule is not ScaleRule.NEAREST
     for kind in (DequantizerConfig,) if powers else (QuantizerConfig, DequantizerConfig):
-        assert f"format={format}" in generate(kind(format=format, lanes=1, block=16)).text
+        assert f"format={format}" in generated(kind(format=format, lanes=1, block=16)).text
     for kind, options in ((DotConfig, {}), (ArrayConfig, {"rows": 1, "cols": 2})):
         config = kind(format_a=format, format_b=format, lanes=1, block=16, **options)
-        assert f"format_b={format}" in generate(config).text
+        assert f"format_b={format}" in generated(config).text
 
 
-def test_array_grows_by_instances_only():
+def test_array_grows_by_instances_only(generated):
     """A larger array has the same modules, and one more instance for each more element."""
     texts = [
-        generate(ArrayConfig(lanes=1, block=16, rows=rows, cols=cols)).text
+        generated(ArrayConfig(lanes=1, block=16, rows=rows, cols=cols)).text
         for rows, cols in ((1, 2), (3, 5))
     ]
     kinds = [sorted(re.findall(r"^module (\S+?)\(", text, re.M)) for text in texts]
@@ -206,9 +207,9 @@ def test_array_grows_by_instances_only():
     assert counts == [2, 15]
 
 
-def test_generate_under_another_name(tmp_path):
+def test_generate_under_another_name(kept_verilog, tmp_path):
     """A name is that of the top, of all files and of the core; the digest is the unit's."""
-    made = generate(CONFIGS[9], "first")
+    made = kept_verilog(CONFIGS[9], "first")
     paths = write(made, tmp_path)
     assert made.manifest["top"] == "first"
     assert made.manifest["digest"] == CONFIGS[9].digest
