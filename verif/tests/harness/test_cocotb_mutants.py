@@ -38,21 +38,6 @@ def test_faults_are_caught(unit: str) -> None:
     assert planted.missed(faulty(unit), cases) == {}
 
 
-def test_missed_bugs_are_named() -> None:
-    """A bug that a test does not see, beside one that is caught, and one of another reason."""
-    cases = {
-        "payload changes under stall": ("throughput", "."),
-        "bubble": ("throughput", "must move"),
-        "NaN as infinity": ("special_blocks", "no such reason"),
-    }
-    missed = planted.missed(faulty("quantizer"), cases)
-    assert list(missed) == ["payload changes under stall", "NaN as infinity"]
-    assert missed["payload changes under stall"] == ""
-    assert "must be 0x" in missed["NaN as infinity"]
-    missed = planted.missed(faulty("quantizer"), dict(list(cases.items())[:1]))
-    assert missed == {"payload changes under stall": ""}
-
-
 @pytest.mark.parametrize("unit", ["quantizer", "dequantizer"])
 def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
     """What is caught above is the fault that is awake."""

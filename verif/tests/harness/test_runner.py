@@ -83,3 +83,18 @@ def test_failed_test_is_repeated_with_waves(capfd: pytest.CaptureFixture[str]) -
     assert "$enddefinitions" in recorded
     assert re.search(r"\$var wire +\d+ \S+ i__payload ", recorded)
     assert re.search(r"^#\d{3}", recorded, re.M), "time must pass"
+
+
+def test_missed_bugs_are_named() -> None:
+    """A bug that a test does not see, beside one that is caught, and one of another reason."""
+    cases = {
+        "payload changes under stall": ("throughput", "."),
+        "bubble": ("throughput", "must move"),
+        "NaN as infinity": ("special_blocks", "no such reason"),
+    }
+    missed = planted.missed(faulty("quantizer"), cases)
+    assert list(missed) == ["payload changes under stall", "NaN as infinity"]
+    assert missed["payload changes under stall"] == ""
+    assert "must be 0x" in missed["NaN as infinity"]
+    missed = planted.missed(faulty("quantizer"), dict(list(cases.items())[:1]))
+    assert missed == {"payload changes under stall": ""}
