@@ -82,13 +82,15 @@ def _candidates(fmt: FloatFormat) -> list[tuple[Fraction, int]]:
 
 def _nearest(x: Fraction, candidates: Sequence[tuple[Fraction, int]], ties: str) -> int:
     """Code of the candidate nearest to x; of two, the larger (RNA) or the even code (RNE)."""
-    best = min(abs(x - value) for value, _ in candidates)
-    codes = [code for value, code in candidates if abs(x - value) == best]
+    distances = [abs(x - value) for value, _ in candidates]
+    best = min(distances)
+    codes = [code for (_, code), d in zip(candidates, distances, strict=True) if d == best]
     return max(codes) if ties == "RNA" else min(codes, key=lambda code: code % 2)
 
 
 def _floor_log2(x: Fraction) -> int:
-    exponent = 0
+    # Where to look, no more: the loops decide.
+    exponent = x.numerator.bit_length() - x.denominator.bit_length()
     while _power(exponent) > x:
         exponent -= 1
     while _power(exponent + 1) <= x:

@@ -164,16 +164,15 @@ def test_real_tensors_raise_no_flag(a: str, b: str) -> None:
         assert np.array_equal(result, golden.matmul(left, right))
 
 
-@pytest.mark.parametrize("format", ["amxfp4", "nvfp4"])
-def test_long_reductions(format: str, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(("format", "out"), [("amxfp4", "fp32"), ("nvfp4", "bf16")])
+def test_long_reductions(format: str, out: str, rng: np.random.Generator) -> None:
     """Reductions longer than one exact float64 product; extreme scales among them."""
     row = block_format(format, 128)
     blocks = 200
     a = blocks_of(stimulus.records(rng, 2 * blocks, row, nan=0), format, 2)
-    b = blocks_of(stimulus.records(rng, 2 * blocks, row, nan=0), format, 2)
+    b = blocks_of(stimulus.records(rng, blocks, row, nan=0), format, 1)
     assert a.codes.size // 2 > 4 * limbs._CHUNK
-    for out in ("fp32", "bf16"):
-        assert check_matmul(a, b, "exact", out) == 4
+    assert check_matmul(a, b, "exact", out) == 2
 
 
 def test_worst_case_sum() -> None:

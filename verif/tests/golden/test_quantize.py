@@ -20,8 +20,8 @@ CASES = list(itertools.product(FORMATS, TIES))
 @pytest.mark.parametrize(("format", "ties"), CASES)
 def test_families(format: str, ties: str, word: str, rng: np.random.Generator) -> None:
     """Blocks of every family, in every word format, give the codes the definitions give."""
-    words = stimulus.blocks(rng, 64, 32, word, formats=[format])
-    assert check_quantize(words, word, format, ties) == 64
+    words = stimulus.blocks(rng, 36, 32, word, formats=[format])
+    assert check_quantize(words, word, format, ties) == 36
 
 
 @pytest.mark.parametrize("block", [16, 64, 128])

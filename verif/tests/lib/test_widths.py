@@ -69,9 +69,10 @@ CONFIGS = [
         for w in ("fp16", "fp32") for f in ("amxfp4", "mxfp4")
     ),
     *(DequantizerConfig(format=f, output=w, lanes=4) for f in FORMATS for w in ("bf16", "fp32")),
+    # Each kind with itself, and on either side of another.
     *(
         DotConfig(format_a=a, format_b=b, block=16, lanes=2)
-        for a, b in itertools.product(KINDS, KINDS)
+        for a, b in (*zip(KINDS, KINDS, strict=True), *itertools.pairwise((*KINDS, KINDS[0])))
     ),
     *(
         DotConfig(acc=acc, block=32, lanes=8, class_sums=s, format_b=b, output=o)

@@ -46,7 +46,7 @@ def _require_equal(b: golden.Blocks, x: Array, format: str, axis: int, block: in
     assert golden.dequantize(b).flags.c_contiguous
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     shape=st.lists(st.integers(1, 40), min_size=1, max_size=3),
     axis=st.integers(-3, 2),
@@ -71,7 +71,7 @@ def test_any_shape(shape: list[int], axis: int, block: int, format: str, seed: i
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_chunks(chunk: int, axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the work is cut changes nothing."""
-    x = np.random.default_rng(3).standard_normal((7, 90, 150)).astype(np.float32)
+    x = np.random.default_rng(3).standard_normal((3, 40, 70)).astype(np.float32)
     whole = golden.quantize(x, axis=axis)
     values = golden.dequantize(whole)
     monkeypatch.setattr(quantizer, "_CHUNK", chunk)

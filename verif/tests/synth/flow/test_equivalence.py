@@ -93,7 +93,10 @@ def test_larger_unit_is_proved(config: UnitConfig, target: str) -> None:
 @pytest.mark.parametrize(
     ("config", "target"),
     [
-        *((config, target) for config in (DEQUANTIZER, SYMMETRIC) for target in TARGETS),
+        *((DEQUANTIZER, target) for target in TARGETS),
+        (SYMMETRIC, "generic"),
+        (SYMMETRIC, "liberty"),
+        pytest.param(SYMMETRIC, "ecp5", marks=pytest.mark.nightly),  # 12 s to build
         (QUANTIZER, "ecp5"),  # with a memory in LUTs
     ],
     ids=lambda value: value if isinstance(value, str) else value.unit,
@@ -122,8 +125,16 @@ def test_larger_netlist_passes(
     assert postsynthesis.check(dut, rng, seed, blocks // 25) > blocks // 100
 
 
-@pytest.mark.parametrize("fault", [flipped, swapped])
-@pytest.mark.parametrize("target", TARGETS)
+# By day each target and each fault, by night every pair of them.
+@pytest.mark.parametrize(
+    ("target", "fault"),
+    [
+        ("generic", flipped), ("liberty", swapped), ("ecp5", flipped),
+        pytest.param("generic", swapped, marks=pytest.mark.nightly),
+        pytest.param("liberty", flipped, marks=pytest.mark.nightly),
+        pytest.param("ecp5", swapped, marks=pytest.mark.nightly),
+    ],
+)  # fmt: skip
 def test_fault_is_caught(
     rng: np.random.Generator,
     seed: int,

@@ -80,7 +80,8 @@ def test_no_folder_is_no_row(tmp_path):
 
 def _write(build, lanes):
     for acc in ACCS:
-        results.add(Job(config=DotConfig(lanes=lanes, acc=acc)), build, result(lanes))
+        job = Job(config=DotConfig(lanes=lanes, acc=acc), component="class_sums")
+        results.add(job, build, result(lanes))
 
 
 def test_concurrent_writers_lose_nothing(tmp_path):
