@@ -39,7 +39,7 @@ class KeyFormat:
 
     A key of exponent e and fraction f (of `fraction_bits` bits) stands for
     (1 + f / 2^fraction_bits) * 2^(e - bias), with the bits below dropped, or gathered in the
-    lowest bit of f where a tie must be told from its neighbours (`sticky`).
+    lowest bit of f where a tie must be distinguished from its neighbours (`sticky`).
 
     At both ends of the range keys say less. Below `small` a key is below every decision: all that
     counts is whether it is zero. From `saturated` on, every key has the largest scale and is the

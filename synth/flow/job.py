@@ -103,7 +103,7 @@ class Job:
     seeds
         Of placement (``ecp5-pnr``); ``None`` for three of them.
     hierarchy
-        Whether components stay apart, so that what they cost can be told apart (``liberty``). Logic
+        Whether components stay apart, so that the cost of each can be read (``liberty``). Logic
         is not simplified across them then: the whole is larger.
 
     Raises

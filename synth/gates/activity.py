@@ -62,7 +62,7 @@ class _Watch:
     pins: list[tuple[str, boolean.Tree]]
 
     def pin_values(self, values: Words, *, high: bool) -> dict[str, Any]:
-        """Values of the pins that conditions read, with the clock as told."""
+        """Values of the pins that conditions read, with the clock as given."""
         known: dict[str, Any] = {pin: values[rows] for pin, rows in self.rows.items()}
         known["0"], known["1"] = np.uint64(0), ALL
         if self.cell.register is not None and self.cell.register.clock in known:

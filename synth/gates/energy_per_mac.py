@@ -90,7 +90,7 @@ class EnergyRow(Subject):
 def component_of(path: str, unit: str) -> str:
     """Component that an instance belongs to, by its path from the top module down.
 
-    What is in the unit itself counts under the unit's name. A processing element is told apart into
+    What is in the unit itself counts under the unit's name. A processing element is divided into
     its own components, under ``element.``; equal ones count as one, whatever their number.
     """
     if path == INPUTS:
@@ -164,7 +164,7 @@ def measure(
     if conditions.slew is None:
         conditions = dataclasses.replace(conditions, slew=energy_model.usual_slew(library))
     if conditions.wire_load:
-        library.wire_load(conditions.wire_load)  # an unknown one is told before the work
+        library.wire_load(conditions.wire_load)  # an unknown one is refused before the work
     run(job, build)
     start = time.monotonic()
     flat = netlist.load(job.folder(build) / "netlist.v", job.top, library, job.liberty)

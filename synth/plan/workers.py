@@ -137,7 +137,7 @@ class Workers:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what Dask logs when workers end: it is told in results."""
+    """Silence what Dask logs when workers end: the results report it."""
     logger = logging.getLogger("distributed")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -88,7 +88,7 @@ def _groups(points: Sequence[Measured]) -> dict[str, list[int]]:
     options = [dict(m.point.varied) for m in points]
     for option in options[0]:
         ways.append([f"{option} {varied.get(option, '')}".strip() for varied in options])
-    # Points with a name each are told apart by their numbers.
+    # Points with a name each are distinguished by their numbers.
     names = next(
         (way for way in ways if 1 < len(set(way)) <= min(GROUPS, len(way) - 1)), [""] * len(points)
     )

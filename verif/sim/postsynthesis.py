@@ -45,7 +45,7 @@ def netlist(job: Job, cache: Path = builds.CACHE) -> Source:
     """
     if job.component is not None:
         raise ValueError(f"component must be left out, not {job.component!r}")
-    complete("", job.target, job.liberty)  # a target without models is told before the work
+    complete("", job.target, job.liberty)  # refuse a target without models before the work
     run(job, cache)
     text = (job.folder(cache) / "netlist.v").read_text()
     manifest = source(job.config, cache).manifest

@@ -43,7 +43,7 @@ class _Plan(ctypes.Structure):
             (name, ctypes.c_uint64)
             for name in (
                 "n_in", "n_out", "seed", "stall_in", "stall_out", "warm_cycles",
-                "reset_chance", "patience", "drain", "probe",
+                "reset_chance", "idle_limit", "drain", "probe",
             )
         ),
         ("plusarg", ctypes.c_char_p),
@@ -193,7 +193,7 @@ class BatchDut:
             warm_cycles=int(40 / reset_chance) if reset_chance else 0,
             reset_chance=int(reset_chance * 2**32),
             # Longer than any pipeline is deep, and than chance would make a run of stalls.
-            patience=10_000,
+            idle_limit=10_000,
             drain=1_000,
             probe=stalls if probe is None else probe,
             plusarg=self._plusarg,

@@ -49,7 +49,7 @@ def maxima(rng: np.random.Generator, config: QuantizerConfig) -> tuple[Words, Wo
 def alone(rng: np.random.Generator, config: QuantizerConfig) -> Words:
     """Blocks of zeros and one word of either sign: every magnitude below 1.0 on either side.
 
-    Whether a word too small for any scale is told from zero, no larger word beside it hides. In a
+    No larger word hides whether one too small for any scale is distinguished from zero. In a
     symmetric format the word of the other sign is a zero.
     """
     word, row, sign = config.word, config.row, sign_bit(config.word)

@@ -80,7 +80,7 @@ struct Plan {
     uint64_t seed;
     uint64_t stall_in, stall_out;
     uint64_t warm_cycles, reset_chance;  // traffic with resets in it, before the batch
-    uint64_t patience;                   // cycles without any transfer that mean "stuck"
+    uint64_t idle_limit;                 // cycles without any transfer that mean "stuck"
     uint64_t drain;                      // cycles to wait for surplus outputs
     uint64_t probe;                      // 1: check that the output ignores o__ready
     const char* plusarg;                 // what the Verilog may ask for, or nothing
@@ -208,7 +208,7 @@ int amxfp4_run(const Plan* plan, Outcome* out) {
             ++out->given;
         }
         idle = i_moves || o_moves ? 0 : idle + 1;
-        if (idle > plan->patience) return fail(STARVED, false);
+        if (idle > plan->idle_limit) return fail(STARVED, false);
     }
     out->cycles = cycle;
     for (uint64_t wait = 0; wait < plan->drain; ++wait, ++cycle) {

@@ -84,10 +84,10 @@ class Summary:
     """Value changes of every signal (VCD), if they were asked for."""
 
 
-def _environment(cache: Path, told: dict[str, str] | None = None) -> dict[str, str]:
-    """Environment of builds and simulations: the shell's without what is foreign, then `told`."""
+def _environment(cache: Path, extra: dict[str, str] | None = None) -> dict[str, str]:
+    """Environment of builds and simulations: the shell's without what is foreign, then `extra`."""
     env = toolchain.find().environment(cache / "ccache")
-    return {k: v for k, v in env.items() if not _FOREIGN.fullmatch(k)} | (told or {})
+    return {k: v for k, v in env.items() if not _FOREIGN.fullmatch(k)} | (extra or {})
 
 
 def _control_file(manifest: Any) -> str:

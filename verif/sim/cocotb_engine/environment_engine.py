@@ -186,14 +186,14 @@ class EngineEnvironment:
         await self.command("start")
         return before, self.watcher.cycle
 
-    def patience(self, job: Job) -> int:
-        """Cycles after which a job under any pauses is stuck."""
+    def timeout(self, job: Job) -> int:
+        """Cycles after which a job is stuck, whatever pauses the streams make."""
         words = len(job.raw_a) + job.passes * len(job.raw_b) + len(job.raw_c)
         return 3_000 + 12 * (words // 4 + self.model.busy(job))
 
     async def receive(self, job: Job) -> Any:
         """Take C's packet."""
-        steps = self.period * self.patience(job)
+        steps = self.period * self.timeout(job)
         try:
             return await with_timeout(self.drivers.c.recv(compact=False), steps, "step")
         except SimTimeoutError:

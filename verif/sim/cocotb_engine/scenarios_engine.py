@@ -106,7 +106,7 @@ async def back_to_back(dut: Any) -> None:
         for job, behind in itertools.pairwise([*jobs, jobs[-1]]):
             await env.begin(job)
             await env.prepare(behind)  # the registers of a job are read at its start
-            await env.until(lambda: int(dut.irq.value), "irq", env.patience(job))
+            await env.until(lambda: int(dut.irq.value), "irq", env.timeout(job))
             await env.end(job)
             if int(dut.irq.value):
                 raise AssertionError("irq must fall when interrupt_status is cleared")

@@ -69,10 +69,10 @@ def tiled_job(env: EngineEnvironment, tall: int = 2) -> Job:
 
 
 async def failed(env: EngineEnvironment, name: str) -> None:
-    """Check a failed job: named, sticky, with inputs swallowed; then recover, and be of use."""
+    """Check a failed job: named, sticky, inputs discarded; then recover, and run a good job."""
     drivers, dut = env.drivers, env.dut
     await env.until(lambda: drivers.a.idle() and drivers.b.idle(), "the end of A and B")
-    # Whatever else is sent is swallowed too, packet after packet.
+    # Whatever else is sent is discarded too, packet after packet.
     for driver, lanes in ((drivers.a, env.config.bytes_a), (drivers.b, env.config.bytes_b)):
         await driver.send(packet(bytes(5 * lanes + 1)))
     await env.until(lambda: drivers.a.idle() and drivers.b.idle(), "the end of more packets")

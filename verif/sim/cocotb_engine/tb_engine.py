@@ -165,7 +165,7 @@ async def overruns(dut: Any) -> None:
 @cocotb.test()
 @cocotb.parametrize(name=_FAULTS)
 async def faults(dut: Any, name: str) -> None:
-    """End streams early, late or with gaps: named, swallowed, recovered from."""
+    """End streams early, late or with gaps: named, discarded, recovered from."""
     await failures.faults(dut, name)
 
 
