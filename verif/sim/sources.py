@@ -30,7 +30,7 @@ class Source:
 
 
 # Amaranth numbers its signals, and its counter is not made for threads.
-_generating = threading.Lock()
+_generating = threading.RLock()
 
 _PACKAGES = ("util", "params", "rtl", "gen")
 """Packages whose files decide what the generator writes."""
