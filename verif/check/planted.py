@@ -125,12 +125,11 @@ def asleep(
         names += wires
     if len(set(names)) < len(names):
         raise ValueError(f"every fault must have a name of its own, not {sorted(names)}")
-    declared = "\n  integer bug /*verilator public_flat_rw*/ = 0;\n"
-    declared += '  initial if (!$value$plusargs("bug=%d", bug)) bug = 0;\n'
+    declared = '\n  integer bug = 0;\n  initial if (!$value$plusargs("bug=%d", bug)) bug = 0;\n'
     verilog, count = re.subn(rf"(?m)^(module {unit}\([^;]*;)", rf"\g<1>{declared}", verilog)
     if count != 1:
         raise ValueError(f"text must have one module {unit}, not {count}")
-    return Planted(verilog, made.manifest, tuple(names))
+    return Planted(verilog, made.manifest | {"public": ["bug"]}, tuple(names))
 
 
 def missed(made: Planted, cases: Mapping[str, tuple[str, str]]) -> dict[str, str]:

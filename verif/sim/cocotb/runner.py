@@ -91,10 +91,10 @@ def _environment(cache: Path, extra: dict[str, str] | None = None) -> dict[str, 
 
 
 def _control_file(manifest: Any) -> str:
-    """Make the ports public, and nothing else: Verilator optimises what it may."""
+    """Make the ports public, and what a test is to change: Verilator optimises the rest."""
     lines = ["`verilator_config"]
-    for port in manifest["ports"]:
-        lines.append(f'public_flat_rw -module "{manifest["top"]}" -var "{port["name"]}"')
+    for name in (*(port["name"] for port in manifest["ports"]), *manifest.get("public", ())):
+        lines.append(f'public_flat_rw -module "{manifest["top"]}" -var "{name}"')
     return "\n".join(lines) + "\n"
 
 

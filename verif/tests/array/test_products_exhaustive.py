@@ -55,10 +55,11 @@ def compared(
 
 
 def _element_cases() -> Iterator[Any]:
-    """Every structure of classes with every way to sum: by day the largest, each other once."""
+    """Every structure of classes with every way to sum: by day each of them once."""
     pairs = [ASYMMETRIC_E5M2, ("amxfp4-e4m3", "mxfp4-e5m2"), ("nvfp4", "amxfp4"), ("mxfp4",) * 2]
+    usual = CLASS_SUMS.index(DotConfig().class_sums)
     for (n, pair), (k, kind) in itertools.product(enumerate(pairs), enumerate(CLASS_SUMS)):
-        yield _case(*pair, kind, by_day=n in (0, k + 1))
+        yield _case(*pair, kind, by_day=n == k + 1 or (n, k) == (0, usual))
 
 
 @pytest.mark.parametrize(("format_a", "format_b", "class_sums"), list(_element_cases()))
@@ -114,11 +115,11 @@ def test_scale_pairs(rng: np.random.Generator, format_a: str, format_b: str, acc
 
 
 def _longest_cases() -> Iterator[Any]:
-    """List all cases; by day each format meets each mode once, each shape rounds to one word."""
+    """List all cases; by day each format meets each mode, and one of them with large blocks."""
     for (n, format), (k, acc), small, output in itertools.product(
         enumerate(("amxfp4", "nvfp4")), enumerate(("exact", "fixed")), (True, False), OUTPUTS
     ):
-        by_day = small == (n == k) and small == (output == "fp32")
+        by_day = small == (n == k or n == 1) and small == (output == "fp32")
         yield _case(format, acc, *((16, 4) if small else (128, 8)), output, by_day=by_day)
 
 
