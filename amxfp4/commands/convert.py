@@ -138,7 +138,7 @@ def holds_blocks(path: Path) -> bool:
         return False
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return any(name.endswith(".codes") for name in file.keys())  # noqa: SIM118
+            return any(name.endswith(".codes") for name in file.keys())  # noqa: SIM118 (no dict)
     except (OSError, safetensors.SafetensorError):
         # Reading it as tensors will say why it cannot be read.
         return False

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.gen import verilog
 from amxfp4.golden import Blocks, formats
-from amxfp4.params.config import UnitConfig
+from amxfp4.params.config import BlockStreamConfig, UnitConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.synth.flow.job import Job
@@ -43,10 +43,10 @@ def workloads(config: UnitConfig) -> Iterator[Workload]:
     if isinstance(config, DotConfig):
         for name, (x, y) in real_products().items():
             yield _product(config, name, x, y)
-        return
-    for name, x in real_tensors().items():
-        if x.size >= config.block * _STREAMS * 2:  # type: ignore[attr-defined]
-            yield _tensor(config, name, x)
+    elif isinstance(config, BlockStreamConfig):
+        for name, x in real_tensors().items():
+            if x.size >= config.block * _STREAMS * 2:
+                yield _tensor(config, name, x)
 
 
 @functools.cache
