@@ -24,7 +24,7 @@ from amxfp4.synth.gates.energy_per_mac import EnergyRow, Workload, measure
 from amxfp4.util import console
 from amxfp4.verif.sim.batch import beats
 from amxfp4.verif.sim.products.products import expected_results, regroup, step_beats, tile_of
-from amxfp4.verif.sim.tensors import real_products, real_tensors
+from amxfp4.verif.sim.tensors import blocks_of, real_products, real_tensors
 
 __all__ = ["run", "workloads"]
 
@@ -98,9 +98,7 @@ def _product(config: DotConfig, name: str, x: npt.NDArray[Any], y: npt.NDArray[A
 
 def _tensor(config: Any, name: str, x: npt.NDArray[Any]) -> Workload:
     """Blocks of a tensor through a quantizer or dequantizer, one after the other."""
-    rows = x.reshape(-1, x.shape[-1])
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % config.block)))
-    blocks = padded.reshape(-1, config.block).astype(np.float32)
+    blocks = blocks_of(x, config.block).astype(np.float32)
     is_quantizer, skip = isinstance(config, QuantizerConfig), _skip(config)
     size = config.beats if is_quantizer else 1
     at = _shares(len(blocks), size, _LEAST + skip)
