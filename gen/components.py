@@ -13,7 +13,7 @@ from amaranth.lib import data, wiring
 from amxfp4.gen.netlist import to_verilog
 from amxfp4.params.checks import choose
 from amxfp4.params.config import UnitConfig
-from amxfp4.params.registers import REGISTERS, constants
+from amxfp4.params.registers import ADDRESS_BITS, REGISTERS, constants
 from amxfp4.rtl.bus.register_bank import RegisterBank
 from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
 from amxfp4.rtl.dot.accumulate import Addend, Adder, ResultWord, SumNormaliser
@@ -23,7 +23,6 @@ from amxfp4.rtl.dot.sequencer import BeatSequencer
 from amxfp4.rtl.dot.sums import ClassSums, ElementProduct
 from amxfp4.rtl.dot.terms import ClassSequencer, Terms
 from amxfp4.rtl.engine.drain import BeatPacker, TileDrain, drain_width
-from amxfp4.rtl.engine.engine import ADDRESS_BITS
 from amxfp4.rtl.engine.inputs import RecordInput, WordInput
 from amxfp4.rtl.engine.job import JobControl
 from amxfp4.rtl.engine.sequencer import StepSequencer

@@ -136,8 +136,10 @@ def _tensor(array: npt.NDArray[Any]) -> Tensor | str:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor | str]:
     tensors: dict[str, Tensor | str] = {}
-    # The library's NumPy reader needs another package for bfloat16; its bytes do not.
-    for name, entry in _deserialize(path.read_bytes()):
+    # The library's NumPy reader needs another package for bfloat16; its bytes do not. They have no
+    # types, either.
+    raw_bytes = path.read_bytes()
+    for name, entry in safetensors.deserialize(raw_bytes):  # type: ignore[no-untyped-call]
         dtype = entry["dtype"]
         if dtype not in _SAFETENSORS_WORDS:
             tensors[name] = dtype
@@ -147,11 +149,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor | str]:
         array: npt.NDArray[Any] = raw.astype(numpy_type, copy=False).reshape(entry["shape"])
         tensors[name] = Tensor(values(array, word) if word == "bf16" else array, word)
     return tensors
-
-
-def _deserialize(data: bytes) -> list[tuple[str, dict[str, Any]]]:
-    entries: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
-    return entries
 
 
 def save_tensors(
@@ -259,7 +256,7 @@ def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            entries = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            entries = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
         names = [name.removesuffix(_CODES) for name in entries if name.endswith(_CODES)]
         blocks = {name: _blocks(name, entries, metadata) for name in names}
         if not blocks:

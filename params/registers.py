@@ -14,6 +14,7 @@ from amxfp4.params.engine import LARGEST_MN, NONE, RECORDS, EngineConfig
 from amxfp4.params.formats import FORMATS, INPUTS, OUTPUTS, Ties
 
 __all__ = [
+    "ADDRESS_BITS",
     "CODES",
     "COUNTER_BITS",
     "ENGINE_ID",
@@ -33,6 +34,8 @@ ENGINE_ID = 0x414D5834
 """What the first register reads: "AMX4"."""
 MAP_VERSION = (1, 0)
 """Of this table: major, minor. A driver works with every map of its major version."""
+ADDRESS_BITS = 12
+"""Of the control bus: a page of 4 KiB."""
 COUNTER_BITS = 48
 """Bits of a performance counter."""
 

@@ -151,6 +151,7 @@ def configured(config: type[UnitConfig], **selection: Any) -> Callable[[Function
 def for_each(
     app: App,
     items: Mapping[str, T],
+    # Where it is not given, T is a configuration's class, which mypy cannot know.
     options: Callable[[T], Callable[[Function], Function]] = configured,  # type: ignore[assignment]
 ) -> Callable[[Function], Function]:
     """Register a command once for each of `items`: units, with their options, or others.

@@ -16,7 +16,7 @@ from amxfp4.params.formats import INPUTS, Ties, block_format
 from amxfp4.util.console import Table
 from amxfp4.util.errors import reading, writing
 
-__all__ = ["dequantize", "holds_blocks", "info", "quantize"]
+__all__ = ["dequantize", "holds_blocks", "info", "quantize", "require_suffix"]
 
 TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
 BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
@@ -41,7 +41,7 @@ def quantize(
     # Options first: a mistyped format is reported before a large file is read.
     row = block_format(format, block)
     mode = choose("ties", ties, {str(t): t for t in Ties})
-    _require_suffix(target, ".safetensors")
+    require_suffix("OUT", target, ".safetensors")
     with reading("IN", source, TENSORS):
         left_out: list[str] = []
         tensors = files.load_tensors(source, left_out=left_out)
@@ -83,7 +83,7 @@ def dequantize(source: Path, target: Path) -> None:
     TypeError, ValueError
         A file is not what it must be; `target` is as it was before.
     """
-    _require_suffix(target, ".safetensors", ".npy")
+    require_suffix("OUT", target, ".safetensors", ".npy")
     with reading("IN", source, BLOCKS):
         blocks = files.load_blocks(source)
     done = {name: golden.dequantize(b) for name, b in blocks.items()}
@@ -138,18 +138,18 @@ def holds_blocks(path: Path) -> bool:
         return False
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return any(name.endswith(".codes") for name in file.keys())  # noqa: SIM118
+            return any(name.endswith(".codes") for name in file.keys())  # noqa: SIM118 (no dict)
     except (OSError, safetensors.SafetensorError):
         # Reading it as tensors will say why it cannot be read.
         return False
 
 
-def _require_suffix(target: Path, *suffixes: str) -> None:
+def require_suffix(parameter: str, target: Path, *suffixes: str) -> None:
     """Refuse a name that cannot be written, before time is spent on what goes there."""
     if target.suffix not in suffixes or target.is_dir():
-        raise ValueError(f"OUT must be a {' or '.join(suffixes)} file, not {str(target)!r}")
+        raise ValueError(f"{parameter} must be a {' or '.join(suffixes)} file, not {str(target)!r}")
     if not target.parent.is_dir():
-        raise ValueError(f"OUT must be a file in an existing folder, not {str(target)!r}")
+        raise ValueError(f"{parameter} must be a file in an existing folder, not {str(target)!r}")
 
 
 def _save(target: Path, kind: str, save: Callable[[], None]) -> None:

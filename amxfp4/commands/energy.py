@@ -13,7 +13,7 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.gen import verilog
 from amxfp4.golden import Blocks, formats
-from amxfp4.params.config import UnitConfig
+from amxfp4.params.config import BlockStreamConfig, UnitConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.synth.flow.job import Job
@@ -24,7 +24,7 @@ from amxfp4.synth.gates.energy_per_mac import EnergyRow, Workload, measure
 from amxfp4.util import console
 from amxfp4.verif.sim.batch import beats
 from amxfp4.verif.sim.products.products import expected_results, regroup, step_beats, tile_of
-from amxfp4.verif.sim.tensors import real_products, real_tensors
+from amxfp4.verif.sim.tensors import blocks_of, real_products, real_tensors
 
 __all__ = ["run", "workloads"]
 
@@ -43,10 +43,10 @@ def workloads(config: UnitConfig) -> Iterator[Workload]:
     if isinstance(config, DotConfig):
         for name, (x, y) in real_products().items():
             yield _product(config, name, x, y)
-        return
-    for name, x in real_tensors().items():
-        if x.size >= config.block * _STREAMS * 2:  # type: ignore[attr-defined]
-            yield _tensor(config, name, x)
+    elif isinstance(config, BlockStreamConfig):
+        for name, x in real_tensors().items():
+            if x.size >= config.block * _STREAMS * 2:
+                yield _tensor(config, name, x)
 
 
 @functools.cache
@@ -98,9 +98,7 @@ def _product(config: DotConfig, name: str, x: npt.NDArray[Any], y: npt.NDArray[A
 
 def _tensor(config: Any, name: str, x: npt.NDArray[Any]) -> Workload:
     """Blocks of a tensor through a quantizer or dequantizer, one after the other."""
-    rows = x.reshape(-1, x.shape[-1])
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % config.block)))
-    blocks = padded.reshape(-1, config.block).astype(np.float32)
+    blocks = blocks_of(x, config.block).astype(np.float32)
     is_quantizer, skip = isinstance(config, QuantizerConfig), _skip(config)
     size = config.beats if is_quantizer else 1
     at = _shares(len(blocks), size, _LEAST + skip)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4 import golden
-from amxfp4.commands.convert import holds_blocks
-from amxfp4.commands.matmul import matrix
+from amxfp4.commands.convert import holds_blocks, require_suffix
+from amxfp4.commands.matmul import matrix, pick, split
 from amxfp4.golden import Blocks, files
 from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host import Engine
@@ -95,10 +95,8 @@ def load(a: str, b: str, *, out: Path | None, transpose_b: bool) -> tuple[Any, A
     ValueError
         A file is not what it must be.
     """
-    if out is not None and (out.suffix not in (".npy", ".safetensors") or out.is_dir()):
-        raise ValueError(f"--out must be a .npy or .safetensors file, not {str(out)!r}")
-    if out is not None and not out.parent.is_dir():
-        raise ValueError(f"--out must be a file in an existing folder, not {str(out)!r}")
+    if out is not None:
+        require_suffix("--out", out, ".npy", ".safetensors")
     left = _blocks("A", a) or matrix("A", a)
     right = _blocks("B", b)
     if right is None:
@@ -113,20 +111,12 @@ def load(a: str, b: str, *, out: Path | None, transpose_b: bool) -> tuple[Any, A
 
 def _blocks(parameter: str, source: str) -> Blocks | None:
     """Read the quantized tensor that `source` names, if its file holds such."""
-    path, name = Path(source), None
-    if not path.exists() and ":" in source:
-        file, _, name = source.rpartition(":")
-        path = Path(file)
+    path, name = split(source)
     if not holds_blocks(path):
         return None
     with reading(parameter, path, "a file that amxfp4 quantize wrote"):
         found = files.load_blocks(path)
-    if name is None and len(found) == 1:
-        name = next(iter(found))
-    if name is None or name not in found:
-        names = ", ".join(sorted(found))
-        raise ValueError(f"{parameter} must name one of {names} as FILE:NAME, not {source!r}")
-    return found[name]
+    return pick(parameter, source, found, name)
 
 
 def matmul(engine: Engine, a: Any, b: Any, *, out: Path | None, check: bool) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,11 @@ from amxfp4.params.checks import choose
 from amxfp4.util.console import working
 from amxfp4.util.errors import reading, writing
 
-__all__ = ["matmul", "matrix"]
+__all__ = ["matmul", "matrix", "pick", "split"]
 
 THROUGH = ("golden", "rtl")
+
+T = TypeVar("T")
 
 
 def matmul(
@@ -79,20 +82,30 @@ def matmul(
     return 0
 
 
+def split(source: str) -> tuple[Path, str | None]:
+    """Split FILE:NAME; a file whose own name has a colon goes first."""
+    if Path(source).exists() or ":" not in source:
+        return Path(source), None
+    file, _, name = source.rpartition(":")
+    return Path(file), name
+
+
+def pick(parameter: str, source: str, held: Mapping[str, T], name: str | None) -> T:
+    """Pick what `source` names out of what its file holds; one alone needs no name."""
+    if name is None and len(held) == 1:
+        name = next(iter(held))
+    if name is None or name not in held:
+        names = ", ".join(sorted(held))
+        raise ValueError(f"{parameter} must name one of {names} as FILE:NAME, not {source!r}")
+    return held[name]
+
+
 def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     """Read the matrix `source` names: FILE, or FILE:NAME where a file holds several tensors."""
-    path, name = Path(source), None
-    if not path.exists() and ":" in source:
-        file, _, name = source.rpartition(":")
-        path = Path(file)
+    path, name = split(source)
     with reading(parameter, path, TENSORS):
         tensors = files.load_tensors(path)
-    if name is None and len(tensors) == 1:
-        name = next(iter(tensors))
-    if name is None or name not in tensors:
-        names = ", ".join(sorted(tensors))
-        raise ValueError(f"{parameter} must name one of {names} as FILE:NAME, not {source!r}")
-    values = tensors[name].values
+    values = pick(parameter, source, tensors, name).values
     if values.ndim != 2:
         raise ValueError(f"{parameter} must be a matrix, not of shape {list(values.shape)}")
     return values

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -53,6 +54,9 @@ from amxfp4.verif.sim.tensors import real_products, real_tensors
 __all__ = ["run"]
 
 DEFAULT_SEED = 20411
+
+T = TypeVar("T")
+R = TypeVar("R", Row, ProductRow)
 
 
 def run(
@@ -173,13 +177,13 @@ def _testbenches(seed: int, build: Path, progress: Progress) -> Iterator[dict[st
     progress.update(task, description="cocotb")
 
 
-def _converters(name: str) -> tuple[UnitConfig, UnitConfig]:
+def _converters(name: str) -> tuple[UnitConfig, ...]:
     """Quantizer and dequantizer of a format, for the tensors' FP16."""
     return QuantizerConfig(format=name, input="fp16"), DequantizerConfig(format=name, output="fp32")
 
 
-def _array(name: str) -> ArrayConfig:
-    return ArrayConfig(format_a=name, format_b=name)
+def _arrays(name: str) -> tuple[UnitConfig, ...]:
+    return (ArrayConfig(format_a=name, format_b=name),)
 
 
 @contextlib.contextmanager
@@ -190,10 +194,9 @@ def _building_ahead(out: Path) -> Iterator[None]:
     """
     # Building an array takes a gigabyte.
     pool = ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 1) - 1)))
-    arrays = [_array(name) for name in FORMATS_COMPARED]
-    converters = [config for name in FORMATS_COMPARED for config in _converters(name)]
-    for config in (*arrays, *converters):
-        pool.submit(contextvars.copy_context().run, BatchDut, config, cache=out)
+    for units, name in itertools.product((_arrays, _converters), FORMATS_COMPARED):
+        for config in units(name):
+            pool.submit(contextvars.copy_context().run, BatchDut, config, cache=out)
     try:
         yield
     finally:
@@ -202,38 +205,27 @@ def _building_ahead(out: Path) -> Iterator[None]:
         pool.shutdown()
 
 
-def _tensors(out: Path, progress: Progress) -> Iterator[Row]:
-    """Send every tensor through quantizer and dequantizer of every format."""
-    tensors = real_tensors()
-    task = progress.add_task("tensors", total=len(tensors) * len(FORMATS_COMPARED))
+def _rows(
+    what: str,
+    items: Mapping[str, T],
+    units: Callable[[str], tuple[UnitConfig, ...]],
+    check: Callable[[str, T, list[BatchDut]], tuple[R, str]],
+    out: Path,
+    progress: Progress,
+) -> Iterator[R]:
+    """Send every item through the units of every format."""
+    task = progress.add_task(what, total=len(items) * len(FORMATS_COMPARED))
     for name in FORMATS_COMPARED:
-        progress.update(task, description=f"tensors: building {name}")
-        quantizer, dequantizer = (BatchDut(config, cache=out) for config in _converters(name))
-        for tensor, x in tensors.items():
-            progress.update(task, description=f"tensors: {tensor} in {name}")
-            row, problem = measure(tensor, x, quantizer, dequantizer)
+        progress.update(task, description=f"{what}: building {name}")
+        duts = [BatchDut(config, cache=out) for config in units(name)]
+        for item, values in items.items():
+            progress.update(task, description=f"{what}: {item} in {name}")
+            row, problem = check(item, values, duts)
             if problem:
                 _complain(progress.console, problem)
             yield row
             progress.advance(task)
-    progress.update(task, description="tensors")
-
-
-def _products(out: Path, progress: Progress) -> Iterator[ProductRow]:
-    """Run every product on an array of every format."""
-    products = real_products()
-    task = progress.add_task("products", total=len(FORMATS_COMPARED) * len(products))
-    for name in FORMATS_COMPARED:
-        progress.update(task, description=f"products: building a {name} array")
-        array = BatchDut(_array(name), cache=out)
-        for product, (x, y) in products.items():
-            progress.update(task, description=f"products: {product} in {name}")
-            row, problem = multiply(product, x, y, array)
-            if problem:
-                _complain(progress.console, problem)
-            yield row
-            progress.advance(task)
-    progress.update(task, description="products")
+    progress.update(task, description=what)
 
 
 def _everything(seed: int, out: Path) -> int:
@@ -259,34 +251,34 @@ def _everything(seed: int, out: Path) -> int:
         except TestbenchError as error:
             _complain(console, str(error))
             return 1
-        rows = list(_tensors(out, progress))
-        products = list(_products(out, progress))
-    problems = sum(r.mismatches > 0 for r in rows) + sum(p.mismatches > 0 for p in products)
+        tensors, products = real_tensors(), real_products()
+        rows = list(_rows("tensors", tensors, _converters, measure, out, progress))
+        done = list(_rows("products", products, _arrays, multiply, out, progress))
+    problems = sum(r.mismatches > 0 for r in rows) + sum(p.mismatches > 0 for p in done)
 
-    tensors, multiplied = list(real_tensors()), list(real_products())
-    rows.sort(key=lambda r: tensors.index(r.tensor))
+    rows.sort(key=lambda r: list(tensors).index(r.tensor))
     print("\nReal tensors through quantizer and dequantizer, RTL against golden")
     tensor_table(rows).show()
-    products.sort(key=lambda r: multiplied.index(r.product))
+    done.sort(key=lambda r: list(products).index(r.product))
     print("\nMatrix products through the array, RTL against golden")
-    product_table(products).show()
+    product_table(done).show()
     picture(rows, reports / "sim.png")
     report = {
         "seed": seed,
         "testbenches": testbenches,
         "tensors": [asdict(r) for r in rows],
-        "products": [asdict(r) for r in products],
+        "products": [asdict(r) for r in done],
     }
     (reports / "sim.json").write_text(json.dumps(report, indent=2) + "\n")
     console.print(f"Written: {reports / 'sim.json'}, {reports / 'sim.png'}", highlight=False)
     if problems:
-        total = len(rows) + len(products)
+        total = len(rows) + len(done)
         console.print(f"{problems} of {total} tensors and products FAILED", style="red")
         return 1
     blocks = sum(r.blocks for r in rows)
     console.print(
         f"All {blocks} blocks of {len(tensors)} tensors and all "
-        f"{sum(r.tiles for r in products)} tiles of {len(products)} products agree, bit for bit.",
+        f"{sum(r.tiles for r in done)} tiles of {len(done)} products agree, bit for bit.",
         highlight=False,
         soft_wrap=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from amxfp4.params.array import ArrayConfig
 from amxfp4.util.console import Table
 from amxfp4.verif.sim.batch.check import Checked, Mismatch, check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
+from amxfp4.verif.sim.tensors import blocks_of
 from amxfp4.verif.sim.tiles import through_rtl
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "product_table",
     "tensor_table",
 ]
+
+Half = npt.NDArray[np.float16]
 
 FORMATS_COMPARED = ("amxfp4", "mxfp4", "nvfp4")
 """Formats of the tables: this project's own, OCP's and NVIDIA's."""
@@ -43,11 +47,11 @@ class Row:
     blocks: int
     mismatches: int
     """Blocks that differ from golden, in the quantizer's records or the dequantizer's words."""
-    sqnr_db: float | None
+    sqnr_db: float | None = None
     """Signal over quantization noise of what came back from the RTL."""
-    cycles_per_block: float | None
+    cycles_per_block: float | None = None
     """Of the quantizer, filling and draining included."""
-    blocks_per_second: float | None
+    blocks_per_second: float | None = None
     """Verified: golden, both simulations and the comparisons together."""
 
 
@@ -61,19 +65,12 @@ class ProductRow:
     tiles: int
     mismatches: int
     """1 if a tile differs from golden; the product stops there."""
-    sqnr_db: float | None
+    sqnr_db: float | None = None
     """Against the product of the unquantized tensors, in FP64."""
-    utilization: float | None
+    utilization: float | None = None
     """MACs over what the array's lanes could have done."""
-    macs_per_second: float | None
+    macs_per_second: float | None = None
     """Verified: golden, simulation and comparison together."""
-
-
-def _blocks(x: npt.NDArray[np.float16], block: int) -> npt.NDArray[np.uint16]:
-    """Words of a tensor as blocks along its last axis, the last of a row filled up with +0."""
-    rows = x.reshape(-1, x.shape[-1])
-    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))
-    return np.ascontiguousarray(padded).view(np.uint16).reshape(-1, block)
 
 
 def _through_rtl(
@@ -89,22 +86,18 @@ def _through_rtl(
     return quantized, formats.values(back.outputs, dequantizer.config.word.name)
 
 
-def measure(
-    name: str, x: npt.NDArray[np.float16], quantizer: BatchDut, dequantizer: BatchDut
-) -> tuple[Row, str]:
-    """One row of the table, and what went wrong, if anything."""
+def measure(name: str, x: Half, duts: Sequence[BatchDut]) -> tuple[Row, str]:
+    """One row of the table, of a quantizer and a dequantizer, and what went wrong, if anything."""
+    quantizer, dequantizer = duts
     row = quantizer.config.row
-    words = _blocks(x, row.block)
+    words = blocks_of(x, row.block).view(np.uint16)
     known = {"tensor": name, "shape": x.shape, "format": row.name, "blocks": len(words)}
     start = time.perf_counter()
     try:
         quantized, values = _through_rtl(quantizer, dequantizer, words)
     except (Mismatch, ContractError) as error:
         wrong = getattr(error, "differing", len(words))
-        failed = Row(
-            **known, mismatches=wrong, sqnr_db=None, cycles_per_block=None, blocks_per_second=None
-        )
-        return failed, f"{name} in {row.name}: {error}"
+        return Row(**known, mismatches=wrong), f"{name} in {row.name}: {error}"
     seconds = time.perf_counter() - start
     signal = formats.values(words, "fp16")
     return Row(
@@ -131,9 +124,10 @@ def _figure(figure: tuple[float | None, str]) -> str:
 
 
 def multiply(
-    name: str, x: npt.NDArray[np.float16], y: npt.NDArray[np.float16], array: BatchDut
+    name: str, operands: tuple[Half, Half], duts: Sequence[BatchDut]
 ) -> tuple[ProductRow, str]:
-    """One row of the products' table, and what went wrong, if anything."""
+    """One row of the products' table, of one array, and what went wrong, if anything."""
+    (x, y), (array,) = operands, duts
     config: ArrayConfig = array.config
     a, b = golden.quantize(x, config.format_a), golden.quantize(y, config.format_b)
     known = {
@@ -145,10 +139,7 @@ def multiply(
     try:
         done = through_rtl(array, a, b)
     except (Mismatch, ContractError) as error:
-        failed = ProductRow(
-            **known, mismatches=1, sqnr_db=None, utilization=None, macs_per_second=None
-        )
-        return failed, f"{name} in {config.format_a}: {error}"
+        return ProductRow(**known, mismatches=1), f"{name} in {config.format_a}: {error}"
     reference = x.astype(np.float64) @ y.astype(np.float64).T
     return ProductRow(
         **known,

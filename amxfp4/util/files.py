@@ -94,7 +94,7 @@ def write_all(contents: Mapping[Path, str | bytes]) -> None:
             else:
                 temporary.write_bytes(content)
             if path.is_dir():
-                # Told before the first of them is replaced.
+                # Reported before the first of them is replaced.
                 path.open("wb").close()
 
 

@@ -83,7 +83,7 @@ class Fixed(Accumulator):
     int_bits: int
 
     @classmethod
-    def of(cls, rows: tuple[BlockFormat, BlockFormat], **parameters: Any) -> Self:  # noqa: D102
+    def of(cls, rows: tuple[BlockFormat, BlockFormat], **parameters: Any) -> Self:  # noqa: D102 (inherited)
         bits = [sum(side) for side in zip(*(FIXED_BITS[r.scale.name] for r in rows), strict=True)]
         for i, field in enumerate(fields(cls)):
             if field.name in parameters:

@@ -228,7 +228,7 @@ class MemoryMap(Transport):
     def read_registers(self, address: int, count: int) -> list[int]:  # noqa: D102 (inherited)
         return [self._engine.read(address + 4 * n) for n in range(count)]
 
-    def write_registers(self, address: int, values: Sequence[int]) -> None:  # noqa: D102
+    def write_registers(self, address: int, values: Sequence[int]) -> None:  # noqa: D102 (inherited)
         for n, value in enumerate(values):
             self._engine.write(address + 4 * n, value)
 

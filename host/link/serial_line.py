@@ -148,7 +148,7 @@ class SerialLine(Transport):
             values += struct.unpack(f"<{number}I", answer)
         return values
 
-    def write_registers(self, address: int, values: Sequence[int]) -> None:  # noqa: D102
+    def write_registers(self, address: int, values: Sequence[int]) -> None:  # noqa: D102 (inherited)
         most = (self.payload - 2) // 4
         for start in range(0, len(values), most):
             part = values[start : start + most]

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.engine import EngineConfig
-from amxfp4.params.registers import REGISTERS, constants
+from amxfp4.params.registers import ADDRESS_BITS, REGISTERS, constants
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.bus.axi_lite import axi_lite
 from amxfp4.rtl.bus.axi_stream import axi_stream, axis_layout, receive, transmit
@@ -20,10 +20,7 @@ from amxfp4.rtl.engine.job import JobControl
 from amxfp4.rtl.lib.pipes import SkidBuffer
 from amxfp4.rtl.lib.share import Shared
 
-__all__ = ["ADDRESS_BITS", "Engine"]
-
-ADDRESS_BITS = 12
-"""Of the control bus: a page of 4 KiB."""
+__all__ = ["Engine"]
 
 
 class Engine(wiring.Component):

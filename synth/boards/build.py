@@ -177,7 +177,7 @@ def build(
     seed
         Of the placement.
     progress
-        Told what is being done, again and again.
+        Called with the current stage, repeatedly.
 
     Raises
     ------

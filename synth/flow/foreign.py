@@ -36,7 +36,7 @@ class ForeignJob(Job):
     The other fields are those of `Job`; it has no configuration and no components.
     """
 
-    config: UnitConfig = None  # type: ignore[assignment]
+    config: UnitConfig = None  # type: ignore[assignment]  # ours alone have one
     name: str
     sources: tuple[Path, ...]
     parameters: tuple[str, ...] = ()

@@ -174,7 +174,7 @@ class Job:
 
     @property
     def how(self) -> str:
-        """The script's name, and what cells are sized for, to stand beside every figure."""
+        """The script's name, and what cells are sized for, as shown with every figure."""
         goals = [self.script or ""]
         if self.delay_ps is not None:
             goals.append(f"for {self.delay_ps:g} ps")

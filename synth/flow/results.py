@@ -41,6 +41,7 @@ def macs_per_cycle(config: UnitConfig, component: str | None = None) -> int:
 
     A component that works once for all lanes of a unit, as an accumulator does, serves them all.
     """
+    # Units have these, but no class that is above them all.
     lanes: int = config.lanes  # type: ignore[attr-defined]
     alone = ("element_product", "key_decoder", "element_quantizer", "element_dequantizer")
     if component in alone or (component or "").startswith("idea_product_"):

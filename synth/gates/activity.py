@@ -19,7 +19,7 @@ __all__ = ["Activity", "Recorder", "TrafficError", "drive"]
 Counts = npt.NDArray[np.int64]
 
 
-_PATIENCE = 10_000
+_IDLE_LIMIT = 10_000
 """Cycles without a transfer after which no more will come."""
 _DRAIN = 40
 """Cycles in which outputs would come that no input accounts for."""
@@ -226,7 +226,7 @@ def drive(
         if o_moves:
             outputs.append(to_bits(simulation.get("o__payload")))
         idle = 0 if i_moves or o_moves else idle + 1
-        if len(outputs) > n_out or idle > _PATIENCE:
+        if len(outputs) > n_out or idle > _IDLE_LIMIT:
             raise TrafficError(f"outputs must be {n_out} a stream, not {len(outputs)}")
         taken += i_moves
         if recorder is None and taken == skip:

@@ -183,10 +183,11 @@ def _table(group: Group, templates: dict[str, Group], units: _Units) -> Table | 
         return None
     template = templates.get(" ".join(group.names))
     axes: dict[str, tuple[float, ...]] = {}
-    for n in (1, 2) if template is not None else ():
-        points = group.values.get(f"index_{n}", template.values.get(f"index_{n}"))  # type: ignore[union-attr]
-        if points is not None:
-            axes[template.values[f"variable_{n}"]] = _numbers(points)  # type: ignore[union-attr]
+    if template is not None:
+        for n in (1, 2):
+            points = group.values.get(f"index_{n}", template.values.get(f"index_{n}"))
+            if points is not None:
+                axes[template.values[f"variable_{n}"]] = _numbers(points)
     kinds = list(axes)
     slews, loads = [k for k in kinds if "transition" in k], [k for k in kinds if "cap" in k]
     if len(slews) > 1 or len(loads) > 1 or len(slews) + len(loads) != len(kinds):

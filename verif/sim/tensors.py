@@ -7,7 +7,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["real_products", "real_tensors"]
+__all__ = ["blocks_of", "real_products", "real_tensors"]
 
 
 def real_tensors() -> dict[str, npt.NDArray[np.float16]]:
@@ -27,3 +27,10 @@ def real_products() -> dict[str, tuple[npt.NDArray[np.float16], npt.NDArray[np.f
         "attn_in x w_attn_v": (t["attn_in"], t["w_attn_v"]),
         "q x k": (t["q"].reshape(-1, t["q"].shape[-1]), t["k"][0]),
     }
+
+
+def blocks_of(x: npt.NDArray[np.float16], block: int) -> npt.NDArray[np.float16]:
+    """Blocks [n, block] of a tensor along its last axis, the last of a row filled up with +0."""
+    rows = x.reshape(-1, x.shape[-1])
+    padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))
+    return np.ascontiguousarray(padded).reshape(-1, block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from amxfp4.golden import stimulus
 from amxfp4.verif.sim.batch.check import Checked, check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut
 
-__all__ = ["check_random", "check_resets"]
+__all__ = ["check_random", "check_resets", "reset_runs"]
 
 
 _ELEMENTS = 1 << 20
@@ -64,11 +65,24 @@ def check_random(
     return Checked(count=blocks, cycles=cycles, resets=resets, outputs=checked.outputs)
 
 
-def check_resets(dut: BatchDut, rng: np.random.Generator, seed: int, runs: int = 100) -> int:
-    """Compare short batches, each after traffic with resets at random moments in it.
+def reset_runs(dut: BatchDut, seed: int, runs: int) -> Iterator[dict[str, Any]]:
+    """Options of short runs, each after traffic with resets at random moments in it.
 
     State that a reset leaves behind matters only if it was there in the very cycle of the last
     reset: many short runs find it, one long run does not.
+    """
+    # Two to three blocks between resets, so that every beat of a block meets one.
+    chance = 0.2 / max(dut.config.beats, 2)
+    for number in range(runs):
+        stall_in, stall_out = ((0.0, 0.0), (0.3, 0.3), (0.1, 0.7), (0.7, 0.1))[number % 4]
+        yield {
+            "seed": seed + number, "reset_chance": chance, "probe": True,
+            "stall_in": stall_in, "stall_out": stall_out,
+        }  # fmt: skip
+
+
+def check_resets(dut: BatchDut, rng: np.random.Generator, seed: int, runs: int = 100) -> int:
+    """Compare short batches as `reset_runs` says.
 
     Returns
     -------
@@ -80,14 +94,4 @@ def check_resets(dut: BatchDut, rng: np.random.Generator, seed: int, runs: int =
     Mismatch, ContractError
         As the unit's checker.
     """
-    # Two to three blocks between resets, so that every beat of a block meets one.
-    chance = 0.2 / max(dut.config.beats, 2)
-    resets = 0
-    for number in range(runs):
-        stalls = ((0.0, 0.0), (0.3, 0.3), (0.1, 0.7), (0.7, 0.1))[number % 4]
-        checked = check_random(
-            dut, rng, 10, seed=seed + number, reset_chance=chance, probe=True,
-            stall_in=stalls[0], stall_out=stalls[1],
-        )  # fmt: skip
-        resets += checked.resets
-    return resets
+    return sum(check_random(dut, rng, 10, **how).resets for how in reset_runs(dut, seed, runs))

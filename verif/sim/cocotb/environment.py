@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from amxfp4.verif.sim.cocotb.models import DequantizerModel, Model, QuantizerMod
 from amxfp4.verif.sim.cocotb.models_products import ProductModel
 from amxfp4.verif.sim.cocotb.scoreboard import Scoreboard
 
-__all__ = ["BUGS", "JOBS", "MANIFEST", "REPORT", "Environment"]
+__all__ = ["BUGS", "JOBS", "MANIFEST", "REPORT", "Bench", "Environment"]
 
 MANIFEST = "AMXFP4_MANIFEST"
 """Environment variable: path of the unit's manifest."""
@@ -34,7 +34,7 @@ JOBS = "AMXFP4_JOBS"
 BUGS = "AMXFP4_BUGS"
 """Environment variable: the unit, and planted bugs with the test that runs while each is awake."""
 
-_PATIENCE = 2_000
+_STUCK_AFTER = 2_000
 """Cycles without any transfer that mean the unit is stuck; pauses are far shorter."""
 
 _MODELS: dict[str, Callable[[Any], Model]] = {
@@ -47,7 +47,54 @@ _MODELS: dict[str, Callable[[Any], Model]] = {
 _total: dict[str, Any] = {"transactions": 0, "tests": 0, "coverage": {}}
 
 
-class Environment:
+class Bench:
+    """What surrounds a unit of any kind: what it is, its clock, and the run's report.
+
+    Members
+    -------
+    dut : the simulator's handle of the unit
+    manifest, config : what the unit is
+    rng : seeded by the run's seed and the test's name
+    coverage : of this test so far
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self.dut = dut
+        self.manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
+        self.config: Any = UNITS[self.manifest["unit"]].from_dict(self.manifest["config"])
+        self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
+        self.coverage: coverage.Counts = {}
+
+    async def cycles(self, count: int) -> None:
+        """Let `count` cycles pass."""
+        edge = RisingEdge(self.dut.clk)
+        for _ in range(count):
+            await edge
+
+    def report(self, compared: int, streams: Iterable[tuple[str, int, int, int]]) -> None:
+        """Add this test to the run's report; of each stream, what `coverage.handshake` takes."""
+        for stream in streams:
+            coverage.merge(self.coverage, coverage.handshake(*stream))
+        coverage.merge(_total["coverage"], self.coverage)
+        _total["transactions"] += compared
+        _total["tests"] += 1
+        Path(os.environ[REPORT]).write_text(json.dumps(_total, indent=1))
+
+    @staticmethod
+    def insist_on_coverage() -> None:
+        """Insist that the finished tests of this run left no hole.
+
+        Raises
+        ------
+        AssertionError
+            They did.
+        """
+        missed = coverage.holes(_total["coverage"])
+        if missed:
+            raise AssertionError(f"coverage must have no holes, not {', '.join(missed)}")
+
+
+class Environment(Bench):
     """Everything around the unit, reset and ready.
 
     Parameters
@@ -57,17 +104,13 @@ class Environment:
 
     Members
     -------
-    manifest, config, model : what the unit is
+    model : what the unit does
     source, sink, i, o, scoreboard : what surrounds it; `i` and `o` are the monitors
-    rng : seeded by the run's seed and the test's name
     """
 
     def __init__(self, dut: Any) -> None:
-        self.manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
-        self.config = UNITS[self.manifest["unit"]].from_dict(self.manifest["config"])
+        super().__init__(dut)
         self.model: Model = _MODELS[self.manifest["unit"]](self.config)
-        self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
-        self._clk, self._rst = dut.clk, dut.rst
         self.scoreboard = Scoreboard(
             self._golden, unit=self.model.unit, results=self.model.beats_out
         )
@@ -75,7 +118,6 @@ class Environment:
         self.sink = StreamSink(dut, "o")
         self.i = StreamMonitor(dut, "i", produced=False, report=self.scoreboard.sent.append)
         self.o = StreamMonitor(dut, "o", produced=True, report=self.scoreboard.received.append)
-        self._coverage: coverage.Counts = {}
 
     @classmethod
     async def start(cls, dut: Any) -> Environment:
@@ -89,22 +131,16 @@ class Environment:
 
     def _golden(self, sent: list[int]) -> list[int]:
         expected = self.model.expected(sent)
-        coverage.merge(self._coverage, self.model.cover(sent, expected))
+        coverage.merge(self.coverage, self.model.cover(sent, expected))
         return expected
-
-    async def cycles(self, count: int) -> None:
-        """Let `count` cycles pass."""
-        edge = RisingEdge(self._clk)
-        for _ in range(count):
-            await edge
 
     async def reset(self) -> None:
         """Reset for one cycle; what was on its way is forgotten on both sides."""
-        self._rst.value = 1
+        self.dut.rst.value = 1
         self.source.flush()
         await self.cycles(2)
         self.scoreboard.flush()
-        self._rst.value = 0
+        self.dut.rst.value = 0
         await self.cycles(1)
 
     def pause(self, source: str, sink: str) -> None:
@@ -124,13 +160,13 @@ class Environment:
         TimeoutError
             Nothing has moved for a long time.
         """
-        edge = RisingEdge(self._clk)
+        edge = RisingEdge(self.dut.clk)
         board, idle, seen = self.scoreboard, 0, -1
         while self.source.queue or len(board.received) < board.due:
             await edge
             moved = len(board.sent) + len(board.received)
             idle, seen = (0 if moved != seen else idle + 1), moved
-            if idle > _PATIENCE:
+            if idle > _STUCK_AFTER:
                 raise TimeoutError(
                     f"the unit must not be stuck: {len(board.sent)} beats in, "
                     f"{len(board.received)} of {board.due} out"
@@ -142,16 +178,5 @@ class Environment:
         """Drain, compare everything, and add this test to the run's report."""
         await self.drain()
         compared = self.scoreboard.finish()
-        for name, monitor in (("i", self.i), ("o", self.o)):
-            counts = coverage.handshake(name, monitor.idle, monitor.stalled, len(monitor.cycles))
-            coverage.merge(self._coverage, counts)
-        coverage.merge(_total["coverage"], self._coverage)
-        _total["transactions"] += compared
-        _total["tests"] += 1
-        Path(os.environ[REPORT]).write_text(json.dumps(_total, indent=1))
-
-    @staticmethod
-    def covered() -> coverage.Counts:
-        """Coverage of every finished test of this run so far."""
-        counts: coverage.Counts = _total["coverage"]
-        return counts
+        sides = (("i", self.i), ("o", self.o))
+        self.report(compared, [(n, m.idle, m.stalled, len(m.cycles)) for n, m in sides])

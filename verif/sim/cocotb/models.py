@@ -79,11 +79,9 @@ class QuantizerModel(Model):
         self.beats_in, self.beats_out = config.beats, 1
 
     def _send(self, words: npt.NDArray[np.unsignedinteger[Any]]) -> list[int]:
-        assert self._config.lanes is not None
         return to_ints(beats.words_to_beats(words, self._config.lanes))
 
     def _words(self, sent: list[int]) -> npt.NDArray[np.unsignedinteger[Any]]:
-        assert self._config.lanes is not None
         raw = to_beats(sent, self._config.lanes * self._word.width)
         return beats.to_words(raw, self._word.width, self._config.lanes, self._row.block)
 
@@ -176,7 +174,6 @@ class DequantizerModel(Model):
 
     def expected(self, sent: list[int]) -> list[int]:
         """Dequantize with golden."""
-        assert self._config.lanes is not None
         codes, scales = beats.split_records(self._raw(sent), self._row.block)
         scale_neg = scales[:, 1] if self._row.asymmetric else None
         words = golden.dequantize_words(
@@ -186,7 +183,6 @@ class DequantizerModel(Model):
 
     def cover(self, sent: list[int], received: list[int]) -> coverage.Counts:
         """Split records and beats into the arrays that coverage counts."""
-        assert self._config.lanes is not None
         codes, scales = beats.split_records(self._raw(sent), self._row.block)
         raw = to_beats(received, self._config.lanes * self._word.width)
         words = beats.to_words(raw, self._word.width, self._config.lanes, self._row.block)

@@ -5,20 +5,15 @@ Runs inside the simulator. All it knows of the engine is its manifest and docs/u
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import Any
 
-import cocotb
-import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 
-from amxfp4.params.engine import EngineConfig
 from amxfp4.params.registers import REGISTERS
 from amxfp4.verif.sim.cocotb import coverage
-from amxfp4.verif.sim.cocotb.environment import JOBS, MANIFEST, REPORT
+from amxfp4.verif.sim.cocotb.environment import JOBS, Bench
 from amxfp4.verif.sim.cocotb_engine import coverage_engine
 from amxfp4.verif.sim.cocotb_engine.agents_engine import Drivers, Watcher, packet, set_pause
 from amxfp4.verif.sim.cocotb_engine.models_engine import EngineModel, Job
@@ -31,32 +26,26 @@ _BITS = {(r.name, f.name): f.bit for r in REGISTERS for f in r.fields}
 ERRORS = tuple(name for register, name in _BITS if register == "error")
 _IDLE = 1
 
-_total: dict[str, Any] = {"transactions": 0, "tests": 0, "coverage": {}}
-
 
 def bit(register: str, *names: str) -> int:
     """Value of a register in which these fields of one bit are 1."""
     return sum(1 << _BITS[register, name] for name in names)
 
 
-class EngineEnvironment:
+class EngineEnvironment(Bench):
     """Everything around the engine, reset and ready.
 
     Members
     -------
-    config, model, manifest : what the engine is
+    model : what the engine does
     drivers, watcher, board : what surrounds it
-    rng : seeded by the run's seed and the test's name
     jobs : how many random jobs a test has
     """
 
     def __init__(self, dut: Any) -> None:
-        self.manifest = json.loads(Path(os.environ[MANIFEST]).read_text())
-        self.config = EngineConfig.from_dict(self.manifest["config"])
+        super().__init__(dut)
         self.model = EngineModel(self.config)
-        self.rng = np.random.default_rng(cocotb.RANDOM_SEED)
         self.jobs = int(os.environ[JOBS])
-        self.dut = dut
         self.drivers = Drivers(dut)
         self.watcher = Watcher(dut)
         self.board = PacketBoard(self.config.bytes_c, self.model.element_bytes)
@@ -106,12 +95,6 @@ class EngineEnvironment:
     async def command(self, *names: str) -> None:
         """Write 1 to fields of `control`."""
         await self.write("control", bit("control", *names))
-
-    async def cycles(self, count: int) -> None:
-        """Let `count` cycles pass."""
-        edge = RisingEdge(self.dut.clk)
-        for _ in range(count):
-            await edge
 
     async def until(self, condition: Any, what: str, cycles: int = 20_000) -> None:
         """Let cycles pass until something is true."""
@@ -175,16 +158,36 @@ class EngineEnvironment:
         for _ in range(job.passes):
             await self.drivers.b.send(packet(job.raw_b))
 
-    async def prepare(self, job: Job) -> None:
+    async def send(self, job: Job) -> None:
+        """Queue A and B."""
+        await self.send_a(job)
+        await self.send_b(job)
+
+    async def describe(self, m: int, n: int, k: int, bits: int = 0) -> None:
         """Write the registers of a job."""
-        for name, value in (("m", job.m), ("n", job.n), ("k", job.k), ("job", job.bits)):
+        for name, value in (("m", m), ("n", n), ("k", k), ("job", bits)):
             await self.write(name, value)
+
+    async def prepare(self, job: Job) -> None:
+        """Write the registers of a job that has data."""
+        await self.describe(job.m, job.n, job.k, job.bits)
 
     async def begin(self, job: Job) -> tuple[int, int]:
         """Start a job that is prepared; return the cycles between which it was."""
         before = self.watcher.cycle
         await self.command("start")
         return before, self.watcher.cycle
+
+    async def launch(self, job: Job) -> tuple[int, int]:
+        """Send a job's data and start it; returns what `begin` does."""
+        await self.send(job)
+        await self.prepare(job)
+        return await self.begin(job)
+
+    async def clear(self) -> None:
+        """Clear every error and every interrupt."""
+        await self.write("error", 0xFFF)
+        await self.write("interrupt_status", 7)
 
     def timeout(self, job: Job) -> int:
         """Cycles after which a job is stuck, whatever pauses the streams make."""
@@ -223,7 +226,7 @@ class EngineEnvironment:
         self.board.compare(await self.receive(job), job)
         coverage.merge(self.coverage, coverage_engine.job(self.config, job))
         status = await self.read("status")
-        # The next job's data may stand before the door already.
+        # Data of the next job may be waiting already.
         open_inputs = bit("status", "a_open", "b_open")
         if status & ~open_inputs != bit("status", "idle", "done"):
             raise AssertionError(
@@ -265,20 +268,8 @@ class EngineEnvironment:
         await self.cycles(60)
         if not self.drivers.c.empty():
             raise AssertionError(f"C must have no packet too many: {self.drivers.c.recv_nowait()}")
-        compared = self.board.finish()
-        watcher = self.watcher
-        for name in ("a", "b", "c", "write response", "read data"):
-            counts = coverage.handshake(
-                name, watcher.idle[name], watcher.offered[name], watcher.taken[name]
-            )
-            coverage.merge(self.coverage, counts)
-        coverage.merge(_total["coverage"], self.coverage)
-        _total["transactions"] += compared
-        _total["tests"] += 1
-        Path(os.environ[REPORT]).write_text(json.dumps(_total, indent=1))
-
-    @staticmethod
-    def covered() -> coverage.Counts:
-        """Coverage of every finished test of this run so far."""
-        counts: coverage.Counts = _total["coverage"]
-        return counts
+        watcher, names = self.watcher, ("a", "b", "c", "write response", "read data")
+        self.report(
+            self.board.finish(),
+            [(n, watcher.idle[n], watcher.offered[n], watcher.taken[n]) for n in names],
+        )

@@ -36,8 +36,7 @@ _WRITABLE = {"m": 32, "n": 32, "k": 32, "job": 2, "interrupt_enable": 3}
 async def _smallest(env: EngineEnvironment) -> None:
     """Run a job, so that every test compares results, and sees that none was spoilt."""
     await env.write("interrupt_enable", 0)
-    await env.write("error", 0xFFF)
-    await env.write("interrupt_status", 7)
+    await env.clear()
     await env.run(env.model.job(env.rng, kind="plain"))
     await env.finish()
 
@@ -205,10 +204,7 @@ async def interrupts(dut: Any) -> None:
     if env.config.acc == "fixed":
         while not job.flags:
             job = env.model.job(env.rng, kind="special")
-    await env.send_a(job)
-    await env.send_b(job)
-    await env.prepare(job)
-    await env.begin(job)
+    await env.launch(job)
     env.board.compare(await env.receive(job), job)
     await env.write("m", 0)
     await env.command("start")

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from amxfp4.verif.sim.cocotb import coverage
 from amxfp4.verif.sim.cocotb_engine.agents_engine import Crossing
 from amxfp4.verif.sim.cocotb_engine.environment_engine import EngineEnvironment, bit
 from amxfp4.verif.sim.cocotb_engine.models_engine import pick
@@ -79,8 +78,7 @@ async def orders(dut: Any) -> None:
     env.pause("none")
     job = env.model.job(env.rng, (2 * config.rows, config.cols, config.largest_k), kind="plain")
     before = watcher.taken["a"], watcher.taken["b"]
-    await env.send_a(job)
-    await env.send_b(job)
+    await env.send(job)
     await env.cycles(100)
     ahead = watcher.taken["a"] - before[0], watcher.taken["b"] - before[1]
     if max(ahead) > 2:
@@ -100,8 +98,7 @@ async def back_to_back(dut: Any) -> None:
         env.pause(pattern)
         jobs = [env.model.job(env.rng) for _ in range(max(5, env.jobs))]
         for job in jobs:
-            await env.send_a(job)
-            await env.send_b(job)
+            await env.send(job)
         await env.prepare(jobs[0])
         for job, behind in itertools.pairwise([*jobs, jobs[-1]]):
             await env.begin(job)
@@ -135,8 +132,7 @@ async def kept_b(dut: Any) -> None:
         await env.write("job", bit("job", "reuse_b"))
         await env.command("start")
         await env.expect("error", bit("error", "no_kept_b"), "the last job did not keep B")
-        await env.write("error", 0xFFF)
-        await env.write("interrupt_status", 7)
+        await env.clear()
     await env.finish()
 
 
@@ -187,6 +183,4 @@ async def coverage_closed(dut: Any) -> None:
     env = await EngineEnvironment.start(dut)
     await env.run(env.model.job(env.rng, (1, 1, 1)))
     await env.finish()
-    missed = coverage.holes(env.covered())
-    if missed:
-        raise AssertionError(f"coverage must have no holes, not {', '.join(missed)}")
+    env.insist_on_coverage()

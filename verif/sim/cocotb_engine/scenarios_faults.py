@@ -152,8 +152,7 @@ async def overruns(dut: Any) -> None:
         await env.begin(job)
         await env.send_a(job)
         await env.cycles(int(env.rng.integers(1, 80)))
-        for name, value in (("m", 1), ("n", 3), ("k", n), ("job", n % 4)):
-            await env.write(name, value)
+        await env.describe(1, 3, n, n % 4)
         await env.command("start")
         await env.expect("error", bit("error", "overrun"))
         await env.expect("interrupt_status", _ERROR)
@@ -182,8 +181,7 @@ async def _refused_between(env: EngineEnvironment) -> None:
     cycles = await env.read("cycles_low")
     if not 1 <= cycles <= 2 * config.depth_b + 3:
         raise AssertionError(f"a start must be refused in a few cycles, not {cycles}")
-    await env.write("error", 0xFFF)
-    await env.write("interrupt_status", 7)
+    await env.clear()
     await env.run(env.model.job(env.rng, shape, kept=kept))
 
 
@@ -203,13 +201,11 @@ async def refused(dut: Any) -> None:
     ]  # fmt: skip
     await _refused_between(env)
     ordinary = env.model.job(env.rng, kind="plain")
-    await env.send_a(ordinary)
-    await env.send_b(ordinary)
+    await env.send(ordinary)
     await env.cycles(20)
     taken = dict(watcher.taken)
     for m, n, k, job in cases:
-        for name, value in (("m", m), ("n", n), ("k", k), ("job", job)):
-            await env.write(name, value)
+        await env.describe(m, n, k, job)
         await env.command("start")
         await env.until(lambda: int(dut.irq.value), "irq of a refused start", 600)
         await env.cycles(60)
@@ -221,8 +217,7 @@ async def refused(dut: Any) -> None:
         moved = {n: watcher.taken[n] + watcher.offered[n] * (n == "c") - taken[n] for n in "abc"}
         if any(moved.values()):
             raise AssertionError(f"nothing must be taken or sent for {m}, {n}, {k}: {moved}")
-        await env.write("error", 0xFFF)
-        await env.write("interrupt_status", 7)
+        await env.clear()
         env.cover({"error": name})
     await env.prepare(ordinary)
     await env.begin(ordinary)

@@ -43,8 +43,7 @@ class _Mixture:
         if self.kept is None and env.rng.integers(2):
             await self.keep()
         if self.kept is None:
-            for name, value in (("m", 1), ("n", 1), ("k", 1), ("job", bit("job", "reuse_b"))):
-                await env.write(name, value)
+            await env.describe(1, 1, 1, bit("job", "reuse_b"))
             await self._refusal("no_kept_b")
             return
         height = env.model.shape(env.rng)[0]
@@ -124,8 +123,7 @@ class _Mixture:
         """Soft reset, between jobs or behind one that failed."""
         env = self.env
         await env.soft_reset(flush=bool(env.rng.integers(2)))
-        await env.write("error", 0xFFF)
-        await env.write("interrupt_status", 7)
+        await env.clear()
         self.kept = None
 
     async def hard(self) -> None:

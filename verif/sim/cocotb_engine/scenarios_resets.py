@@ -32,8 +32,7 @@ async def aborts(dut: Any) -> None:
         job = tiled_job(env)
         await env.prepare(job)
         await env.begin(job)
-        await env.send_a(job)
-        await env.send_b(job)
+        await env.send(job)
         await env.cycles(int(env.rng.integers(1, 60 + 40 * n)))
         await env.command("abort")
         answered = env.watcher.cycle
@@ -97,10 +96,7 @@ async def abort_at_the_end(dut: Any) -> None:
     await env.write("interrupt_enable", _ERROR)
     env.drivers.c.pause = True
     job = env.model.job(env.rng, (1, 1, 1), kind="plain")
-    await env.send_a(job)
-    await env.send_b(job)
-    await env.prepare(job)
-    await env.begin(job)
+    await env.launch(job)
     await env.until(lambda: int(dut.m_axis_c_tvalid.value), "a beat of C")
     last = int(dut.m_axis_c_tlast.value)
     await env.command("abort")
@@ -140,18 +136,14 @@ async def forgotten_b(dut: Any) -> None:
         elif how == "soft reset of the job":
             # All of B is kept by then, and results wait.
             env.drivers.c.pause = True
-            await env.send_a(kept)
-            await env.send_b(kept)
-            await env.prepare(kept)
-            await env.begin(kept)
+            await env.launch(kept)
             await env.until(lambda: int(dut.m_axis_c_tvalid.value), "C")
             await env.expect("status", bit("status", "busy", "c_waiting"), "C waits")
             await env.soft_reset()
             env.drivers.c.pause = False
         elif how == "hard reset":
             await env.hard_reset()
-        await env.write("error", 0xFFF)
-        await env.write("interrupt_status", 7)
+        await env.clear()
         await env.prepare(again)
         if how in "nk":
             await env.write(how, (again.n if how == "n" else again.k) + 1)
@@ -163,8 +155,7 @@ async def forgotten_b(dut: Any) -> None:
         await env.command("start")
         await env.cycles(60)
         await env.expect("error", bit("error", "no_kept_b"), how)
-        await env.write("error", 0xFFF)
-        await env.write("interrupt_status", 7)
+        await env.clear()
     await env.finish()
 
 
@@ -208,8 +199,7 @@ async def soft_resets(dut: Any) -> None:
         for name, value in kept.items():
             if name not in ("error", "interrupt_status"):
                 await env.expect(name, value, "soft reset keeps it")
-        await env.write("error", 0xFFF)
-        await env.write("interrupt_status", 7)
+        await env.clear()
         if counters != [await env.counter(name) for name in ("cycles", "busy", "stall_a")]:
             raise AssertionError("counters must stand still after a soft reset")
         if not counters[0]:

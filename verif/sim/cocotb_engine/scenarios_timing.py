@@ -30,8 +30,7 @@ async def stalls_counted(dut: Any) -> None:
     for name, shape in shapes.items():
         job = env.model.job(env.rng, shape, kind="plain")
         driver = getattr(env.drivers, name)
-        await env.send_a(job)
-        await env.send_b(job)
+        await env.send(job)
         await env.prepare(job)
         before = dict(env.watcher.taken)
         sizes = {"a": len(job.raw_a), "b": job.passes * len(job.raw_b), "c": len(job.raw_c)}
@@ -66,10 +65,7 @@ async def done_when_taken(dut: Any) -> None:
     for shape in ((1, 1, 1), (env.config.rows, env.config.cols, env.config.block)):
         env.drivers.c.pause = True
         job = env.model.job(env.rng, shape, kind="plain")
-        await env.send_a(job)
-        await env.send_b(job)
-        await env.prepare(job)
-        began = await env.begin(job)
+        began = await env.launch(job)
         await env.until(lambda: int(dut.m_axis_c_tvalid.value), "C")
         await env.cycles(60)
         await env.expect("status", bit("status", "busy", "c_waiting"), "the last beat waits")

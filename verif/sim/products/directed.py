@@ -67,7 +67,6 @@ def element_pairs(config: DotConfig) -> tuple[Blocks, Blocks]:
 
     The negative scales are twice the positive ones: a product in the wrong class is seen.
     """
-    assert config.block is not None
     lane = np.arange(config.block + 1)
     alone = (lane[:, None] == np.arange(config.block)) | (lane[:, None] == config.block)
     sides = []
@@ -85,7 +84,6 @@ def scale_pairs(rng: np.random.Generator, config: DotConfig) -> tuple[Blocks, Bl
     Four times one class has all lanes, at +6 * +6, +6 * -6, -6 * +6 and -6 * -6, and the scales of
     the other signs are 1. At last the lanes are divided among all classes, with any other scales.
     """
-    assert config.block is not None
     first, second = (x.ravel() for x in np.mgrid[0:256, 0:256])
     sides: list[list[list[Any]]] = [[[], [], []], [[], [], []]]
     for kind in range(5):
@@ -130,7 +128,6 @@ def class_sums_cancel(
     cancels : bool [steps]
         Where the terms with one of the scales of A cancel, and it is the upper scale by far.
     """
-    assert config.block is not None
     quarter = config.block // 4
     magnitudes = rng.integers(0, 8, (2, 2, steps, quarter))  # operand, sign of A, ...
     magnitudes[rng.random(magnitudes.shape) < 0.5] = 0

@@ -56,7 +56,6 @@ def around_ends(
 
     For power-of-two scales: others do not reach that far.
     """
-    assert config.block is not None
     shape = (2, steps, config.block)
     codes = rng.integers(0, 16, shape) * (rng.random(shape) < 0.3)
     # In BF16 the smallest subnormal is 16 places higher.
@@ -86,7 +85,6 @@ def rounding_ties(
     least : int [count]
         Sign of the least bit, 0 where there is none.
     """
-    assert config.block is not None
     precision = config.word.mantissa_bits + 1
     wide = config.output == "fp32"
     pool = 25 * count

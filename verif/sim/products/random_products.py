@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from amxfp4.golden import Blocks, formats, stimulus
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import BlockFormat
 from amxfp4.verif.sim.batch.dut import BatchDut
+from amxfp4.verif.sim.batch.randoms import reset_runs
 from amxfp4.verif.sim.products.products import check_products, tile_of
 
 __all__ = [
@@ -169,18 +170,6 @@ def check_random_products(
 def check_random_resets(
     dut: BatchDut, rng: np.random.Generator, seed: int, runs: int = 20
 ) -> Tally:
-    """Compare short batches, each after traffic with resets at random moments in it.
-
-    State that a reset leaves behind matters only if it was there in the very cycle of the last
-    reset: many short runs find it, one long run does not.
-    """
-    chance = 0.2 / max(dut.config.beats, 2)
-    pairs = sums = resets = 0
-    for number in range(runs):
-        stalls = ((0.0, 0.0), (0.3, 0.3), (0.1, 0.7), (0.7, 0.1))[number % 4]
-        done = check_random_products(
-            dut, rng, 10, seed=seed + number, reset_chance=chance, probe=True,
-            stall_in=stalls[0], stall_out=stalls[1],
-        )  # fmt: skip
-        pairs, sums, resets = pairs + done.pairs, sums + done.sums, resets + done.resets
-    return Tally(pairs=pairs, sums=sums, resets=resets)
+    """Compare short batches as `amxfp4.verif.sim.batch.randoms.reset_runs` says."""
+    done = [check_random_products(dut, rng, 10, **how) for how in reset_runs(dut, seed, runs)]
+    return Tally(**{f.name: sum(getattr(d, f.name) for d in done) for f in fields(Tally)})

@@ -80,7 +80,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "malformed request carried out twice": (
         "serial.bridge", "carried_out & (self.header.sequence",
-        "carried_out & (self._status != Status.MALFORMED) & (self.header.sequence",
+        "carried_out & (self.status != Status.MALFORMED) & (self.header.sequence",
         "repeated",
     ),
     "bit of the sequence number lost": (
@@ -109,14 +109,14 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "registers before a refused one not returned": (
         "serial.bridge", "answer.length.eq(filled)",
-        "answer.length.eq(Mux(self._status == Status.REFUSED, 1, filled))", "registers",
+        "answer.length.eq(Mux(self.status == Status.REFUSED, 1, filled))", "registers",
     ),
     "refused write not reported": (
-        "serial.bridge", "(bus.bvalid & (bus.bresp != OKAY))",
+        "serial.words", "(bus.bvalid & (bus.bresp != OKAY))",
         "C(0, 1)", "registers",
     ),
     "address cut to twelve bits": (
-        "serial.bridge", "self._argument[ADDRESS_BITS:].any()", "C(0, 1)", "registers",
+        "serial.words", "bridge.argument[ADDRESS_BITS:].any()", "C(0, 1)", "registers",
     ),
     # Streams.
     "stream 2 is one": (
@@ -127,18 +127,18 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "serial.bridge", "(last[0] | is_whole)", "C(1, 1)", "malformed",
     ),
     "streams exchanged": (
-        "serial.bridge", "is_b = self._argument[0]", "is_b = ~self._argument[0]",
+        "serial.bridge", "is_b = self.argument[0]", "is_b = ~self.argument[0]",
         "packets_end",
     ),
     "TLAST dropped": (
-        "serial.bridge", "holder.last.eq(self._argument[8] & ends)",
+        "serial.bridge", "holder.last.eq(self.argument[8] & ends)",
         "holder.last.eq(0)", "packets_end",
     ),
     "TKEEP always whole": (
         "serial.bridge", "holder.keep.eq(~ends)", "holder.keep.eq(~C(0, 1))", "packets_end",
     ),
     "count of bytes taken wrong": (
-        "serial.bridge", "self._taken - 2", "self._taken - 1", "back_pressure",
+        "serial.bridge", "self.taken - 2", "self.taken - 1", "back_pressure",
     ),
     "half the timeout": (
         "serial.bridge", "self._timeout - (self._timeout != 0)",
@@ -153,7 +153,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "with m.If(C(1, 1)):", "packets_end",
     ),
     "more of C than asked for": (
-        "serial.bridge", "with m.If((self._left == 0) | self._has_last):",
+        "serial.bridge", "with m.If((self.left == 0) | self._has_last):",
         "with m.If(self._has_last):", "receive_limits",
     ),
     "number asked for cut": (
