@@ -52,8 +52,11 @@ def require(tool: str, remedy: str) -> str:
 
 
 def python(code: str, *arguments: str) -> list[str]:
-    """Command that runs Python text, which has `sys` already, in an interpreter as this one."""
-    return [sys.executable, "-c", _GUARD + code, *arguments]
+    """Command that runs Python text, which has `sys` already, in an interpreter as this one.
+
+    What it prints and what libraries in C print stays in order: neither is buffered.
+    """
+    return [sys.executable, "-u", "-c", _GUARD + code, *arguments]
 
 
 def run(

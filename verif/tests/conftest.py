@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import signal
 import zlib
@@ -38,13 +39,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marks of this suite, and hear Ctrl-C.
-
-    A shell's background job ignores it, and so would all that is started here: the tests that
-    interrupt a program would wait for its end for ever.
-    """
+    """Name the marks of this suite, and be started as a user's shell starts programs."""
+    # A background job ignores Ctrl-C, and so would all that is started here: the tests that
+    # interrupt a program would wait for its end for ever.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Few shells set it, and with it programs print in another order.
+    os.environ.pop("PYTHONUNBUFFERED", None)
     config.addinivalue_line("markers", "nightly: what takes too long to run by day")
 
 
