@@ -10,6 +10,8 @@ BOARD ?= ulx3s
 # What the shell holds for other projects does not choose what is tested here; nor does an ARGS of its
 # own, as it would with ?=.
 unexport PYTEST_ADDOPTS PYTEST_PLUGINS
+# Hundreds of processes would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
