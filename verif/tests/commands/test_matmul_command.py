@@ -139,7 +139,7 @@ def expected(folder, *, format_a="amxfp4", format_b="amxfp4", **options):
     ids=lambda o: o[0] + "-" + o[1],
 )
 def test_result_is_golden(operands, through, folder, tmp_path, monkeypatch, capfd):
-    """The file holds what the model says, whichever way it was computed and told."""
+    """The file holds what the model says, however it was computed and reported."""
     out = tmp_path / "c.npy"
     typed = [*operands, *SMALL, "--through", through, "--out", str(out)]
     assert run(folder, monkeypatch, *typed) == 0

@@ -97,7 +97,7 @@ class Fixed(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        next_state, addends, drop = [], [], self.drop
+        next_state, drop = [], self.drop
         for config, name in ((self.exact, "exact"), (self.fixed, "fixed")):
             m.submodules[f"addend_{name}"] = addend = Addend(config)
             m.submodules[f"adder_{name}"] = adder = Adder(config)
@@ -105,7 +105,6 @@ class Fixed(wiring.Component):
             before = self.sum << drop if name == "exact" else self.sum
             m.d.comb += adder.state.sum.eq(before)
             next_state.append(adder.next_state)
-            addends.append(addend.addend)
             if name == "fixed":
                 m.d.comb += [
                     adder.state.inexact.eq(self.inexact),

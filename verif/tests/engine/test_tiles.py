@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Tiles: where records are written, which are read together, and what the drain is told."""
+"""Tiles: where records are written, which are read together, and what the drain gets."""
 
 import itertools
 

@@ -45,7 +45,7 @@ def nameless(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", RTL, ids=lambda path: path.stem)
 def test_every_signal_is_named_by_the_source(path):
-    """A signal is assigned to one name, alone, or told what it is called."""
+    """A signal is assigned to one name, alone, or gets a name of its own."""
     # One width is taken from a signal that is in no design.
     assert [made for made in nameless(path.read_text()) if made != "Signal(self.term_shift)"] == []
 

@@ -121,7 +121,7 @@ def test_missing_resets_are_caught(rng: np.random.Generator, seed: int, unit: st
     ids=rotation.label,
 )
 def test_other_tie_rule_is_caught(rng: np.random.Generator, config: QuantizerConfig) -> None:
-    """Hardware of one tie rule against golden of the other: ties are hit, and told apart."""
+    """Hardware of one tie rule against golden of the other: ties occur and differ."""
     other = {"RNA": "RNE", "RNE": "RNA"}[config.ties]
     made = source(config)
     with pytest.raises(Mismatch, match=r"<- differs"):

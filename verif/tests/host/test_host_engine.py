@@ -32,7 +32,7 @@ def test_products_of_any_size(name, noise, connect, rng):
     assert engine.transport.statistics()["retries"] == 0 or noise
 
 
-def test_flags_of_results_are_told(connect, rng):
+def test_flags_of_results_are_reported(connect, rng):
     config = EngineConfig(**CONFIGS["fixed"])
     engine = connect(ModelBridge(config))
     a, b = operands(rng, 4, 4, 32)

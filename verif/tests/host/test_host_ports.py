@@ -61,7 +61,7 @@ def test_port_that_takes_no_bytes(monkeypatch):
 
 
 def test_port_by_url(monkeypatch):
-    """A port by RFC 2217 cannot be told how long a write may take, and the others are."""
+    """A port by RFC 2217 takes no write timeout; the others do."""
     asked = {}
     port = contextlib.nullcontext()
     port.reset_input_buffer = lambda: None

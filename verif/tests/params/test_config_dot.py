@@ -233,7 +233,7 @@ def _check_wrong(unit, error, message, **fields):
     ],
 )
 def test_init_wrong_choice(unit, parameter, allowed):
-    """A name that does not exist is told with those that do; another type is a type error."""
+    """An unknown name gets a list of those that exist; another type is a type error."""
     message = f"{parameter} must be one of {', '.join(allowed)}, not 'odd'"
     _check_wrong(unit, ValueError, message, **{parameter: "odd"})
     _check_wrong(unit, TypeError, f"{parameter} must be a string, not 16", **{parameter: 16})

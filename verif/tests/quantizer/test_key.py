@@ -94,7 +94,7 @@ def test_sim_key_order(tabulate, format, word, ties):
 
 @every_kind
 def test_sim_key_ends(tabulate, format, word, ties):
-    """Zero alone has the key 0; small and saturated words are told by exponent, NaN by `nan`."""
+    """Zero alone has key 0; the exponent shows small and saturated words, and `nan` NaN."""
     _assert_ends(tabulate(format, word, ties))
 
 

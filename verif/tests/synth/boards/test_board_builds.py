@@ -181,7 +181,7 @@ def test_old_build_survives_a_failed_replacement(capfd, tmp_path, monkeypatch):
 
 
 def test_missing_program_is_not_the_folder_s_fault(capfd, tmp_path, monkeypatch):
-    """Only what happens to the folder is told of --out."""
+    """Errors of --out name only what happened to the folder."""
     pytest.importorskip("amaranth_boards")
 
     def execute(command, folder, *, watch):
@@ -197,7 +197,7 @@ def test_missing_program_is_not_the_folder_s_fault(capfd, tmp_path, monkeypatch)
 
 
 def test_build_that_does_not_fit(capfd, tmp_path, monkeypatch):
-    """The program's own line is told, and nothing is left."""
+    """The program's own line is shown, and nothing is left."""
     pytest.importorskip("amaranth_boards")
 
     def execute(command, folder, *, watch):
@@ -271,11 +271,11 @@ def test_bitstreams_and_gates_are_made_alike(tmp_path, monkeypatch):
 
     prepare, options = Platform.prepare, []
 
-    def told(platform, top, *arguments, **kept):
+    def recorded(platform, top, *arguments, **kept):
         options.append(kept["synth_opts"])
         return prepare(platform, top, *arguments, **kept)
 
-    monkeypatch.setattr(Platform, "prepare", told)
+    monkeypatch.setattr(Platform, "prepare", recorded)
     assert cli.run(["fpga", "build", "icebreaker", "--out", str(tmp_path / "out")]) == 0
     assert options == ["-no-rw-check"]
     (synthesis,) = [line for line in asked[0].splitlines() if line.startswith("synth_")]

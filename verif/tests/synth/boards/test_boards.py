@@ -128,7 +128,7 @@ def test_dfu_suffix():
     ],
 )  # fmt: skip
 def test_bad_input(arguments, message, capfd, tmp_path, monkeypatch):
-    """Mistakes are told in one line, and nothing is written."""
+    """Mistakes are reported in one line, and nothing is written."""
     monkeypatch.chdir(tmp_path)
     assert cli.run(arguments) == 2
     error = capfd.readouterr().err

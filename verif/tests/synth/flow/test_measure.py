@@ -1,4 +1,4 @@
-"""Measurements of whole units: kept, checked against golden, told apart by component."""
+"""Measurements of whole units: kept, checked against golden, broken down by component."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_measurement_is_kept(build: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_wrong_results_are_no_measurement(build: Path) -> None:
-    """The energy of a circuit that computes something else is not told."""
+    """The energy of a circuit that computes something else is not reported."""
     right = workload()
     expected = right.expected.copy()
     expected[-1, -1, -1] ^= 1
@@ -144,7 +144,7 @@ def test_bad_measurement_is_refused(
     ],
 )
 def test_component_of_a_path(path: str, component: str) -> None:
-    """Equal components count as one; a processing element is told apart."""
+    """Equal components count as one; a processing element is counted by itself."""
     assert component_of(path, "dot") == component
 
 

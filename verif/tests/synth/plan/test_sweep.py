@@ -1,4 +1,4 @@
-"""Sweeps: what is done is kept, what is missing is done, what fails is told and stops nothing."""
+"""Sweeps: what is done is kept, what is missing runs, what fails is reported and stops nothing."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def remove_failure(build: Path, lanes: int) -> None:
     Job(config=DotConfig(lanes=lanes), component="class_sums").folder(build).unlink()
 
 
-def test_failed_job_is_told_and_stops_nothing(tmp_path, capfd):
+def test_failed_job_is_reported_and_stops_nothing(tmp_path, capfd):
     """Exit code 1, its log, and all other results; the next call tries it again."""
     path, build = write(tmp_path, PLAN), tmp_path / "build"
     plant_failure(build, 1)
@@ -170,7 +170,7 @@ def test_failed_job_is_told_and_stops_nothing(tmp_path, capfd):
     assert [row["error"] for row in rows(build)] == ["", ""]
 
 
-def test_yosys_that_fails_is_told(tmp_path, capfd):
+def test_yosys_that_fails_is_reported(tmp_path, capfd):
     """A real program's failure: a Liberty file that is none."""
     path, build = write(tmp_path, PLAN.replace("[1, 2]", "1")), tmp_path / "build"
     cells = tmp_path / "cells.lib"

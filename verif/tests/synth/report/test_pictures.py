@@ -159,7 +159,7 @@ options.acc = ["exact", "fixed"]
 
 
 def test_pareto_of_many_pairs_has_a_legend_of_few(drawn, load):
-    """Sixteen pairs of formats, twice each, are told apart by one side, and leave room."""
+    """Sixteen pairs of formats, twice each, differ by one side, and leave room."""
     digests = [job.config.digest for job in load(MANY).jobs]
     accuracy = {digest: 10.0 + n % 5 for n, digest in enumerate(digests)}
     picture = drawn(MANY, lambda n, job: {"area": 3200.0 + 100 * n}, accuracy)

@@ -1,4 +1,4 @@
-"""Reports: every figure by hand, losses told, and a page that needs nothing but itself."""
+"""Reports: every figure by hand, losses shown, and a page that needs nothing but itself."""
 
 from __future__ import annotations
 
