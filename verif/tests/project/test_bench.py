@@ -9,6 +9,7 @@ import pytest
 from amxfp4.dev import bench
 
 
+@pytest.mark.nightly
 def test_measure_small() -> None:
     """A small run yields every figure, all of them positive."""
     rows = bench.measure(256, side=1, lanes=4)

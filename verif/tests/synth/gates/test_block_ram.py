@@ -36,6 +36,7 @@ def simulate(folder: Path, models: str) -> subprocess.CompletedProcess[str]:
 MODELS = (Path(cell_models.__file__).parents[1] / "models" / "ecp5.v").read_text()
 
 
+@pytest.mark.nightly
 def test_block_ram(tmp_path):
     """What is read is what was written, and what is being written is not."""
     done = simulate(tmp_path, MODELS)

@@ -237,7 +237,11 @@ def at_work(pid: int) -> list[psutil.Process]:
     raise AssertionError("Yosys must run within 30 s")
 
 
-@pytest.mark.parametrize("whole_terminal", [True, False], ids=["ctrl-c", "one process"])
+@pytest.mark.parametrize(
+    "whole_terminal",
+    [True, pytest.param(False, marks=pytest.mark.nightly)],
+    ids=["ctrl-c", "one process"],
+)
 def test_interrupted_sweep_goes_on(tmp_path, whole_terminal):
     """What was finished is kept, no program is left running, and the rest is done next time."""
     path, build = write(tmp_path, SLOWER), tmp_path / "build"
