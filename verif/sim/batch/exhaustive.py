@@ -49,8 +49,8 @@ def maxima(rng: np.random.Generator, config: QuantizerConfig) -> tuple[Words, Wo
 def alone(rng: np.random.Generator, config: QuantizerConfig) -> Words:
     """Blocks of zeros and one word of either sign: every magnitude below 1.0 on either side.
 
-    No larger word hides whether one too small for any scale is distinguished from zero. In a
-    symmetric format the word of the other sign is a zero.
+    Without a larger word in the block, a word too small for any scale and zero can give different
+    records. In a symmetric format the word of the other sign is a zero.
     """
     word, row, sign = config.word, config.row, sign_bit(config.word)
     small = np.arange(word.bias << word.mantissa_bits)

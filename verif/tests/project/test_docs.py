@@ -73,7 +73,7 @@ def test_document_runs(document, tmp_path, monkeypatch, kept_verilog):
     for name in ("verif", "docs", "examples", "synth"):
         if (ROOT / name).exists():
             (tmp_path / name).symlink_to(ROOT / name)
-    # What takes the time; whoever reads a document has that of the one before, too.
+    # Documents share what takes longest to build, as they do for a reader who follows them in turn.
     (tmp_path / "build").mkdir()
     for name in ("batch", "verilog-cache"):
         (ROOT / "build" / name).mkdir(parents=True, exist_ok=True)
