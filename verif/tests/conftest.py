@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import zlib
+from collections import Counter
 from collections.abc import Callable, Generator
 
 import numpy as np
@@ -47,14 +48,22 @@ def pytest_configure(config: pytest.Config) -> None:
     # Few shells set it, and with it programs print in another order.
     os.environ.pop("PYTHONUNBUFFERED", None)
     config.addinivalue_line("markers", "nightly: what takes too long to run by day")
+    config.addinivalue_line("markers", "by_day(every): every n-th of a test's cases; all at night")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is for the night to the night."""
-    if config.getoption("--blocks") < NIGHTLY:
-        for item in items:
-            if item.get_closest_marker("nightly"):
-                item.add_marker(pytest.mark.skip(reason="takes long: make nightly"))
+    """Leave what is for the night to the night; a test that is asked for alone runs."""
+    turns: Counter[str] = Counter()
+    for item in items:
+        thinned = item.get_closest_marker("by_day")
+        if thinned and not item.get_closest_marker("nightly"):
+            test = item.nodeid.partition("[")[0]
+            if turns[test] % thinned.args[0]:
+                item.add_marker(pytest.mark.nightly)
+            turns[test] += 1
+        if item.get_closest_marker("nightly") and config.getoption("--blocks") < NIGHTLY:
+            item.add_marker(pytest.mark.skip(reason="takes long: make nightly"))
 
 
 def pytest_report_header(config: pytest.Config) -> str:

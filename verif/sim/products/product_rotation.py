@@ -19,7 +19,7 @@ HOLDERS = ("", "rounded", "normalised,rounded")
 # A period for every parameter, without a common factor where it matters, so that no two run in
 # step. Few lanes build fast, so the day's units have few; every other number occurs at least once.
 _LANES = (
-    4, 2, 1, 4, 4, 2, 1, 4, 8, 2, 1, 2, 16, 1,
+    8, 2, 1, 4, 4, 2, 1, 4, 16, 2, 1, 2, 4, 1,
     4, 2, 8, 4, 16, 2, 1, 8, 4, 32, 2, 8, 1, 4, 2,
 )  # fmt: skip
 _WIDE = {20: (64, 64), 45: (128, 128)}
@@ -35,15 +35,16 @@ def _hardware(row: BlockFormat) -> tuple[str, int]:
 def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
     """Every ordered pair of formats in every mode, and whether it is one of the day's.
 
-    By day every format is on either side once in every mode; of those that are the same hardware
-    here, since they differ only in how a quantizer picks scales, one.
+    By day every format is on either side once in FP32, and once in one of the other modes; of those
+    that are the same hardware here, since they differ only in how a quantizer picks scales, one.
     """
     for acc in ACCUMULATIONS:
         every = acc == "fp32"
         rows = [row for row in FORMATS.values() if every or row.scale_rule is ScaleRule.NEAREST]
         units = list({_hardware(row): row for row in rows}.values())
         # Neighbours, around the end: no format meets itself.
-        by_day = [(units[n - 1], unit) for n, unit in enumerate(units)]
+        chosen = units if every else units[acc == "fixed" :: 2]
+        by_day = [(units[units.index(unit) - 1], unit) for unit in chosen]
         for row_a, row_b in itertools.product(rows, repeat=2):
             yield (row_a, row_b) in by_day, row_a, row_b, acc
 

@@ -91,6 +91,7 @@ def _scale_cases() -> list[tuple[str, str, str, bool]]:
     return cases + [(*pair, "fp32", "amxfp4" not in pair) for pair in powers]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("format_a", "format_b", "acc"),
     [_case(*case, by_day=by_day) for *case, by_day in _scale_cases()],
@@ -123,6 +124,7 @@ def _longest_cases() -> Iterator[Any]:
         yield _case(format, acc, *((16, 4) if small else (128, 8)), output, by_day=by_day)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("format", "acc", "block", "lanes", "output"), list(_longest_cases()))
 def test_longest_sums_of_largest_blocks(
     rng: np.random.Generator, format: str, acc: str, block: int, lanes: int, output: str
@@ -159,6 +161,7 @@ def _finite(
     return sides
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("format_a", "format_b", "acc"),
     [
@@ -269,6 +272,7 @@ def _tie_cases() -> Iterator[Any]:
         yield _case("amxfp4-pot", "fp32", output, by_day=True)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("format", "acc", "output"), list(_tie_cases()))
 def test_rounding_ties(rng: np.random.Generator, format: str, acc: str, output: str) -> None:
     """Sums halfway between two results go to the even one; the least bit more or less decides."""
@@ -311,6 +315,7 @@ def _cancelling_cases() -> Iterator[Any]:
         yield _case(*pair, output, by_day=output in by_day)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("format_a", "format_b", "output"), list(_cancelling_cases()))
 def test_upper_terms_cancel(
     rng: np.random.Generator, format_a: str, format_b: str, output: str

@@ -133,9 +133,9 @@ CAUGHT = {test.split("/")[0] for _, test, _ in FAULTS.values()} | {"latency"}
 @pytest.mark.parametrize("unit", UNITS)
 def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
     """What is caught below is the fault that is awake."""
-    tests = sorted({test for units, test, _ in FAULTS.values() if unit in units} | {"latency"})
-    summary = run_testbench(faulty(unit), seed=1, tests=tests)
-    assert summary.tests == summary.passed == len(tests)
+    summary = run_testbench(faulty(unit), seed=1)
+    assert summary.tests == summary.passed >= len(CAUGHT)
+    assert summary.transactions > summary.tests
 
 
 # By day a fault that is planted in both is looked for in `dot`.

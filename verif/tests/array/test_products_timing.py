@@ -46,6 +46,7 @@ def _label(config: DotConfig) -> str:
     return f"{config.unit}-x{config.lanes}-{config.acc}-{config.scaling}-{cuts}"
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "config", [*UNITS, *(pytest.param(c, marks=pytest.mark.nightly) for c in LATE)], ids=_label
 )

@@ -31,6 +31,7 @@ def _assert_golden(evaluate, config):
     assert (words == expected[:, 0]).all()
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("format", FORMATS)
 def test_exhaustive_words(evaluate, format, output):
@@ -71,6 +72,7 @@ def _records(rng, config, count):
     return [[int.from_bytes(row.tobytes(), "little") for row in rows] for rows in (raw, beats)]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("format", "block", "lanes"),
     [("amxfp4", 32, 8), ("amxfp4", 16, 16), ("mxfp4", 16, 1), ("nvfp4", 16, 8),

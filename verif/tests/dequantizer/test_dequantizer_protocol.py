@@ -8,9 +8,11 @@ from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.verif.sim.batch import rotation
 from amxfp4.verif.sim.cocotb.runner import run_testbench
 
-BY_DAY = DequantizerConfig(format="amxfp4-e4m3", lanes=2, output="fp32")
-"""Beside the unit of the planted bugs, which passes every test while they sleep."""
-AT_NIGHT = [
+# By day the unit of the planted bugs passes every test of the testbench while they sleep.
+pytestmark = pytest.mark.nightly
+
+CONFIGS = [
+    DequantizerConfig(format="amxfp4-e4m3", lanes=2, output="fp32"),
     DequantizerConfig(lanes=1),
     DequantizerConfig(lanes=4),
     DequantizerConfig(lanes=32),
@@ -19,7 +21,6 @@ AT_NIGHT = [
     DequantizerConfig(format="amxfp4-pot-roundup", lanes=2, block=64),
     DequantizerConfig(format="nvfp4", lanes=16),
 ]
-CONFIGS = [BY_DAY, *(pytest.param(c, marks=pytest.mark.nightly) for c in AT_NIGHT)]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)

@@ -45,6 +45,7 @@ def _steps(rng, config: DotConfig, rows: int, cols: int, count: int) -> list[int
     return [int.from_bytes(rng.bytes(-(-bits // 8)), "little") % (1 << bits) for _ in range(count)]
 
 
+@pytest.mark.by_day(2)
 @shapes
 @pytest.mark.parametrize(("rows", "cols"), [(1, 1), (2, 3)])
 def test_sim_beats_in_order_under_stalls(rng, run_stream, rows, cols, lanes, pipeline):

@@ -52,6 +52,7 @@ def exact(blocks, n):
     ]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.format_a}-{c.format_b}-{c.acc}")
 def test_sim_block(rng, config):
     """D of random blocks, as an exact integer or rounded to FP32; a NaN scale shows."""

@@ -53,6 +53,7 @@ def _cases():
             yield pytest.param(a, b, lanes, kind, marks=() if by_day else pytest.mark.nightly)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("a", "b", "lanes", "kind"), list(_cases()))
 def test_class_sums_agree_and_are_bounded(a, b, lanes, kind):
     """Equal to masked sums for all codes; all classes together are at most 144 for each lane."""

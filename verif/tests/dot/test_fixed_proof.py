@@ -159,6 +159,7 @@ ONE_BY_ONE = [
 ]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("a", "b", "frac_bits", "int_bits"), ONE_BY_ONE)
 def test_terms_one_by_one_make_the_same_sum_and_flags(a, b, frac_bits, int_bits):
     """For all terms, sums and flags before: one by one and all at once end in the same bits."""

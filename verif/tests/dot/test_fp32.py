@@ -61,6 +61,7 @@ def _pairs(rng, family: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 FAMILIES = ["random", "near", "cancelling", "subnormal", "ties", "specials"]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sim_fp32_adder(rng, evaluate, at_night, family):
     """Sums are NumPy's, bit for bit, but for -0 and the NaN, which have one word each."""
@@ -91,6 +92,7 @@ def nearest(value: Fraction) -> int:
     return sign | min((unit + 149 << 23) + steps, INF)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "formats",
     [("amxfp4-pot", "amxfp4-pot"), ("amxfp4-pot", "mxfp4"), ("amxfp4-pot", "nvfp4"),

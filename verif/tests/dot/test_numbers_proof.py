@@ -155,6 +155,7 @@ class Accumulation(wiring.Component):
         return m
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("blocks", [4096, 5000])
 @pairs
 def test_exact_accumulator_never_overflows(a, b, blocks):

@@ -193,6 +193,7 @@ def _registers():
             yield pytest.param(pipeline, acc, marks=late)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("pipeline", "acc"), list(_registers()))
 @pytest.mark.parametrize("format_a", ["nvfp4", "amxfp4-e4m3"], ids=["parallel", "serial"])
 def test_one_result_for_each_sum(format_a, pipeline, acc):

@@ -51,6 +51,7 @@ def _cases(rng, lanes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 # Eight lanes are two groups, and groups are of four.
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "lanes", [1, 2, 8, *(pytest.param(n, marks=pytest.mark.nightly) for n in (4, 16))]
 )

@@ -86,6 +86,7 @@ def test_records(size, width):
         assert b"".join(word.to_bytes(size, "little") for word in got) == raw
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("width", [4, 8, 64])
 def test_records_of_wrong_length(width):
     """One byte too few or too many is enough, wherever TLAST falls in a beat."""
@@ -127,6 +128,7 @@ def words(config, raw, m, k, rng):
     return run(dut, beats(raw, config.bytes_a), wanted, rng, begin=begin)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("width", [4, 8, 32])
 def test_words_of_wrong_length(width):
     config = EngineConfig(bytes_a=width, block=16, format_a="mxfp4", depth_a=4, depth_b=4)

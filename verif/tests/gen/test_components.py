@@ -29,15 +29,15 @@ CONFIGS = [
     EngineConfig(lanes=4, block=16, rows=2, cols=3, depth_a=2, depth_b=2, acc="fixed"),
     EngineUartConfig(lanes=4, block=16, rows=1, cols=1, depth_a=2, depth_b=2, payload=64),
 ]
-# What takes seconds is of MXFP4 by day.
+# By day the smallest of every kind.
+LATE = CONFIGS[4:]
 LARGE = ("block_product", "processing_element")
 
 
 def _marks(config, name):
-    large = name in LARGE and "mxfp4" not in (config.format_a, config.format_b)
-    # But for the sequencer they are those of a dot product: another test compares them.
+    # But for the sequencer an array's are those of a dot product: another test compares them.
     shared = config.unit == "array" and name != "sequencer"
-    return [pytest.mark.nightly] if large or shared else []
+    return [pytest.mark.nightly] if config in LATE or shared or name in LARGE else []
 
 
 PARTS = [

@@ -184,6 +184,7 @@ def test_text_names_no_machine(generated, config, tmp_path):
     assert not re.search(r"\.py\b|/tmp|/work|/home|/usr|Yosys|20\d\d-\d\d", text)
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_is_generated(generated, format):
     """Every row of the format table has every unit, bar a quantizer that takes seconds."""

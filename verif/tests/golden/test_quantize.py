@@ -16,6 +16,7 @@ from amxfp4.verif.tests.golden.oracle import DATA, TIES, check_quantize, check_r
 CASES = list(itertools.product(FORMATS, TIES))
 
 
+@pytest.mark.by_day(5)
 @pytest.mark.parametrize("word", ["bf16", "fp16", "fp32"])
 @pytest.mark.parametrize(("format", "ties"), CASES)
 def test_families(format: str, ties: str, word: str, rng: np.random.Generator) -> None:
@@ -32,6 +33,7 @@ def test_block_sizes(format: str, block: int, rng: np.random.Generator) -> None:
     assert check_quantize(words, "fp32", format, "RNA") == 16
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize(("format", "ties"), CASES)
 def test_exhaustive_scale_boundaries(format: str, ties: str) -> None:
     """At every boundary between two scale codes, and one FP32 value beside it."""
@@ -46,6 +48,7 @@ def test_exhaustive_scale_boundaries(format: str, ties: str) -> None:
     assert check_quantize(words, "fp32", format, ties) == len(maxima) > 20
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize(("format", "ties"), CASES)
 def test_exhaustive_element_boundaries(format: str, ties: str) -> None:
     """For every scale code, at every boundary between elements, and beside it."""

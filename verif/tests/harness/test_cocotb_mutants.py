@@ -41,7 +41,9 @@ def test_faults_are_caught(unit: str) -> None:
 @pytest.mark.parametrize("unit", ["quantizer", "dequantizer"])
 def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
     """What is caught above is the fault that is awake."""
-    assert run_testbench(faulty(unit), seed=1).passed > 0
+    summary = run_testbench(faulty(unit), seed=1)
+    assert summary.tests == summary.passed > 0
+    assert summary.transactions > summary.tests
 
 
 def test_other_tie_rule_is_caught() -> None:

@@ -62,6 +62,7 @@ def test_missing_test_is_an_error() -> None:
         run_testbench(faulty("dequantizer"), seed=1, tests=["smoke", "smok"])
 
 
+@pytest.mark.nightly  # compiles a unit once more, with waves
 def test_failed_test_is_repeated_with_waves(capfd: pytest.CaptureFixture[str]) -> None:
     """A failure prints a command; with the same unit, test and seed it fails alike, with waves."""
     made = planted.asleep(DEQUANTIZER, wires={"dropped": planted.WRAPPERS["beat dropped"]})

@@ -32,6 +32,7 @@ class Times(wiring.Component):
 SHAPES = [Shape(width, sign) for sign in (False, True) for width in (1, 2, 3, 5, 8)]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("bits", range(1, 7))
 def test_times_small_is_multiplication(bits):
     """For every value and factor of every small width, signed values too."""

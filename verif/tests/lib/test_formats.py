@@ -140,6 +140,7 @@ def test_scale_thresholds_ties_away(format):
     assert differing == -(-fmt.max_magnitude // 2)
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("ties", Ties)
 @pytest.mark.parametrize("format", POWERS)
 def test_scale_thresholds_powers_of_two(format, ties):

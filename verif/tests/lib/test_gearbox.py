@@ -77,6 +77,7 @@ PACKED = [(1, 1), (1, 4), (3, 4), (4, 4), (9, 4), (9, 32)]
 """Units of a beat and of a window."""
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "dut",
     [

@@ -26,6 +26,7 @@ def _payloads(rng, count: int) -> list[int]:
     return [int(word) for word in rng.integers(0, 256, count)]
 
 
+@pytest.mark.by_day(2)
 @pipes
 @pytest.mark.parametrize(("offer", "accept"), [(0.9, 0.3), (0.3, 0.9), (0.5, 0.5)])
 def test_sim_random_stalls(rng, run_stream, pipe, offer, accept):

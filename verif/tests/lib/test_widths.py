@@ -101,6 +101,7 @@ CONFIGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.unit}-{c.digest}")
 def test_no_silent_truncation(config, watched):
     """Every assignment of a unit, and of what it is made of, can hold its source."""

@@ -96,6 +96,7 @@ def _assert_near(evaluate, table) -> None:
     _assert_golden(evaluate, table, *_near_decisions(table, np.random.default_rng(1)))
 
 
+@pytest.mark.by_day(5)
 @every_kind
 def test_sim_element_near_decisions(evaluate, tabulate, rng, at_night, format, word, ties):
     """Words on both sides of every decision of every scale, and some others, have golden's codes.
@@ -164,6 +165,7 @@ def test_sim_element_saturated(evaluate, tabulate, format, word, ties):
     _assert_saturated(evaluate, table)
 
 
+@pytest.mark.by_day(5)
 @every_kind
 def test_sim_element_killed(evaluate, tabulate, format, word, ties):
     """A word of a NaN block is 0x0; so is, under a killed scale, one that does not saturate."""

@@ -92,6 +92,7 @@ def _check(rng, config, build=None) -> None:
         assert (found[:, n] == expected).all()
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("maxima", MAXIMA)
 @pytest.mark.parametrize("kind", FORMATS)
 @every_size
@@ -100,6 +101,7 @@ def test_sim_maxima(rng, kind, lanes, block, maxima):
     _check(rng, _config(kind, lanes, block, maxima))
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("idea", IDEAS)
 @every_size
 def test_sim_ideas(rng, lanes, block, idea):

@@ -65,7 +65,8 @@ def test_exhaustive_block_maxima(rng: np.random.Generator, config: QuantizerConf
             assert len(np.unique(codes)) == reached
 
 
-@some_by_day([c for c in UNITS if c.input == "bf16"], rotation.by_day)
+@pytest.mark.by_day(2)
+@some_by_day(7)
 def test_exhaustive_elements(rng: np.random.Generator, config: QuantizerConfig) -> None:
     """Every BF16 word beside every scale code it can have gives golden's element code."""
     blocks, top = exhaustive.companions(rng, config)

@@ -28,6 +28,7 @@ def _label(config) -> str:
     return "-".join(str(value) for value in config.to_dict().values())
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     "config",
     [QuantizerConfig(lanes=8),
@@ -67,6 +68,7 @@ def test_latency(lanes, pipeline, latency):
     assert Quantizer(QuantizerConfig(lanes=lanes, pipeline=pipeline)).latency == latency
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize(
     ("lanes", "pipeline", "when"),
     [

@@ -95,6 +95,7 @@ FUNCTIONS = [name for name in IDEAS if not name.startswith("sums")]
 SUMS = [name for name in IDEAS if name.startswith("sums")]
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("name", SUMS)
 def test_sim_sums_are_exact(rng, name):
     """Sums of random lanes, and of lanes that are all largest and in one class, are exact."""

@@ -219,6 +219,7 @@ def test_command_refuses(
     assert output.count("\n") == 1
 
 
+@pytest.mark.nightly  # by day its parts: simulation of netlists, proofs, the command line
 def test_postsynth_command(build: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It says how much was compared and what was proved."""
     # The simulator's runtime is that of all tests: it takes longer than all else here.
