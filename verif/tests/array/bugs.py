@@ -29,6 +29,8 @@ UNITS = {
     "exact": EXACT, "fixed": FIXED, "powers": POWERS, "array": ARRAY, "single": SINGLE,
     "serial": SERIAL, "serial_fixed": SERIAL_FIXED,
 }  # fmt: skip
+LATE = ("powers", "single")
+"""Units whose bugs are looked for at night: those of formats that have fewer steps."""
 
 BUGS: dict[str, tuple[str, str, str, str]] = {
     "accumulator one bit short": (

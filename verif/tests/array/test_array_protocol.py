@@ -12,9 +12,15 @@ pytestmark = pytest.mark.nightly
 
 CONFIGS = [
     ArrayConfig(
-        rows=2, cols=3, block=16, lanes=4, format_b="nvfp4", acc="fixed", output="bf16",
+        rows=2,
+        cols=3,
+        block=16,
+        lanes=4,
+        format_b="nvfp4",
+        acc="fixed",
+        output="bf16",
         pipeline="sums,rounded",
-    ),  # fmt: skip
+    ),
     ArrayConfig(rows=2, cols=3, lanes=8),
     ArrayConfig(rows=2, cols=3, lanes=32),
     ArrayConfig(rows=3, cols=2, lanes=8, acc="fixed", output="bf16", pipeline="sums,rounded"),

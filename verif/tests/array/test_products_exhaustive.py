@@ -62,6 +62,7 @@ def _element_cases() -> Iterator[Any]:
         yield _case(*pair, kind, by_day=n == k + 1 or (n, k) == (0, usual))
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(("format_a", "format_b", "class_sums"), list(_element_cases()))
 def test_element_pairs(
     rng: np.random.Generator, format_a: str, format_b: str, class_sums: str
@@ -205,6 +206,7 @@ def test_cancellation_is_positive_zero(
     assert (words == 0).all()
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize(
     ("format_a", "format_b", "output"),
     [

@@ -23,7 +23,7 @@ from amxfp4.verif.sim.products import directed, ends
 from amxfp4.verif.sim.products import random_products as randoms
 from amxfp4.verif.sim.products.product_timing import check_product_timing
 from amxfp4.verif.sim.products.products import check_products
-from amxfp4.verif.tests.array.bugs import AT_LIMIT, BUGS, EXACT, STRUCTURAL, UNITS
+from amxfp4.verif.tests.array.bugs import AT_LIMIT, BUGS, EXACT, LATE, STRUCTURAL, UNITS
 from amxfp4.verif.tests.array.test_products_serial import LONG, long_terms, partial_sums
 
 
@@ -69,13 +69,18 @@ def awake(unit: str, fault: str) -> BatchDut:
     return BatchDut(made, plusarg=made.wake(fault))
 
 
-@pytest.mark.parametrize("unit", UNITS)
+def _case(name: str, unit: str) -> Any:
+    """Leave the units of a bug or two to the night."""
+    return pytest.param(name, marks=pytest.mark.nightly if unit in LATE else ())
+
+
+@pytest.mark.parametrize("unit", [_case(unit, unit) for unit in UNITS])
 def test_nothing_is_caught_while_bugs_sleep(rng: np.random.Generator, seed: int, unit: str) -> None:
     """What is caught below is the bug that is awake."""
     assert run_checks(BatchDut(faulty(unit)), rng, seed) > 300
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", [_case(bug, unit) for bug, (unit, *_) in BUGS.items()])
 def test_bug_is_caught(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, seed: int, bug: str
 ) -> None:

@@ -99,6 +99,9 @@ def faulty(unit: str) -> Planted:
     return planted.asleep(config, text=survivors, wires=wires, declarations=declarations)
 
 
+# An array's beats are those of a dot product.
+by_unit = pytest.mark.parametrize("unit", ["dot", pytest.param("array", marks=pytest.mark.nightly)])
+
 FAULTS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "one bit of every result": (("dot", "array"), "smoke", "must be 0x"),
     "last of a sixth step ignored": (
@@ -130,7 +133,7 @@ CAUGHT = {test.split("/")[0] for _, test, _ in FAULTS.values()} | {"latency"}
 """Tests of the testbench that a fault makes fail: test_verification_plan.py asks for all."""
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@by_unit
 def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
     """What is caught below is the fault that is awake."""
     summary = run_testbench(faulty(unit), seed=1)
@@ -138,23 +141,17 @@ def test_nothing_is_caught_while_bugs_sleep(unit: str) -> None:
     assert summary.transactions > summary.tests
 
 
-# By day a fault that is planted in both is looked for in `dot`.
-@pytest.mark.parametrize(
-    ("unit", "first"),
-    [("dot", True), ("array", True), pytest.param("array", False, marks=pytest.mark.nightly)],
-)
-def test_faults_are_caught(unit: str, first: bool) -> None:
+@by_unit
+def test_faults_are_caught(unit: str) -> None:
     """Steps lost, sums joined, results lost or exchanged, flags and sums that stay, bubbles."""
     cases = {
-        fault: (test, found)
-        for fault, (units, test, found) in FAULTS.items()
-        if unit in units and first == (unit == units[0])
+        fault: (test, found) for fault, (units, test, found) in FAULTS.items() if unit in units
     }
     assert cases
     assert planted.missed(faulty(unit), cases) == {}
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@by_unit
 def test_wrong_latency_is_caught(unit: str) -> None:
     """A manifest that is one cycle off is not believed."""
     made = faulty(unit)

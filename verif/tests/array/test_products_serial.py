@@ -18,7 +18,8 @@ from amxfp4.verif.sim.products.random_products import operands, tensor
 
 PAIRS = (("amxfp4", "amxfp4", 4), ("amxfp4-e4m3", "nvfp4", 8))
 pairs = pytest.mark.parametrize(
-    ("format_a", "format_b", "lanes"), [PAIRS[0], pytest.param(*PAIRS[1], marks=pytest.mark.nightly)]
+    ("format_a", "format_b", "lanes"),
+    [PAIRS[0], pytest.param(*PAIRS[1], marks=pytest.mark.nightly)],
 )
 # By day into a fixed accumulator only, where more can go wrong.
 pairs_and_modes = pytest.mark.parametrize(

@@ -155,7 +155,10 @@ def test_result_is_golden(operands, through, folder, tmp_path, monkeypatch, capf
     )
 
 
-@pytest.mark.parametrize("through", ["golden", "rtl"])
+@pytest.mark.parametrize(
+    "through",
+    ["golden", pytest.param("rtl", marks=pytest.mark.nightly)],  # an array of its own
+)
 def test_flags_are_reported(through, folder, tmp_path, monkeypatch, capfd):
     """In fixed mode the number of flagged results is printed, the same both ways."""
     out = tmp_path / "c.safetensors"

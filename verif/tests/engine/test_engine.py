@@ -9,7 +9,7 @@ from amxfp4.params.engine import NONE, RECORDS, STREAM_BYTES, EngineConfig
 from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS
 from amxfp4.verif.sim.cocotb.runner import JOBS_OF_A_TEST, run_testbench
 
-RECORDS = EngineConfig(
+OF_RECORDS = EngineConfig(
     rows=1, cols=1, lanes=1, depth_a=2, depth_b=2, format_a="mxfp4", format_b="nvfp4", acc="fp32",
     requantize="amxfp4-e4m3", input="records", ties="RNE", block=16, bytes_a=16, bytes_b=4,
     bytes_c=16,
@@ -63,7 +63,7 @@ MANY = (
 
 
 @pytest.mark.nightly  # by day the engine of the planted bugs passes every test while they sleep
-@pytest.mark.parametrize("config", [RECORDS, SMALL], ids=label)
+@pytest.mark.parametrize("config", [OF_RECORDS, SMALL], ids=label)
 def test_small_engine(config: EngineConfig, request: pytest.FixtureRequest) -> None:
     """Engines that are compiled in seconds pass."""
     seed = request.config.getoption("--seed")

@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
 # CI itself runs make; simulating and measuring take minutes and have tests of their own.
 ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 dev ")
 # Half a minute each, of what tests of its own run by day in little.
-BY_NIGHT = ("host.md", "bring-up.md", "energy.md")
+BY_NIGHT = ("host.md", "bring-up.md", "energy.md", "sweeps.md")
 # Each builds an engine; tests of the host's commands have one in common.
 LATE = ("amxfp4 host", ".venv/bin/python examples/")
 

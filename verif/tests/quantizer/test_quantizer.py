@@ -65,8 +65,8 @@ def test_exhaustive_block_maxima(rng: np.random.Generator, config: QuantizerConf
             assert len(np.unique(codes)) == reached
 
 
-@pytest.mark.by_day(2)
-@some_by_day(7)
+@pytest.mark.by_day(7)  # one with two scales, one with one: either tie rule
+@some_by_day([c for c in UNITS if c.input == "bf16"], rotation.by_day)
 def test_exhaustive_elements(rng: np.random.Generator, config: QuantizerConfig) -> None:
     """Every BF16 word beside every scale code it can have gives golden's element code."""
     blocks, top = exhaustive.companions(rng, config)

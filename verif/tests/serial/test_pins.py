@@ -18,6 +18,7 @@ def unit() -> LineDut:
     return LineDut(TINY)
 
 
+@pytest.mark.nightly  # by day the unit of the planted bugs does while they sleep
 @pytest.mark.parametrize("name", CHECKS)
 def test_pins(unit: LineDut, rng: np.random.Generator, name: str) -> None:
     """The unit does what docs/units/bridge.md says."""
@@ -33,13 +34,13 @@ def at_another_rate(dut: LineDut, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("drift", [-0.02, 0.02])
 def test_host_whose_clock_is_off(rng: np.random.Generator, drift: float) -> None:
     """Bits may be 2 % longer or shorter than the unit's, even with four cycles a bit."""
-    at_another_rate(LineDut(TINY, drift=drift), rng)
+    at_another_rate(woken(drift=drift), rng)
 
 
 def test_host_whose_clock_is_far_off(rng: np.random.Generator) -> None:
     """The test above can fail: at 8 % nothing is understood."""
     with pytest.raises(AssertionError):
-        at_another_rate(LineDut(TINY, drift=0.08), rng)
+        at_another_rate(woken(drift=0.08), rng)
 
 
 def test_nothing_fails_while_bugs_sleep(rng: np.random.Generator) -> None:

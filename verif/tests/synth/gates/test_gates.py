@@ -155,6 +155,7 @@ def probed(job: Job, netlist_text: str, nets: list[str], cycles: int) -> Source:
     return Source(text, {"unit": "probe", "top": "probe", "ports": ports})
 
 
+@pytest.mark.nightly  # by day a plain simulation is the third opinion
 def test_changes_are_those_of_verilator(
     rng: np.random.Generator, mapped: tuple[Job, str], tmp_path: Path
 ) -> None:
