@@ -73,8 +73,12 @@ def check_array(
 
 
 def check_floats(parameter: str, x: npt.ArrayLike, *others: str) -> npt.NDArray[Any]:
-    """Return `x` as an array of float32, float16 or bfloat16, or of one of the `others`."""
+    """Return `x` as a native array of float32, float16 or bfloat16, or of one of the `others`."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{parameter} must be an array without a mask: fill it first")
     array = np.asarray(x)
+    if not array.dtype.isnative:  # words are read as integers further down
+        array = array.byteswap().view(array.dtype.newbyteorder("="))
     names = (*others, "float32", "float16", "bfloat16")
     if array.dtype.name not in names:
         allowed = f"{', '.join(names[:-1])} or {names[-1]}"

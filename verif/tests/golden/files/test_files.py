@@ -116,7 +116,8 @@ BROKEN = [
     ({"w.codes": CODES}, META, "holds w.codes but no w.scales"),
     ({"w.codes": CODES, "w.scales": SCALES}, {}, "holds w.codes but no w.format"),
     ({"w.codes": CODES, "w.scales": SCALES[..., 0]}, META, "scale_neg must be given for"),
-    ({"w.codes": CODES.astype(np.int8), "w.scales": SCALES}, META, "w.codes must be uint8"),
+    ({"w.codes": CODES.astype(np.int8), "w.scales": SCALES}, META, "it holds no <name>.codes of"),
+    ({"w.codes": CODES, "w.scales": SCALES.astype(np.int8)}, META, "w.scales must be uint8"),
     ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.block": "16"}, "of 16 elements, not 32"),
     ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.shape": "[2]"}, "codes must be of shape"),
     ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.shape": "{"}, "cannot be read as blocks"),
@@ -148,7 +149,7 @@ def test_load_wrong_path(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"path must end in .npy, .npz, .safetensors, not '.*txt'"):
         golden.load_tensors(tmp_path / "x.txt")
     with pytest.raises(
-        ValueError, match=r"i\.npy cannot be .* tensor i must be float32,.* not int"
+        ValueError, match=r"i\.npy cannot be .* tensor i must be float32,.* not I64"
     ):
         golden.load_tensors(tmp_path / "i.npy")
 
@@ -165,11 +166,10 @@ def test_save_fails_clean(x: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     golden.save_blocks(path, b)
     before = path.read_bytes()
 
-    def full(*args: object, **kwargs: object) -> None:
-        Path(str(args[1])).write_bytes(b"half")
+    def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors.numpy, "save_file", full)
+    monkeypatch.setattr(files.Writer, "write", full)
     with pytest.raises(OSError, match=r"q\.safetensors cannot be written: No space left"):
         golden.save_blocks(path, {"other": b["w"]})
     assert path.read_bytes() == before
@@ -195,9 +195,9 @@ def test_load_tensors_leaves_out_other_types(tmp_path):
             files.load_tensors(path)
         left_out: list[str] = []
         assert list(files.load_tensors(path, left_out=left_out)) == ["x"]
-        assert left_out in (["ids (int64)"], ["ids (I64)"])
+        assert left_out == ["ids (I64)"]
     np.savez(tmp_path / "b.npz", ids=ids)
     with pytest.raises(
-        ValueError, match="tensor ids must be float32, float16 or bfloat16, not int64"
+        ValueError, match="tensor ids must be float32, float16 or bfloat16, not I64"
     ):
         files.load_tensors(tmp_path / "b.npz", left_out=[])

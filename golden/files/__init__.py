@@ -1,0 +1,29 @@
+"""Files: tensors in, blocks out and in again (safetensors; NumPy's formats for input).
+
+A file is opened by its header alone: what it declares is checked against its size before anything
+is allocated, and a tensor's bytes are read when they are asked for. Anything wrong with a file is
+a ``ValueError`` that names it. This room imports NumPy, the model and the parameters.
+
+- `tensor_file`: what a file holds, by name; reading whole tensors or pieces of them.
+- `numpy_file`, `safetensors_file`: the containers, and how safetensors files are written.
+- `blocks`: quantized tensors as entries of a safetensors file.
+"""
+
+from .blocks import block_names, declared, load_blocks, read_blocks, save_blocks
+from .safetensors_file import Writer
+from .tensor_file import Entry, Tensor, TensorFile, load_tensors, open_file, save_tensors
+
+__all__ = [
+    "Entry",
+    "Tensor",
+    "TensorFile",
+    "Writer",
+    "block_names",
+    "declared",
+    "load_blocks",
+    "load_tensors",
+    "open_file",
+    "read_blocks",
+    "save_blocks",
+    "save_tensors",
+]

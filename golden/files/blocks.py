@@ -1,0 +1,154 @@
+"""Quantized tensors as entries of a safetensors file.
+
+Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements to a byte, low
+nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative. The
+metadata holds ``<name>.format``, ``<name>.block``, ``<name>.shape`` and ``<name>.axis``. Other
+tensors may stand beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from amxfp4.golden.blocks import Blocks, blocks_shape
+from amxfp4.golden.checks import check_kind
+from amxfp4.golden.packing import join_nibbles, split_nibbles
+from amxfp4.params.formats import BlockFormat
+
+from .safetensors_file import Writer
+from .tensor_file import Entry, TensorFile, open_file
+
+__all__ = ["block_names", "declared", "load_blocks", "read_blocks", "save_blocks"]
+
+CODES, SCALES = ".codes", ".scales"
+_FIELDS = ("format", "block", "shape", "axis")
+
+
+def declared(
+    name: str, row: BlockFormat, shape: tuple[int, ...], axis: int
+) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Entries and metadata of a tensor of `shape` once it is quantized along `axis`."""
+    blocks = blocks_shape(shape, axis, row.block)
+    entries = {
+        name + suffix: Entry("U8", (*blocks, last), int(np.prod(blocks, dtype=np.int64)) * last)
+        for suffix, last in ((CODES, row.block // 2), (SCALES, row.scales))
+    }
+    fields = (row.name, json.dumps(row.block), json.dumps(shape), json.dumps(axis))
+    return entries, {f"{name}.{f}": text for f, text in zip(_FIELDS, fields, strict=True)}
+
+
+def save_blocks(path: str | os.PathLike[str], tensors: Mapping[str, Blocks]) -> None:
+    """Write quantized tensors to a safetensors file, in their order.
+
+    The file appears complete or not at all; equal tensors give equal bytes.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.safetensors``; an existing file is replaced and its mode kept.
+    tensors
+        Quantized tensors by name.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    TypeError
+        A tensor is not `Blocks`.
+    ValueError
+        The suffix is another one, or there is no tensor.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"path must end in .safetensors, not {str(path)!r}")
+    if not tensors:
+        raise ValueError("tensors must hold at least one tensor, not none")
+    entries: dict[str, Entry] = {}
+    metadata: dict[str, str] = {}
+    for name, b in tensors.items():
+        check_kind(f"tensor {name}", b, Blocks)
+        own, fields = declared(name, b.row, b.shape, b.axis)
+        entries |= own
+        metadata |= fields
+    with Writer(path, entries, metadata) as writer:
+        for b in tensors.values():
+            writer.write(join_nibbles(b.codes))
+            sides = [b.scale_pos] if b.scale_neg is None else [b.scale_pos, b.scale_neg]
+            writer.write(np.stack(sides, axis=-1))
+
+
+def block_names(file: TensorFile) -> list[str]:
+    """Names of the quantized tensors of a file; any other may be called ``x.codes`` as well."""
+    names = [
+        name.removesuffix(CODES)
+        for name, entry in file.entries.items()
+        if name.endswith(CODES) and entry.dtype == "U8"
+    ]
+    held = [*file.entries, *file.metadata]
+    return [name for name in names if name + SCALES in held or f"{name}.format" in held]
+
+
+def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
+    """Read quantized tensors that `save_blocks` wrote; other tensors beside them are left alone.
+
+    Returns
+    -------
+    Quantized tensors by name, in the order of the file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        The file is truncated, not a safetensors file, or holds no blocks, or ones whose parts do
+        not belong together. The message names the file.
+    """
+    path = Path(path)
+    try:
+        with open_file(path) as file:
+            names = block_names(file)
+            if not names:
+                raise ValueError("it holds no <name>.codes of blocks")
+            return {name: read_blocks(file, name) for name in names}
+    except ValueError as error:
+        why = str(error).removeprefix(f"{path} cannot be read: ")
+        raise ValueError(f"{path} cannot be read as blocks: {why}") from error
+
+
+def read_blocks(file: TensorFile, name: str) -> Blocks:
+    """Read one quantized tensor of a file.
+
+    Raises
+    ------
+    ValueError
+        Its parts do not belong together.
+    """
+    wanted = [(name + s, file.entries) for s in (CODES, SCALES)]
+    for key, where in [*wanted, *((f"{name}.{field}", file.metadata) for field in _FIELDS)]:
+        if key not in where:
+            raise ValueError(f"it holds {name}{CODES} but no {key}")
+    for key, _ in wanted:
+        entry = file.entries[key]
+        if entry.dtype != "U8" or len(entry.shape) < 2:
+            raise ValueError(f"{key} must be uint8 with two or more axes, not {entry}")
+    raw, scales = (file.raw(key) for key, _ in wanted)
+    texts = [file.metadata[f"{name}.{field}"] for field in _FIELDS]
+    try:
+        block, shape, axis = map(json.loads, texts[1:])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"metadata of {name} are not what quantize writes: {error}") from error
+    if 2 * raw.shape[-1] != block:
+        raise ValueError(f"{name}{CODES} must be of {block} elements, not {2 * raw.shape[-1]}")
+    if scales.shape[-1] not in (1, 2):
+        raise ValueError(f"{name}{SCALES} must end in 1 or 2 scales, not {scales.shape[-1]}")
+    sides = [np.ascontiguousarray(scales[..., i]) for i in range(scales.shape[-1])]
+    neg = sides[1] if len(sides) == 2 else None
+    try:
+        return Blocks(split_nibbles(raw), np.array(sides[0]), neg, texts[0], shape, axis)
+    except TypeError as error:
+        raise ValueError(f"metadata of {name} are not what quantize writes: {error}") from error

@@ -1,0 +1,233 @@
+"""Safetensors files, read and written tensor by tensor.
+
+Eight bytes give the size of the header, a JSON object of ``name: {dtype, shape, data_offsets}``
+and ``__metadata__``; the tensors' bytes follow, without gaps. The library of that name reads and
+writes whole files only, sorts tensors by type, and its NumPy half has no BF16 or FP8: it is what
+tests compare this with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import mmap
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .tensor_file import Entry, TensorFile
+
+__all__ = ["SafetensorsFile", "Writer", "replacing"]
+
+BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
+    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+    "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+}  # fmt: skip
+"""Bits of an element of each type."""
+NUMPY = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
+    "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "C64": "<c8",
+}  # fmt: skip
+"""How NumPy reads their bytes, where it can."""
+_MOST_HEADER = 100_000_000
+"""The library's own limit, in bytes."""
+
+
+class SafetensorsFile(TensorFile):
+    """An open safetensors file; see `TensorFile`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.foreign: list[str] = []
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            header = _header(stream, size)
+            self.metadata = _metadata(header.pop("__metadata__", {}))
+            start = stream.tell()
+            self.entries, offsets = _entries(header, size - start)
+            self._offsets = {name: start + offset for name, offset in offsets.items()}
+            # The header is there, so that what is mapped is not empty.
+            self._bytes = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def raw(self, name: str) -> npt.NDArray[Any]:
+        """See `TensorFile`."""
+        entry = self.entries[name]
+        stored = np.dtype(NUMPY.get(entry.dtype, "u1"))
+        count = entry.bytes // stored.itemsize
+        array = np.frombuffer(self._bytes, stored, count, self._offsets[name])
+        native: npt.NDArray[Any] = array.astype(stored.newbyteorder("="), copy=False)
+        return native.reshape(entry.shape) if count == math.prod(entry.shape) else native
+
+    def release(self) -> None:
+        """See `TensorFile`."""
+        if hasattr(self._bytes, "madvise"):  # not on every system
+            self._bytes.madvise(mmap.MADV_DONTNEED)
+
+    def close(self) -> None:
+        """See `TensorFile`."""
+        with contextlib.suppress(BufferError):  # an array of the file keeps it open
+            self._bytes.close()
+
+
+def _header(stream: BinaryIO, size: int) -> dict[str, Any]:
+    first = stream.read(8)
+    length = int.from_bytes(first, "little")
+    if len(first) < 8 or length > min(size - 8, _MOST_HEADER):
+        raise ValueError(f"its header is cut off: {size:,} bytes in all")
+    try:
+        header = json.loads(stream.read(length), object_pairs_hook=_unique)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"its header is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("its header is nested too deeply") from error
+    if not isinstance(header, dict):
+        raise ValueError("its header is not an object of tensors")
+    return header
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"its header has {twice!r} twice")
+    return found
+
+
+def _metadata(found: Any) -> dict[str, str]:
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        raise ValueError("its metadata must be texts by name")
+    return found
+
+
+def _entries(header: dict[str, Any], size: int) -> tuple[dict[str, Entry], dict[str, int]]:
+    """Check what a header declares against the size of the data; sort it as they lie there."""
+    places = sorted((_place(name, fields) for name, fields in header.items()), key=lambda p: p[:2])
+    entries, offsets, at = {}, {}, 0
+    for start, end, name, entry in places:
+        if start != at or end > size:
+            raise ValueError(
+                f"tensor {name!r} must lie from byte {at:,} on, within {size:,}, not at "
+                f"{start:,} to {end:,}"
+            )
+        entries[name], offsets[name], at = entry, start, end
+    if at != size:
+        raise ValueError(f"its tensors must fill {size:,} bytes, not {at:,}")
+    return entries, offsets
+
+
+def _place(name: str, fields: Any) -> tuple[int, int, str, Entry]:
+    try:
+        dtype, shape, (start, end) = (fields[k] for k in ("dtype", "shape", "data_offsets"))
+        numbers = [*shape, start, end]
+    except (KeyError, TypeError, ValueError):
+        numbers = [None]
+    if any(type(n) is not int or not 0 <= n < 1 << 63 for n in numbers) or not isinstance(
+        dtype, str
+    ):
+        raise ValueError(f"tensor {name!r} must have a dtype, a shape and two data_offsets")
+    entry = Entry(dtype, tuple(shape), end - start)
+    bits = BITS.get(dtype)  # a type that came later is listed, and only its bytes are known
+    if bits is not None and math.prod(shape) * bits != 8 * entry.bytes:
+        raise ValueError(f"tensor {name!r} must be of {entry}, not of {entry.bytes:,} bytes")
+    return start, end, name, entry
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file beside `path` that takes its place when the block ends, whole or not at all.
+
+    It gets the mode of the file that it replaces, or the one that the umask gives.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what was there is as it was.
+    """
+    part = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    try:
+        with part.open("xb") as stream:
+            yield stream
+        if path.is_file():
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
+        part.replace(path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class Writer:
+    """Writes a safetensors file piece by piece, in the order of its header.
+
+    The header comes first, so that types and shapes must be known; equal input gives equal bytes.
+    The file appears when the block ends, and only if all that was declared has been written.
+
+    Parameters
+    ----------
+    path
+    entries
+        What is going to be written, by name, in this order.
+    metadata
+        Texts by name; they are sorted.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "x.safetensors"
+    ...     with Writer(path, {"x": Entry("U8", (2, 3), 6)}, {"made": "here"}) as writer:
+    ...         for row in ([1, 2, 3], [4, 5, 6]):
+    ...             writer.write(np.array(row, np.uint8))
+    ...     SafetensorsFile(path).raw("x").tolist()
+    [[1, 2, 3], [4, 5, 6]]
+    """
+
+    def __init__(
+        self, path: Path, entries: Mapping[str, Entry], metadata: Mapping[str, str]
+    ) -> None:
+        self._path, self._entries, self._metadata = path, entries, metadata
+        self._left = sum(entry.bytes for entry in entries.values())
+
+    def __enter__(self) -> Self:
+        header: dict[str, Any] = {}
+        if self._metadata:
+            header["__metadata__"] = dict(sorted(self._metadata.items()))
+        at = 0
+        for name, entry in self._entries.items():
+            end = at + entry.bytes
+            header[name] = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": [at, end]}
+            at = end
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        self._stack = contextlib.ExitStack()
+        self._stream = self._stack.enter_context(replacing(self._path))
+        self._stream.write(len(text).to_bytes(8, "little") + text)
+        return self
+
+    def write(self, piece: npt.NDArray[Any]) -> None:
+        """Append the bytes of a tensor, or of its next piece, in C order and little endian."""
+        little = piece.astype(piece.dtype.newbyteorder("<"), order="C", copy=False)
+        self._left -= little.nbytes
+        self._stream.write(memoryview(little.reshape(-1)).cast("B") if little.size else b"")
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None and self._left:
+            failed = ValueError(f"{self._left:,} bytes of what was declared are missing")
+            self._stack.__exit__(type(failed), failed, None)
+            raise failed
+        self._stack.__exit__(kind, error, trace)
