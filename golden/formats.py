@@ -218,7 +218,8 @@ def values(words: npt.NDArray[np.unsignedinteger[Any]], word: str) -> npt.NDArra
     if fmt.width == FP32.width:
         return words.view(np.float32)
     if word == "bf16":  # the upper half of FP32
-        return np.left_shift(words, 16, dtype=np.uint32).view(np.float32)
+        wide: npt.NDArray[np.uint32] = np.left_shift(words, 16, dtype=np.uint32)
+        return wide.view(np.float32)
     return convert(words, fmt, FP32).view(np.float32)
 
 

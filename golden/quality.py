@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .checks import check_floats
 
-__all__ = ["sqnr"]
+__all__ = ["Ratio", "sqnr"]
 
 _CHUNK = 1 << 20
 """Elements worked on at a time, so that FP64 sums over a large tensor need little memory."""
+
+
+class Ratio:
+    """Signal and noise of a tensor that is seen in pieces; both sums are in FP64."""
+
+    def __init__(self) -> None:
+        self.signal = self.noise = 0.0
+
+    def add(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
+        """Add elements of a tensor, and what stands for them."""
+        before, after = x.reshape(-1), y.reshape(-1)
+        # Not as dot products: BLAS adds in an order of the machine's, and pictures show all digits.
+        with np.errstate(invalid="ignore", over="ignore"):
+            for start in range(0, before.size, _CHUNK):
+                part = slice(start, start + _CHUNK)
+                exact = before[part].astype(np.float64)
+                error = exact - after[part].astype(np.float64)
+                self.signal += float(np.square(exact).sum())
+                self.noise += float(np.square(error).sum())
+
+    @property
+    def decibels(self) -> float:
+        """As `sqnr` says."""
+        if not (math.isfinite(self.signal) and math.isfinite(self.noise)):
+            return math.nan
+        if self.signal == self.noise == 0:
+            return math.nan
+        if self.noise == 0:
+            return math.inf
+        return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
 
 
 def sqnr(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -48,18 +79,6 @@ def sqnr(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
         raise ValueError(f"x must have one or more elements, not shape {before.shape}")
     if after.shape != before.shape:
         raise ValueError(f"y must be of shape {before.shape} as x is, not {after.shape}")
-    before, after = before.reshape(-1), after.reshape(-1)
-    # Not as dot products: BLAS adds in an order of the machine's, and pictures show every digit.
-    signal = noise = 0.0
-    with np.errstate(invalid="ignore", over="ignore"):
-        for start in range(0, before.size, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            exact = before[part].astype(np.float64)
-            error = exact - after[part].astype(np.float64)
-            signal += float(np.square(exact).sum())
-            noise += float(np.square(error).sum())
-    if not (math.isfinite(signal) and math.isfinite(noise)) or signal == noise == 0:
-        return math.nan
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
+    ratio = Ratio()
+    ratio.add(before, after)
+    return ratio.decibels

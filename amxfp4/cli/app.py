@@ -121,11 +121,12 @@ def quantize(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     options: Any,
     axis: Annotated[int, integer("Axis along which blocks run; negative counts from the end")] = -1,
+    min_axes: Annotated[int, integer("Keep tensors of fewer axes as they are")] = 2,
 ) -> None:
-    """Quantize every floating-point tensor of a file to blocks."""
+    """Quantize the floating-point tensors of a file to blocks; keep the others as they are."""
     from amxfp4.commands import convert
 
-    convert.quantize(source, target, axis=axis, **options)
+    convert.quantize(source, target, axis=axis, min_axes=min_axes, **options)
 
 
 @app.command()

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import safetensors
+import numpy as np
+import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import files
-from amxfp4.golden.quality import sqnr
+from amxfp4.golden.files import Entry, TensorFile, Writer
+from amxfp4.golden.files.safetensors_file import BITS
+from amxfp4.golden.packing import join_nibbles
+from amxfp4.golden.quality import Ratio
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import INPUTS, Ties, block_format
-from amxfp4.util.console import Table
+from amxfp4.params.formats import BlockFormat, Ties, block_format
+from amxfp4.util.console import Table, working
 from amxfp4.util.errors import reading, writing
 
-__all__ = ["dequantize", "holds_blocks", "info", "quantize", "require_suffix"]
+__all__ = ["dequantize", "holds_blocks", "info", "opened", "quantize", "require_suffix"]
 
 TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
 BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
+
+_Described = dict[str, tuple[BlockFormat, tuple[int, ...], int]]
+"""Format, shape and axis of quantized tensors, by name."""
+_PIECE = 1 << 22
+"""Elements worked on at a time, so that memory does not depend on the size of a tensor."""
+_POOR = 6.0
+"""SQNR in dB below which a quantization is called poor: half of a tensor is noise."""
+
+
+@contextlib.contextmanager
+def opened(parameter: str, path: Path, wanted: str = TENSORS) -> Iterator[TensorFile]:
+    """Open a file of tensors; errors of what it declares name the parameter."""
+    with contextlib.ExitStack() as stack:
+        with reading(parameter, path, wanted):
+            file = stack.enter_context(files.open_file(path))
+            if not file.entries:
+                raise ValueError(f"{path} must hold at least one tensor")
+        yield file
 
 
 def quantize(
@@ -30,8 +54,11 @@ def quantize(
     axis: int = -1,
     ties: str = "RNA",
     block: int | None = None,
+    min_axes: int = 2,
 ) -> None:
-    """Quantize every floating-point tensor of `source` into `target`, and say how well.
+    """Quantize the floating-point tensors of `source` into `target`, and say how well.
+
+    Tensors of fewer axes than `min_axes`, and those of other types, are kept as they are.
 
     Raises
     ------
@@ -42,41 +69,138 @@ def quantize(
     row = block_format(format, block)
     mode = choose("ties", ties, {str(t): t for t in Ties})
     require_suffix("OUT", target, ".safetensors")
-    with reading("IN", source, TENSORS):
-        left_out: list[str] = []
-        tensors = files.load_tensors(source, left_out=left_out)
-    table = Table("tensor", "shape", "words", "bytes", "blocks", "to bytes", "SQNR dB")
-    done = {}
-    for name, tensor in tensors.items():
-        x = tensor.values
-        try:
-            b = golden.quantize(x, row.name, axis=axis, ties=mode, block=row.block)
-        except (TypeError, ValueError) as error:
-            # The model speaks of its own argument x; the user needs to know which tensor.
-            what, where = str(error), f"tensor {name!r} of IN {str(source)!r}"
-            own = what.removeprefix("x must ")
-            text = f"{what} ({where})" if own == what else f"{where} must {own}"
-            raise type(error)(text) from error
-        done[name] = b
-        blocks = b.scale_pos.size
-        table.add(
-            name,
-            _shape(x.shape),
-            tensor.word,
-            f"{x.size * INPUTS[tensor.word].width // 8:,}",
-            f"{blocks:,}",
-            f"{blocks * row.record_bytes:,}",
-            _decibels(sqnr(x, golden.dequantize(b))),
-        )
-    _save(target, ".safetensors", lambda: files.save_blocks(target, done))
+    if min_axes < 1:
+        raise ValueError(f"--min-axes must be at least 1, not {min_axes}")
+    with opened("IN", source) as file:
+        reasons = {name: _reason(entry, axis, min_axes) for name, entry in file.entries.items()}
+        chosen = [name for name, reason in reasons.items() if not reason]
+        if not chosen:
+            name, reason = next(iter(reasons.items()))
+            raise ValueError(
+                f"IN must hold a tensor to quantize, not only ones such as {name!r} "
+                f"({file.entries[name]}: {reason}), as {str(source)!r} does"
+            )
+        entries, metadata = _plan(file, row, axis, chosen)
+        table = Table("tensor", "shape", "words", "bytes", "blocks", "to bytes", "SQNR dB")
+        poor = []
+        with (
+            working(f"quantizing {source}") as step,
+            writing("OUT", target, "a .safetensors file that can be written"),
+            Writer(target, entries, metadata) as writer,
+        ):
+            for number, (name, entry) in enumerate(file.entries.items()):
+                step(f"quantizing {name}", number, len(file.entries))
+                if name in chosen:
+                    ratio = _quantize(file, name, row, axis, mode, writer)
+                    _add(table, name, entry, entries, row, ratio)
+                    if ratio < _POOR:
+                        poor.append(
+                            f"{name}: SQNR {ratio:.2f} dB, below {_POOR:g} dB: little is left"
+                        )
+                elif name in entries:
+                    _copy(file, name, writer)
+                file.release()
     print(f"{target}: format={row.name} block={row.block} axis={axis} ties={mode}")
     table.show()
-    if left_out:
-        print(f"left out, not of a floating-point word: {', '.join(left_out)}")
+    for name, reason in reasons.items():
+        if reason:
+            done = "kept as it is" if name in entries else "left out"
+            print(f"{done}: {name} ({file.entries[name]}): {reason}")
+    for name in file.foreign:
+        print(f"left out: {name}: no array")
+    for line in poor:
+        print(line)
+
+
+def _reason(entry: Entry, axis: int, min_axes: int) -> str:
+    """Why a tensor is not quantized; empty if it is."""
+    axes = len(entry.shape)
+    if entry.word is None:
+        known = entry.dtype in BITS
+        return "no floating-point word" if known else "no type that safetensors has"
+    if 0 in entry.shape:
+        return "no elements"
+    if axes < min_axes:
+        return f"fewer than {min_axes} axes (--min-axes)"
+    if not -axes <= axis < axes:
+        return f"no axis {axis}"
+    return ""
+
+
+def _plan(
+    file: TensorFile, row: BlockFormat, axis: int, chosen: list[str]
+) -> tuple[dict[str, Entry], dict[str, str]]:
+    """List what the new file holds, in the order of the old one."""
+    entries: dict[str, Entry] = {}
+    metadata: dict[str, str] = {}
+    for name, entry in file.entries.items():
+        own = {name: entry} if entry.dtype in BITS else {}
+        if name in chosen:
+            own, fields = files.declared(name, row, entry.shape, axis % len(entry.shape))
+            metadata |= fields
+        if twice := entries.keys() & own.keys():
+            raise ValueError(f"IN must not hold {min(twice)!r} beside a tensor of that name")
+        entries |= own
+    return entries, metadata
+
+
+def _pieces(x: npt.NDArray[Any], block: int) -> Iterator[npt.NDArray[Any]]:
+    """Cut a tensor [..., n] into pieces of whole blocks that follow each other in C order."""
+    if x.ndim > 1 and x[0].size > _PIECE:
+        for part in x:
+            yield from _pieces(part, block)
+        return
+    size = _PIECE // block * block if x.ndim == 1 else _PIECE // x[0].size
+    for start in range(0, len(x), size):
+        yield x[start : start + size]
+
+
+def _quantize(
+    file: TensorFile, name: str, row: BlockFormat, axis: int, ties: Ties, writer: Writer
+) -> float:
+    """Write the codes and scales of a tensor piece by piece; return its SQNR in dB."""
+    entry, ratio, scales = file.entries[name], Ratio(), []
+    for piece in _pieces(np.moveaxis(file.raw(name), axis, -1), row.block):
+        x = entry.values(np.ascontiguousarray(piece))
+        b = golden.quantize(x, row.name, ties=ties, block=row.block)
+        writer.write(join_nibbles(b.codes))
+        sides = b.scales[: row.scales]
+        scales.append(np.stack(sides, axis=-1).reshape(-1))
+        ratio.add(x, golden.dequantize(b))
+        file.release()
+    writer.write(np.concatenate(scales))
+    return ratio.decibels
+
+
+def _copy(file: TensorFile, name: str, writer: Writer) -> None:
+    """Copy a tensor's bytes as they are."""
+    raw = file.raw(name).reshape(-1)
+    for start in range(0, raw.size, _PIECE):
+        writer.write(raw[start : start + _PIECE])
+
+
+def _add(
+    table: Table,
+    name: str,
+    entry: Entry,
+    entries: dict[str, Entry],
+    row: BlockFormat,
+    ratio: float,
+) -> None:
+    blocks = math.prod(entries[f"{name}.scales"].shape[:-1])
+    table.add(
+        name,
+        _shape(entry.shape),
+        entry.word or entry.dtype,
+        f"{entry.bytes:,}",
+        f"{blocks:,}",
+        f"{blocks * row.record_bytes:,}",
+        _decibels(ratio),
+    )
 
 
 def dequantize(source: Path, target: Path) -> None:
-    """Write every quantized tensor of `source` to `target` as FP32.
+    """Write every quantized tensor of `source` to `target` as FP32, and the others as they are.
 
     Raises
     ------
@@ -84,12 +208,51 @@ def dequantize(source: Path, target: Path) -> None:
         A file is not what it must be; `target` is as it was before.
     """
     require_suffix("OUT", target, ".safetensors", ".npy")
-    with reading("IN", source, BLOCKS):
-        blocks = files.load_blocks(source)
-    done = {name: golden.dequantize(b) for name, b in blocks.items()}
-    _save(target, ".safetensors or .npy", lambda: files.save_tensors(target, done))
-    print(f"{target}: FP32")
-    _show_blocks(blocks)
+    with opened("IN", source, BLOCKS) as file:
+        with reading("IN", source, BLOCKS):
+            blocks = {name: files.describe(file, name) for name in files.block_names(file)}
+            if not blocks:
+                raise ValueError("it holds no <name>.codes of blocks")
+        kept = _others(file, blocks)
+        with writing("OUT", target, "a .safetensors or .npy file that can be written"):
+            if target.suffix == ".npy":
+                done = {name: _decoded(file, name) for name in blocks}
+                files.save_tensors(target, done)
+            else:
+                _dequantize(file, blocks, kept, target)
+        print(f"{target}: FP32")
+        _show_blocks(file, blocks)
+    done_with = "left out" if target.suffix == ".npy" else "kept as it is"
+    for name, entry in kept.items():
+        print(f"{done_with}: {name} ({entry})")
+
+
+def _decoded(file: TensorFile, name: str) -> npt.NDArray[np.float32]:
+    return golden.dequantize(files.read_blocks(file, name))
+
+
+def _dequantize(file: TensorFile, blocks: _Described, kept: dict[str, Entry], target: Path) -> None:
+    entries: dict[str, Entry] = {}
+    for stored in file.entries:
+        name = stored.removesuffix(".codes")
+        if stored in kept:
+            entries[stored] = kept[stored]
+        elif name in blocks and name != stored:
+            _, shape, _ = blocks[name]
+            entries[name] = Entry("F32", shape, 4 * math.prod(shape))
+    with Writer(target, entries, {}) as writer:
+        for name in entries:
+            if name in kept:
+                _copy(file, name, writer)
+            else:
+                writer.write(_decoded(file, name))
+            file.release()
+
+
+def _others(file: TensorFile, blocks: _Described) -> dict[str, Entry]:
+    """Tensors of a file that are not part of any blocks."""
+    parts = {f"{name}{suffix}" for name in blocks for suffix in (".codes", ".scales")}
+    return {name: entry for name, entry in file.entries.items() if name not in parts}
 
 
 def info(source: Path) -> None:
@@ -100,19 +263,19 @@ def info(source: Path) -> None:
     ValueError
         The file is neither.
     """
-    if holds_blocks(source):
+    with opened("FILE", source) as file:
         with reading("FILE", source, BLOCKS):
-            blocks = files.load_blocks(source)
-        _show_blocks(blocks)
-        return
-    with reading("FILE", source, TENSORS):
-        tensors = files.load_tensors(source)
-    table = Table("tensor", "shape", "words", "bytes")
-    for name, tensor in tensors.items():
-        x = tensor.values
-        size = x.size * INPUTS[tensor.word].width // 8
-        table.add(name, _shape(x.shape), tensor.word, f"{size:,}")
-    table.show()
+            blocks = {name: files.describe(file, name) for name in files.block_names(file)}
+        if blocks:
+            _show_blocks(file, blocks)
+        others = _others(file, blocks)
+        if others:
+            table = Table("tensor", "shape", "words", "bytes")
+            for name, entry in others.items():
+                table.add(name, _shape(entry.shape), entry.word or entry.dtype, f"{entry.bytes:,}")
+            table.show()
+        for name in file.foreign:
+            print(f"{name}: no array")
 
 
 def _decibels(value: float) -> str:
@@ -123,23 +286,21 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _show_blocks(tensors: dict[str, golden.Blocks]) -> None:
+def _show_blocks(file: TensorFile, tensors: _Described) -> None:
     table = Table("tensor", "shape", "axis", "format", "K", "blocks", "bytes")
-    for name, b in tensors.items():
-        blocks = b.scale_pos.size
-        size = f"{blocks * b.row.record_bytes:,}"
-        table.add(name, _shape(b.shape), b.axis, b.format, b.block, f"{blocks:,}", size)
+    for name, (row, shape, axis) in tensors.items():
+        blocks = math.prod(file.entries[f"{name}.scales"].shape[:-1])
+        size = f"{blocks * row.record_bytes:,}"
+        table.add(name, _shape(shape), axis, row.name, row.block, f"{blocks:,}", size)
     table.show()
 
 
 def holds_blocks(path: Path) -> bool:
     """Whether a file holds quantized tensors; one that cannot be read does not."""
-    if path.suffix != ".safetensors":
-        return False
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            return any(name.endswith(".codes") for name in file.keys())  # noqa: SIM118 (no dict)
-    except (OSError, safetensors.SafetensorError):
+        with files.open_file(path) as file:
+            return bool(files.block_names(file))
+    except (OSError, ValueError):
         # Reading it as tensors will say why it cannot be read.
         return False
 
@@ -150,8 +311,3 @@ def require_suffix(parameter: str, target: Path, *suffixes: str) -> None:
         raise ValueError(f"{parameter} must be a {' or '.join(suffixes)} file, not {str(target)!r}")
     if not target.parent.is_dir():
         raise ValueError(f"{parameter} must be a file in an existing folder, not {str(target)!r}")
-
-
-def _save(target: Path, kind: str, save: Callable[[], None]) -> None:
-    with writing("OUT", target, f"a {kind} file that can be written"):
-        save()

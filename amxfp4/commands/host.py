@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4 import golden
-from amxfp4.commands.convert import holds_blocks, require_suffix
+from amxfp4.commands.convert import BLOCKS, holds_blocks, opened, require_suffix
 from amxfp4.commands.matmul import matrix, pick, split
 from amxfp4.golden import Blocks, files
 from amxfp4.golden.engine import expected, operand_a, operand_b
@@ -114,9 +114,13 @@ def _blocks(parameter: str, source: str) -> Blocks | None:
     path, name = split(source)
     if not holds_blocks(path):
         return None
-    with reading(parameter, path, "a file that amxfp4 quantize wrote"):
-        found = files.load_blocks(path)
-    return pick(parameter, source, found, name)
+    with opened(parameter, path, BLOCKS) as file:
+        held = {found: found for found in files.block_names(file)}
+        if name in file.entries and name not in held:
+            return None
+        chosen = pick(parameter, source, held, name)
+        with reading(parameter, path, BLOCKS):
+            return files.read_blocks(file, chosen)
 
 
 def matmul(engine: Engine, a: Any, b: Any, *, out: Path | None, check: bool) -> int:

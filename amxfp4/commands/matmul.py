@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.convert import TENSORS
+from amxfp4.commands.convert import TENSORS, opened
 from amxfp4.golden import files
 from amxfp4.golden.engine import product
 from amxfp4.golden.quality import sqnr
@@ -103,9 +103,16 @@ def pick(parameter: str, source: str, held: Mapping[str, T], name: str | None) -
 def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     """Read the matrix `source` names: FILE, or FILE:NAME where a file holds several tensors."""
     path, name = split(source)
-    with reading(parameter, path, TENSORS):
-        tensors = files.load_tensors(path)
-    values = pick(parameter, source, tensors, name).values
+    with opened(parameter, path) as file:
+        floats = {n: n for n, entry in file.entries.items() if entry.word}
+        odd = name if name in file.entries else None if floats else next(iter(file.entries))
+        if odd is not None and odd not in floats:
+            raise ValueError(
+                f"{parameter} must be of float32, float16 or bfloat16, not {file.entries[odd]}"
+            )
+        chosen = pick(parameter, source, floats, name)
+        with reading(parameter, path, TENSORS):
+            values = file.tensor(chosen).values
     if values.ndim != 2:
         raise ValueError(f"{parameter} must be a matrix, not of shape {list(values.shape)}")
     return values

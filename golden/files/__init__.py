@@ -9,7 +9,7 @@ a ``ValueError`` that names it. This room imports NumPy, the model and the param
 - `blocks`: quantized tensors as entries of a safetensors file.
 """
 
-from .blocks import block_names, declared, load_blocks, read_blocks, save_blocks
+from .blocks import block_names, declared, describe, load_blocks, read_blocks, save_blocks
 from .safetensors_file import Writer
 from .tensor_file import Entry, Tensor, TensorFile, load_tensors, open_file, save_tensors
 
@@ -20,6 +20,7 @@ __all__ = [
     "Writer",
     "block_names",
     "declared",
+    "describe",
     "load_blocks",
     "load_tensors",
     "open_file",

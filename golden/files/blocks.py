@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from amxfp4.golden.blocks import Blocks, blocks_shape
-from amxfp4.golden.checks import check_kind
+from amxfp4.golden.checks import check_axis, check_kind, check_shape
 from amxfp4.golden.packing import join_nibbles, split_nibbles
-from amxfp4.params.formats import BlockFormat
+from amxfp4.params.formats import BlockFormat, block_format
 
 from .safetensors_file import Writer
 from .tensor_file import Entry, TensorFile, open_file
 
-__all__ = ["block_names", "declared", "load_blocks", "read_blocks", "save_blocks"]
+__all__ = ["block_names", "declared", "describe", "load_blocks", "read_blocks", "save_blocks"]
 
 CODES, SCALES = ".codes", ".scales"
 _FIELDS = ("format", "block", "shape", "axis")
@@ -120,6 +120,36 @@ def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
         raise ValueError(f"{path} cannot be read as blocks: {why}") from error
 
 
+def describe(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...], int]:
+    """Format, shape and axis of a quantized tensor, by what its file declares.
+
+    Raises
+    ------
+    ValueError
+        Its parts do not belong together.
+    """
+    keys = [name + suffix for suffix in (CODES, SCALES)]
+    fields = [f"{name}.{field}" for field in _FIELDS]
+    for key in keys + fields:
+        if key not in (file.entries if key in keys else file.metadata):
+            raise ValueError(f"it holds {name}{CODES} but no {key}")
+    try:
+        format = file.metadata[fields[0]]
+        block, sizes, number = (json.loads(file.metadata[field]) for field in fields[1:])
+        row, shape = block_format(format, block), check_shape(sizes)
+        axis = check_axis(number, len(shape))
+    except (TypeError, ValueError, RecursionError) as error:
+        why = str(error) or type(error).__name__
+        raise ValueError(f"metadata of {name} are not what quantize writes: {why}") from error
+    for key, entry in declared(name, row, shape, axis)[0].items():
+        if file.entries[key] != entry:
+            raise ValueError(
+                f"{key} must be {entry} for {row.name} in blocks of {block} along axis {axis} of "
+                f"{list(shape)}, not {file.entries[key]}"
+            )
+    return row, shape, axis
+
+
 def read_blocks(file: TensorFile, name: str) -> Blocks:
     """Read one quantized tensor of a file.
 
@@ -128,27 +158,8 @@ def read_blocks(file: TensorFile, name: str) -> Blocks:
     ValueError
         Its parts do not belong together.
     """
-    wanted = [(name + s, file.entries) for s in (CODES, SCALES)]
-    for key, where in [*wanted, *((f"{name}.{field}", file.metadata) for field in _FIELDS)]:
-        if key not in where:
-            raise ValueError(f"it holds {name}{CODES} but no {key}")
-    for key, _ in wanted:
-        entry = file.entries[key]
-        if entry.dtype != "U8" or len(entry.shape) < 2:
-            raise ValueError(f"{key} must be uint8 with two or more axes, not {entry}")
-    raw, scales = (file.raw(key) for key, _ in wanted)
-    texts = [file.metadata[f"{name}.{field}"] for field in _FIELDS]
-    try:
-        block, shape, axis = map(json.loads, texts[1:])
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"metadata of {name} are not what quantize writes: {error}") from error
-    if 2 * raw.shape[-1] != block:
-        raise ValueError(f"{name}{CODES} must be of {block} elements, not {2 * raw.shape[-1]}")
-    if scales.shape[-1] not in (1, 2):
-        raise ValueError(f"{name}{SCALES} must end in 1 or 2 scales, not {scales.shape[-1]}")
-    sides = [np.ascontiguousarray(scales[..., i]) for i in range(scales.shape[-1])]
-    neg = sides[1] if len(sides) == 2 else None
-    try:
-        return Blocks(split_nibbles(raw), np.array(sides[0]), neg, texts[0], shape, axis)
-    except TypeError as error:
-        raise ValueError(f"metadata of {name} are not what quantize writes: {error}") from error
+    row, shape, axis = describe(file, name)
+    scales = file.raw(name + SCALES)
+    pos, *neg = (np.array(scales[..., side]) for side in range(row.scales))
+    codes = split_nibbles(file.raw(name + CODES))
+    return Blocks(codes, pos, neg[0] if neg else None, row.name, shape, axis)

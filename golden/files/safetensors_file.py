@@ -223,7 +223,7 @@ class Writer:
         """Append the bytes of a tensor, or of its next piece, in C order and little endian."""
         little = piece.astype(piece.dtype.newbyteorder("<"), order="C", copy=False)
         self._left -= little.nbytes
-        self._stream.write(memoryview(little.reshape(-1)).cast("B") if little.size else b"")
+        self._stream.write(little.reshape(-1).view(np.uint8).data if little.size else b"")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is None and self._left:

@@ -220,4 +220,5 @@ def save_tensors(
         raise ValueError(f"{path} must hold one tensor, not {len(arrays)}; use .safetensors")
     else:
         with replacing(path) as stream:
-            np.save(stream, *arrays.values())
+            (array,) = arrays.values()
+            np.save(stream, array)

@@ -67,7 +67,7 @@ def test_every_changed_byte(tmp_path: Path, kind: str, at_night: bool) -> None:
     """What is read is right or refused in one line; nothing is allocated for what is not there."""
     whole = WHOLE[kind](tmp_path)
     path = tmp_path / f"x.{kind}"
-    refused = 0
+    said: list[str] = []
     tracemalloc.start()
     try:
         for at in range(len(whole)):
@@ -76,13 +76,12 @@ def test_every_changed_byte(tmp_path: Path, kind: str, at_night: bool) -> None:
                 try:
                     _read_all(path)
                 except ValueError as error:
-                    refused += 1
-                    assert "\n" not in str(error)
-                    assert str(path) in str(error)
+                    said.append(str(error))
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
-    assert refused > len(whole) / 4
+    assert len(said) > len(whole) / 4
+    assert all(str(path) in line and "\n" not in line for line in said)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -132,7 +131,7 @@ HARMFUL = {
     "objects.npy": (_declares(NPY.format("'|O'", "(1,)")), "it holds Python objects"),
     "type.npy": (_declares(NPY.format("'<q9'", "(1,)")), "its header is not that of an array"),
     "long.npy": (b"\x93NUMPY\x02\x00\xff\xff\xff\xff", "its header must be of at most 65,536"),
-    "twice.npz": (b"", "twice"),
+    "twice.npz": (_npz(0, w=_npy(X), v=_npy(X)).replace(b"v.npy", b"w.npy"), "'w.npy' twice"),
     "lzma.npz": (_npz(zipfile.ZIP_LZMA, w=_npy(X)), "'w.npy' is compressed in a way that NumPy"),
     "member.npz": (_npz(zipfile.ZIP_DEFLATED, w=_declares(NPY.format("'<f8'", "(1 << 60,)"))), "w"),
     "size.safetensors": (b"\xff" * 8, "its header is cut off"),
@@ -158,10 +157,6 @@ def test_harmful_file(tmp_path: Path, name: str) -> None:
     content, said = HARMFUL[name]
     path = tmp_path / name
     path.write_bytes(content)
-    if name == "twice.npz":
-        with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
-            for _ in range(2):
-                archive.writestr("w.npy", _npy(X))
     with pytest.raises(ValueError, match=rf"{name} cannot be read.*{said}") as caught:
         _read_all(path)
     assert "\n" not in str(caught.value)

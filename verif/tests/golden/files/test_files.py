@@ -115,14 +115,34 @@ META = {"w.format": "amxfp4", "w.block": "32", "w.shape": "[2, 20]", "w.axis": "
 BROKEN = [
     ({"w.codes": CODES}, META, "holds w.codes but no w.scales"),
     ({"w.codes": CODES, "w.scales": SCALES}, {}, "holds w.codes but no w.format"),
-    ({"w.codes": CODES, "w.scales": SCALES[..., 0]}, META, "scale_neg must be given for"),
+    (
+        {"w.codes": CODES, "w.scales": SCALES[..., 0]},
+        META,
+        "w.scales must be U8 2x1x2 for amxfp4 .*, not U8 2x1",
+    ),
     ({"w.codes": CODES.astype(np.int8), "w.scales": SCALES}, META, "it holds no <name>.codes of"),
-    ({"w.codes": CODES, "w.scales": SCALES.astype(np.int8)}, META, "w.scales must be uint8"),
-    ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.block": "16"}, "of 16 elements, not 32"),
-    ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.shape": "[2]"}, "codes must be of shape"),
+    (
+        {"w.codes": CODES, "w.scales": SCALES.astype(np.int8)},
+        META,
+        "w.scales must be U8 2x1x2 .*, not I8",
+    ),
+    (
+        {"w.codes": CODES, "w.scales": SCALES},
+        META | {"w.block": "16"},
+        "w.codes must be U8 2x2x8 for amxfp4 in blocks of 16",
+    ),
+    (
+        {"w.codes": CODES, "w.scales": SCALES},
+        META | {"w.shape": "[2]"},
+        "w.codes must be U8 1x16 .* of .2., not U8 2x1x16",
+    ),
     ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.shape": "{"}, "cannot be read as blocks"),
     ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.format": "fp4"}, "format must be one of"),
-    ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.format": "mxfp4"}, "scale_neg must be Non"),
+    (
+        {"w.codes": CODES, "w.scales": SCALES},
+        META | {"w.format": "mxfp4"},
+        "w.scales must be U8 2x1x1 for mxfp4",
+    ),
     ({"w.codes": CODES, "w.scales": SCALES}, META | {"w.axis": "2"}, "axis must be from -2 to 1"),
 ]
 
