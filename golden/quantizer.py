@@ -93,7 +93,7 @@ def quantize(
     rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
     codes = np.empty((*rows.shape[:1], shape[-1], row.block), np.uint8)
     scales = np.empty((row.scales, *codes.shape[:2]), np.uint8)
-    coder = _Coder(row, mode)
+    coder = _Coder(row, mode, FP32.width if array.dtype.name != "bfloat16" else 16)
     for part, blocks in _chunks(rows, row.block):
         coder(rows[part, blocks.start * row.block : blocks.stop * row.block],
               codes[part, blocks], scales[:, part, blocks])  # fmt: skip
@@ -132,22 +132,32 @@ class _Coder:
     """Quantizes chunks of rows, with its tables and scratch memory.
 
     A chunk is held element-major, [K, blocks]: maxima over a block and comparisons with a
-    block's thresholds then are loops over long contiguous rows.
+    block's thresholds then are loops over long contiguous rows. Words of FP32 are compared as they
+    are; BF16 is its upper half, and so are the thresholds that it can reach.
     """
 
-    def __init__(self, row: BlockFormat, ties: Ties) -> None:
+    def __init__(self, row: BlockFormat, ties: Ties, width: int) -> None:
         self.row = row
-        self.scale_steps = scale_thresholds(row, ties)
-        self.element_steps = element_thresholds(row, ties)
+        self.cut = FP32.width - width
+        self.signed, self.unsigned = (np.dtype(f"{kind}{width // 8}") for kind in "iu")
+        self.scale_steps = self._upper(scale_thresholds(row, ties))
+        self.element_steps = self._upper(element_thresholds(row, ties))
         self.one = one_code(row)
         assert row.scale.nan_magnitude is not None
         self.nan = row.scale.nan_magnitude
         # The element code of a negative magnitude is sign + magnitude.
         self.sign = 1 << (row.element.width - 1)
         size = max(_CHUNK, row.block)
-        self.key = np.empty(size, np.int32)
+        self.key = np.empty(size, self.signed)
         self.reached = np.empty(size, np.bool_)
         self.count = np.empty(size, np.uint8)
+
+    def _upper(self, steps: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
+        """Cut thresholds to the width of the words, rounded up; what no word reaches stays so."""
+        lower = steps & ((1 << self.cut) - 1) != 0
+        upper = (steps >> self.cut) + lower
+        table: npt.NDArray[Any] = np.minimum(upper, np.iinfo(self.signed).max).astype(self.signed)
+        return table
 
     def __call__(
         self, x: npt.NDArray[Any], codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]
@@ -168,8 +178,8 @@ class _Coder:
         for side, code in zip(scales, sides, strict=False):
             side[...] = code.reshape(order[1:]).T if adjacent else code.reshape(order[1:])
 
-    def _load(self, x: npt.NDArray[Any], key: npt.NDArray[np.int32]) -> None:
-        """Copy x [rows, n] as FP32 bit patterns to key [K, rows, blocks], padding with +0."""
+    def _load(self, x: npt.NDArray[Any], key: npt.NDArray[Any]) -> None:
+        """Copy the bit patterns of x [rows, n] to key [K, rows, blocks], padding with +0."""
         block, rows, _ = key.shape
         whole, rest = divmod(x.shape[1], block)
         pieces = [(x[:, : whole * block].reshape(rows, whole, block), key[:, :, :whole])]
@@ -178,28 +188,28 @@ class _Coder:
             pieces.append((x[:, None, whole * block :], key[:rest, :, whole:]))
         for piece, target in pieces:
             source = piece.transpose(2, 0, 1)
-            if x.dtype.name == "bfloat16":
-                target[...] = source.view(np.uint16)
-                target <<= 16
+            if self.cut:
+                target[...] = source.view(self.signed)
             else:
                 with np.errstate(invalid="ignore"):  # widening a signalling NaN
                     target.view(np.float32)[...] = source
 
     def _encode(
-        self, key: npt.NDArray[np.int32], count: npt.NDArray[np.uint8]
+        self, key: npt.NDArray[Any], count: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Write the element codes of bit patterns [K, n] to count; return both scale codes [n]."""
-        unsigned = key.view(np.uint32)
+        unsigned, sign = key.view(self.unsigned), self.unsigned.type(FP32_SIGN >> self.cut)
         # As signed integers positive words are the largest; as unsigned ones, negative words.
         p = np.maximum(key.max(axis=0), 0)
-        n = np.maximum((unsigned.max(axis=0) ^ np.uint32(FP32_SIGN)).view(np.int32), 0)
+        n = np.maximum((unsigned.max(axis=0) ^ sign).view(self.signed), 0)
         m = np.maximum(p, n)
-        infinity = FP32.inf_magnitude
+        assert FP32.inf_magnitude is not None
+        infinity = FP32.inf_magnitude >> self.cut
         nan = m > infinity if self.row.scale_rule is ScaleRule.NEAREST else m >= infinity
         pos = self._scale(p if self.row.asymmetric else m, nan)
         neg = self._scale(n, nan) if self.row.asymmetric else pos
         steps = self.element_steps
-        negative_steps = steps.view(np.uint32) | np.uint32(FP32_SIGN)
+        negative_steps = steps.view(self.unsigned) | sign
         reached = self.reached[: key.size].reshape(key.shape)
         flags = reached.view(np.uint8)
         # Reaching the first negative threshold also sets the sign: it counts sign + 1.
@@ -215,7 +225,7 @@ class _Coder:
             count[:, nan] = 0
         return pos, neg
 
-    def _scale(self, m: npt.NDArray[np.int32], nan: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    def _scale(self, m: npt.NDArray[Any], nan: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
         code = np.searchsorted(self.scale_steps, m, side="right").astype(np.uint8)
         code[m == 0] = self.one
         code[nan] = self.nan

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +26,9 @@ from amxfp4.params.formats import BlockFormat, Ties, block_format
 from amxfp4.util.console import Table, working
 from amxfp4.util.errors import reading, writing
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
 __all__ = ["dequantize", "holds_blocks", "info", "opened", "quantize", "require_suffix"]
 
 TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
@@ -29,8 +36,10 @@ BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
 
 _Described = dict[str, tuple[BlockFormat, tuple[int, ...], int]]
 """Format, shape and axis of quantized tensors, by name."""
-_PIECE = 1 << 22
+_PIECE = 1 << 21
 """Elements worked on at a time, so that memory does not depend on the size of a tensor."""
+_THREADS = 8
+"""At most as many pieces are worked on at once."""
 _POOR = 6.0
 """SQNR in dB below which a quantization is called poor: half of a tensor is noise."""
 
@@ -94,9 +103,7 @@ def quantize(
                     ratio = _quantize(file, name, row, axis, mode, writer)
                     _add(table, name, entry, entries, row, ratio)
                     if ratio < _POOR:
-                        poor.append(
-                            f"{name}: SQNR {ratio:.2f} dB, below {_POOR:g} dB: little is left"
-                        )
+                        poor.append(f"{name}: SQNR {ratio:.2f} dB, below {_POOR:g} dB, is poor")
                 elif name in entries:
                     _copy(file, name, writer)
                 file.release()
@@ -159,17 +166,42 @@ def _quantize(
     file: TensorFile, name: str, row: BlockFormat, axis: int, ties: Ties, writer: Writer
 ) -> float:
     """Write the codes and scales of a tensor piece by piece; return its SQNR in dB."""
-    entry, ratio, scales = file.entries[name], Ratio(), []
-    for piece in _pieces(np.moveaxis(file.raw(name), axis, -1), row.block):
-        x = entry.values(np.ascontiguousarray(piece))
+    entry = file.entries[name]
+
+    def work(piece: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Ratio]:
+        raw, ratio = np.ascontiguousarray(piece), Ratio()
+        x = raw.view(ml_dtypes.bfloat16) if entry.word == "bf16" else raw
         b = golden.quantize(x, row.name, ties=ties, block=row.block)
-        writer.write(join_nibbles(b.codes))
-        sides = b.scales[: row.scales]
-        scales.append(np.stack(sides, axis=-1).reshape(-1))
-        ratio.add(x, golden.dequantize(b))
+        ratio.add(entry.values(raw), golden.dequantize(b))
+        scales = np.stack(b.scales[: row.scales], axis=-1)
+        return join_nibbles(b.codes), scales.reshape(-1), ratio
+
+    total, scales = Ratio(), []
+    pieces = _pieces(np.moveaxis(file.raw(name), axis, -1), row.block)
+    for codes, of_piece, ratio in _in_order(work, pieces):
+        writer.write(codes)
+        scales.append(of_piece)
+        total.signal += ratio.signal
+        total.noise += ratio.noise
         file.release()
     writer.write(np.concatenate(scales))
-    return ratio.decibels
+    return total.decibels
+
+
+def _in_order(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """Work on items in a thread for each processor; few results wait for the one before them."""
+    threads = min(_THREADS, os.cpu_count() or 1)
+    waiting: deque[Future[_R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _copy(file: TensorFile, name: str, writer: Writer) -> None:

@@ -108,7 +108,8 @@ def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
         odd = name if name in file.entries else None if floats else next(iter(file.entries))
         if odd is not None and odd not in floats:
             raise ValueError(
-                f"{parameter} must be of float32, float16 or bfloat16, not {file.entries[odd]}"
+                f"{parameter} must be of float32, float16 or bfloat16, not {source!r} "
+                f"({file.entries[odd]})"
             )
         chosen = pick(parameter, source, floats, name)
         with reading(parameter, path, TENSORS):

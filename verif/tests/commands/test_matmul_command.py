@@ -37,7 +37,7 @@ CASES = {
     "missing-b": ("a.npy none.npz:x", ["B must be ", "'none.npz"]),
     "foreign": ("foreign.npy b.npy", ["A must be ", "'foreign.npy'"]),
     "suffix": ("notes.txt b.npy", ["A must be ", ".npy, .npz or .safetensors", "'notes.txt'"]),
-    "dtype": ("ints.npy b.npy", ["A must be ", "float32", "int64", "'ints.npy'"]),
+    "dtype": ("ints.npy b.npy", ["A must be ", "float32", "I64 5x64", "'ints.npy'"]),
     "argument-missing": ("a.npy", ["B"]),
     "format-a": ("a.npy b.npy --format-a mxfp5", ["format_a", FORMATS, "'mxfp5'"]),
     "format-b": ("a.npy b.npy --format-b fp4", ["format_b", FORMATS, "'fp4'"]),
