@@ -1,8 +1,9 @@
-"""Speed and memory on one core, of the golden model and of verification, against what is promised.
+"""Speed and memory of the golden model, of files and of verification, against what is promised.
 
 Each figure is the best of several runs in a process of its own, pinned to one core and with BLAS on
-one thread. Speeds are shown; what is judged is how many times as long as a reference loop the work
-takes, which runs in turn with it: a slow or busy machine slows down both.
+one thread; files are quantized by the command, on all cores. Speeds are shown; what is judged is how
+many times as long as a reference loop the work takes, which runs in turn with it: a slow or busy
+machine slows down both.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from amxfp4.util.console import Table
@@ -35,6 +38,9 @@ DEQUANTIZE = 16.0
 MATMUL = {"exact": 60.0, "fixed": 200.0, "fp32": 200.0}
 THROUGH_RTL = 100.0
 GENERATE = 800.0
+FILE = 1500.0
+FILE_MEMORY = 1.2
+"""In GB, of a process that quantizes a file of 1 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class Row:
 def run(size: int = 4096) -> int:
     """Measure and print a table; return 0 if every limit is kept, else 1."""
     rows = measure(size)
-    table = Table("one core", "figure", "unit", "x reference", "at most", "")
+    table = Table("what", "figure", "unit", "x reference", "at most", "")
     for row in rows:
         table.add(row.name, f"{row.value:.3g}", row.unit, f"{row.judged:.3g}", f"{row.limit:g}",
                   "ok" if row.passed else "MISSED")  # fmt: skip
@@ -186,7 +192,44 @@ def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
     for acc, limit in MATMUL.items():
         seconds, ratio = _best(partial(golden.matmul, a, w, acc))
         rows.append(Row(f"matmul {n}x{n}x{n} amxfp4, {acc}", seconds, "s", ratio, limit))
-    return rows + _array_rows(n, side, lanes)
+    return rows + _file_rows(size) + _array_rows(n, side, lanes)
+
+
+def _file_rows(size: int) -> list[Row]:
+    """Quantize a file of 32 size^2 BF16 words, 1 GB for a size of 4096, by the command."""
+    import numpy as np
+
+    from amxfp4.golden.files import Entry, Writer
+
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    x = np.random.default_rng(2).standard_normal((size, size), np.float32)
+    words = (x.view(np.uint32) >> 16).astype(np.uint16)
+    count = 32 * words.size
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "x.safetensors"), Path(folder, "q.safetensors")
+        with Writer(source, {"x": Entry("BF16", (32 * size, size), 2 * count)}, {}) as writer:
+            for _ in range(32):
+                writer.write(words)
+        del x, words
+        command = [sys.executable, "-m", "amxfp4", "quantize", str(source), str(target)]
+        peaks: list[float] = []
+        seconds, ratio = _best(lambda: peaks.append(_peak(command)), 2, warm=False)
+    what = f"quantize a file of {2 * count / 1e9:.3g} GB of bf16"
+    return [
+        Row(f"{what}, all cores", count / seconds / 1e6, "M elements/s", ratio, FILE),
+        Row(f"{what}, peak memory", max(peaks), "GB", max(peaks), FILE_MEMORY),
+    ]
+
+
+def _peak(command: list[str]) -> float:
+    """Run a program; return the most memory it held, in GB."""
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, command)
+    return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def _array_rows(n: int, side: int, lanes: int) -> list[Row]:
