@@ -139,7 +139,7 @@ def _plan(
 ) -> tuple[dict[str, Entry], dict[str, str]]:
     """List what the new file holds, in the order of the old one."""
     entries: dict[str, Entry] = {}
-    metadata: dict[str, str] = {}
+    metadata = dict(file.metadata)
     for name, entry in file.entries.items():
         own = {name: entry} if entry.dtype in BITS else {}
         if name in chosen:
@@ -272,7 +272,9 @@ def _dequantize(file: TensorFile, blocks: _Described, kept: dict[str, Entry], ta
         elif name in blocks and name != stored:
             _, shape, _ = blocks[name]
             entries[name] = Entry("F32", shape, 4 * math.prod(shape))
-    with Writer(target, entries, {}) as writer:
+    fields = {f"{name}.{field}" for name in blocks for field in files.FIELDS}
+    metadata = {name: text for name, text in file.metadata.items() if name not in fields}
+    with Writer(target, entries, metadata) as writer:
         for name in entries:
             if name in kept:
                 _copy(file, name, writer)

@@ -1,9 +1,9 @@
 """Speed and memory of the golden model, of files and of verification, against what is promised.
 
 Each figure is the best of several runs in a process of its own, pinned to one core and with BLAS on
-one thread; files are quantized by the command, on all cores. Speeds are shown; what is judged is how
-many times as long as a reference loop the work takes, which runs in turn with it: a slow or busy
-machine slows down both.
+one thread; files are quantized by the command, on all cores. Speeds are shown; what is judged is
+how many times as long as a reference loop the work takes, which runs in turn with it: a slow or
+busy machine slows down both.
 """
 
 from __future__ import annotations

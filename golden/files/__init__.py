@@ -9,11 +9,12 @@ a ``ValueError`` that names it. This room imports NumPy, the model and the param
 - `blocks`: quantized tensors as entries of a safetensors file.
 """
 
-from .blocks import block_names, declared, describe, load_blocks, read_blocks, save_blocks
+from .blocks import FIELDS, block_names, declared, describe, load_blocks, read_blocks, save_blocks
 from .safetensors_file import Writer
 from .tensor_file import Entry, Tensor, TensorFile, load_tensors, open_file, save_tensors
 
 __all__ = [
+    "FIELDS",
     "Entry",
     "Tensor",
     "TensorFile",

@@ -23,10 +23,19 @@ from amxfp4.params.formats import BlockFormat, block_format
 from .safetensors_file import Writer
 from .tensor_file import Entry, TensorFile, open_file
 
-__all__ = ["block_names", "declared", "describe", "load_blocks", "read_blocks", "save_blocks"]
+__all__ = [
+    "FIELDS",
+    "block_names",
+    "declared",
+    "describe",
+    "load_blocks",
+    "read_blocks",
+    "save_blocks",
+]
 
 CODES, SCALES = ".codes", ".scales"
-_FIELDS = ("format", "block", "shape", "axis")
+FIELDS = ("format", "block", "shape", "axis")
+"""What the metadata say of a quantized tensor, as ``<name>.<field>``."""
 
 
 def declared(
@@ -39,7 +48,7 @@ def declared(
         for suffix, last in ((CODES, row.block // 2), (SCALES, row.scales))
     }
     fields = (row.name, json.dumps(row.block), json.dumps(shape), json.dumps(axis))
-    return entries, {f"{name}.{f}": text for f, text in zip(_FIELDS, fields, strict=True)}
+    return entries, {f"{name}.{f}": text for f, text in zip(FIELDS, fields, strict=True)}
 
 
 def save_blocks(path: str | os.PathLike[str], tensors: Mapping[str, Blocks]) -> None:
@@ -129,7 +138,7 @@ def describe(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...],
         Its parts do not belong together.
     """
     keys = [name + suffix for suffix in (CODES, SCALES)]
-    fields = [f"{name}.{field}" for field in _FIELDS]
+    fields = [f"{name}.{field}" for field in FIELDS]
     for key in keys + fields:
         if key not in (file.entries if key in keys else file.metadata):
             raise ValueError(f"it holds {name}{CODES} but no {key}")

@@ -12,6 +12,7 @@ import safetensors.numpy
 from amxfp4 import cli, golden
 from amxfp4.commands import convert
 from amxfp4.golden import files
+from amxfp4.golden.packing import join_nibbles
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.formats import FORMATS
 
@@ -153,6 +154,23 @@ def test_odd_tensors_spoil_nothing(odd, capfd):
         assert np.array_equal(file.raw("w"), golden.dequantize(stored["w"]))
     assert cli.run(["info", "q.safetensors"]) == 0
     assert "scalar" in capfd.readouterr().out
+
+
+def test_metadata_and_blocks_travel_along(odd, capfd):
+    """Blocks beside a float tensor are blocks after it was quantized, too, and texts are kept."""
+    first = golden.quantize(W, "mxfp4")
+    entries, metadata = files.declared("a", first.row, W.shape, 1)
+    parts = [join_nibbles(first.codes), first.scale_pos[..., None]]
+    held = {n: (e.dtype, x, e.shape) for (n, e), x in zip(entries.items(), parts, strict=True)}
+    saved("m.safetensors", {**held, "w": ("F32", W, W.shape)}, metadata | {"made by": "hand"})
+    assert cli.run(["quantize", "m.safetensors", "q.safetensors"]) == 0
+    stored = files.load_blocks("q.safetensors")
+    assert [(name, b.format) for name, b in stored.items()] == [("a", "mxfp4"), ("w", "amxfp4")]
+    assert np.array_equal(golden.pack(stored["a"]), golden.pack(first))
+    assert cli.run(["dequantize", "q.safetensors", "y.safetensors"]) == 0
+    with files.open_file("y.safetensors") as file:
+        assert list(file.entries) == ["a", "w"]
+        assert file.metadata == {"made by": "hand"}
 
 
 def test_odd_tensors_of_numpy(tmp_path, monkeypatch, capfd):
