@@ -198,9 +198,12 @@ class Writer:
     """
 
     def __init__(
-        self, path: Path, entries: Mapping[str, Entry], metadata: Mapping[str, str]
+        self,
+        path: str | os.PathLike[str],
+        entries: Mapping[str, Entry],
+        metadata: Mapping[str, str],
     ) -> None:
-        self._path, self._entries, self._metadata = path, entries, metadata
+        self._path, self._entries, self._metadata = Path(path), entries, metadata
         self._left = sum(entry.bytes for entry in entries.values())
 
     def __enter__(self) -> Self:
