@@ -124,13 +124,13 @@ def _reason(entry: Entry, axis: int, min_axes: int) -> str:
     axes = len(entry.shape)
     if entry.word is None:
         known = entry.dtype in BITS
-        return "no floating-point word" if known else "no type that safetensors has"
+        return "not float32, float16 or bfloat16" if known else "no type that safetensors has"
     if 0 in entry.shape:
         return "no elements"
     if axes < min_axes:
         return f"fewer than {min_axes} axes (--min-axes)"
     if not -axes <= axis < axes:
-        return f"no axis {axis}"
+        return f"axis must be from {-axes} to {axes - 1}, not {axis}"
     return ""
 
 

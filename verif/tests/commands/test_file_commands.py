@@ -263,9 +263,12 @@ def test_poor_quantization_is_said(tmp_path, monkeypatch, capfd):
             ["bias.npy"],
             "IN must hold a tensor to quantize, not only ones such as 'bias' (F32 8: few",
         ),
-        (["ids.npy"], "such as 'ids' (I64 4: no floating-point word), as 'ids.npy' does"),
+        (["ids.npy"], "such as 'ids' (I64 4: not float32, float16 or bfloat16), as 'ids.npy' does"),
         (["bias.npy", "--min-axes", "0"], "--min-axes must be at least 1, not 0"),
-        (["bias.npy", "--axis", "1", "--min-axes", "1"], "(F32 8: no axis 1)"),
+        (
+            ["bias.npy", "--axis", "1", "--min-axes", "1"],
+            "8: axis must be from -1 to 0, not 1)",
+        ),
     ],
 )
 def test_nothing_to_quantize(tmp_path, monkeypatch, capfd, arguments, said):
