@@ -18,7 +18,6 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.golden import files
 from amxfp4.golden.files import Entry, TensorFile, Writer
-from amxfp4.golden.files.safetensors_file import BITS
 from amxfp4.golden.packing import join_nibbles
 from amxfp4.golden.quality import Ratio
 from amxfp4.params.checks import choose
@@ -29,7 +28,7 @@ from amxfp4.util.errors import reading, writing
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-__all__ = ["dequantize", "holds_blocks", "info", "opened", "quantize", "require_suffix"]
+__all__ = ["dequantize", "info", "opened", "quantize", "require_suffix"]
 
 TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
 BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
@@ -41,7 +40,7 @@ _PIECE = 1 << 21
 _THREADS = 8
 """At most as many pieces are worked on at once."""
 _POOR = 6.0
-"""SQNR in dB below which a quantization is called poor: half of a tensor is noise."""
+"""SQNR in dB below which a quantization is poor: its error is half as large as the tensor."""
 
 
 @contextlib.contextmanager
@@ -123,8 +122,7 @@ def _reason(entry: Entry, axis: int, min_axes: int) -> str:
     """Why a tensor is not quantized; empty if it is."""
     axes = len(entry.shape)
     if entry.word is None:
-        known = entry.dtype in BITS
-        return "not float32, float16 or bfloat16" if known else "no type that safetensors has"
+        return "not float32, float16 or bfloat16" if entry.known else "no type of safetensors"
     if 0 in entry.shape:
         return "no elements"
     if axes < min_axes:
@@ -141,7 +139,7 @@ def _plan(
     entries: dict[str, Entry] = {}
     metadata = dict(file.metadata)
     for name, entry in file.entries.items():
-        own = {name: entry} if entry.dtype in BITS else {}
+        own = {name: entry} if entry.known else {}
         if name in chosen:
             own, fields = files.declared(name, row, entry.shape, axis % len(entry.shape))
             metadata |= fields
@@ -327,16 +325,6 @@ def _show_blocks(file: TensorFile, tensors: _Described) -> None:
         size = f"{blocks * row.record_bytes:,}"
         table.add(name, _shape(shape), axis, row.name, row.block, f"{blocks:,}", size)
     table.show()
-
-
-def holds_blocks(path: Path) -> bool:
-    """Whether a file holds quantized tensors; one that cannot be read does not."""
-    try:
-        with files.open_file(path) as file:
-            return bool(files.block_names(file))
-    except (OSError, ValueError):
-        # Reading it as tensors will say why it cannot be read.
-        return False
 
 
 def require_suffix(parameter: str, target: Path, *suffixes: str) -> None:

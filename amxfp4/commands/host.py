@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4 import golden
-from amxfp4.commands.convert import BLOCKS, holds_blocks, opened, require_suffix
+from amxfp4.commands.convert import BLOCKS, opened, require_suffix
 from amxfp4.commands.matmul import matrix, pick, split
 from amxfp4.golden import Blocks, files
 from amxfp4.golden.engine import expected, operand_a, operand_b
@@ -112,11 +112,9 @@ def load(a: str, b: str, *, out: Path | None, transpose_b: bool) -> tuple[Any, A
 def _blocks(parameter: str, source: str) -> Blocks | None:
     """Read the quantized tensor that `source` names, if its file holds such."""
     path, name = split(source)
-    if not holds_blocks(path):
-        return None
-    with opened(parameter, path, BLOCKS) as file:
-        held = {found: found for found in files.block_names(file)}
-        if name in file.entries and name not in held:
+    with opened(parameter, path) as file:
+        held = files.block_names(file)
+        if not held or (name in file.entries and name not in held):
             return None
         chosen = pick(parameter, source, held, name)
         with reading(parameter, path, BLOCKS):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,6 @@ from amxfp4.util.errors import reading, writing
 __all__ = ["matmul", "matrix", "pick", "split"]
 
 THROUGH = ("golden", "rtl")
-
-T = TypeVar("T")
 
 
 def matmul(
@@ -90,28 +88,29 @@ def split(source: str) -> tuple[Path, str | None]:
     return Path(file), name
 
 
-def pick(parameter: str, source: str, held: Mapping[str, T], name: str | None) -> T:
-    """Pick what `source` names out of what its file holds; one alone needs no name."""
-    if name is None and len(held) == 1:
-        name = next(iter(held))
-    if name is None or name not in held:
-        names = ", ".join(sorted(held))
-        raise ValueError(f"{parameter} must name one of {names} as FILE:NAME, not {source!r}")
-    return held[name]
+def pick(parameter: str, source: str, names: Sequence[str], name: str | None) -> str:
+    """Pick what `source` names of what its file holds; one alone needs no name."""
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name is None or name not in names:
+        held = ", ".join(sorted(names))
+        raise ValueError(f"{parameter} must name one of {held} as FILE:NAME, not {source!r}")
+    return name
 
 
 def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     """Read the matrix `source` names: FILE, or FILE:NAME where a file holds several tensors."""
     path, name = split(source)
     with opened(parameter, path) as file:
-        floats = {n: n for n, entry in file.entries.items() if entry.word}
-        odd = name if name in file.entries else None if floats else next(iter(file.entries))
-        if odd is not None and odd not in floats:
+        names = [name for name, entry in file.entries.items() if entry.word]
+        if name in file.entries or not names:
+            names = list(file.entries)
+        chosen = pick(parameter, source, names, name)
+        entry = file.entries[chosen]
+        if entry.word is None:
             raise ValueError(
-                f"{parameter} must be of float32, float16 or bfloat16, not {source!r} "
-                f"({file.entries[odd]})"
+                f"{parameter} must be of float32, float16 or bfloat16, not {source!r} ({entry})"
             )
-        chosen = pick(parameter, source, floats, name)
         with reading(parameter, path, TENSORS):
             values = file.tensor(chosen).values
     if values.ndim != 2:

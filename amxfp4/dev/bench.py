@@ -158,8 +158,10 @@ def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
 
     from amxfp4 import golden
 
+    free: set[int] = set()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        free = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(free)})
     rng = np.random.default_rng(0)
     x = rng.standard_normal((size, size), dtype=np.float32)
     shape = f"{size}x{size} fp32"
@@ -192,7 +194,10 @@ def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
     for acc, limit in MATMUL.items():
         seconds, ratio = _best(partial(golden.matmul, a, w, acc))
         rows.append(Row(f"matmul {n}x{n}x{n} amxfp4, {acc}", seconds, "s", ratio, limit))
-    return rows + _file_rows(size) + _array_rows(n, side, lanes)
+    rows += _array_rows(n, side, lanes)
+    if free:
+        os.sched_setaffinity(0, free)
+    return rows + _file_rows(size)
 
 
 def _file_rows(size: int) -> list[Row]:
@@ -201,8 +206,6 @@ def _file_rows(size: int) -> list[Row]:
 
     from amxfp4.golden.files import Entry, Writer
 
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
     x = np.random.default_rng(2).standard_normal((size, size), np.float32)
     words = (x.view(np.uint32) >> 16).astype(np.uint16)
     count = 32 * words.size

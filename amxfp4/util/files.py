@@ -7,6 +7,7 @@ import glob
 import hashlib
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
     """Yield a new name beside `path`; the file or folder made there takes the place of `path`.
 
     It does so at the end of the block, by renaming. If the block fails, `path` stays as it was and
-    nothing is left of the other. The name ends as that of `path`, and the umask decides the mode.
+    nothing is left of the other. The name ends as that of `path`. A file gets the mode of the one
+    that it replaces, a new one the mode that the umask gives.
 
     Parameters
     ----------
@@ -62,6 +64,8 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
         if temporary.is_dir() and path.is_dir():
             _exchange(temporary, path)
         else:
+            if path.is_file() and temporary.is_file():
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             temporary.replace(path)
     finally:
         _remove(temporary)

@@ -21,7 +21,8 @@ from amxfp4.golden.packing import join_nibbles, split_nibbles
 from amxfp4.params.formats import BlockFormat, block_format
 
 from .safetensors_file import Writer
-from .tensor_file import Entry, TensorFile, open_file
+from .tensor_file import Entry, TensorFile
+from .tensors import open_file
 
 __all__ = [
     "FIELDS",

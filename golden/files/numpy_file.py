@@ -13,14 +13,14 @@ import math
 import mmap
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .safetensors_file import NUMPY
-from .tensor_file import Entry, TensorFile
+from .tensor_file import NUMPY, Entry, MappedFile, TensorFile
 
 __all__ = ["NpyFile", "NpzFile"]
 
@@ -30,13 +30,13 @@ _TYPES = {np.dtype(code).newbyteorder("="): name for name, code in NUMPY.items()
 """What safetensors calls the types that both know."""
 _BF16 = ("V2", "bfloat16")
 _DEFLATED = 1040
-"""More bytes than any one byte of a zipped member can stand for."""
+"""No byte of a deflated member stands for more than 1,032 bytes."""
 
 
 class _Array:
     """What the header of an array declares."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         fields = _fields(stream)
         try:
             descr, fortran, shape = (fields[k] for k in ("descr", "fortran_order", "shape"))
@@ -67,7 +67,7 @@ class _Array:
         return shaped.astype(self.dtype.newbyteorder("="), copy=False)
 
 
-def _fields(stream: BinaryIO) -> dict[str, Any]:
+def _fields(stream: IO[bytes]) -> dict[str, Any]:
     start = stream.read(8)
     if start[:6] != _MAGIC or len(start) < 8 or start[6] not in (1, 2, 3):
         raise ValueError("it does not begin as an array that NumPy saved")
@@ -92,7 +92,7 @@ def _first(error: Exception) -> str:
     return (str(error).partition("\n")[0] or type(error).__name__)[:80]
 
 
-class NpyFile(TensorFile):
+class NpyFile(MappedFile):
     """An open .npy file, whose one array is named as the file; see `TensorFile`."""
 
     def __init__(self, path: Path) -> None:
@@ -108,22 +108,12 @@ class NpyFile(TensorFile):
                     f"it declares {self._array.entry.bytes:,} bytes of {self._array.entry} and "
                     f"holds {held:,}"
                 )
-            self._bytes = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self.mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self.entries = {path.stem: self._array.entry}
 
     def raw(self, name: str) -> npt.NDArray[Any]:
         """See `TensorFile`."""
-        return self._array.of(self._bytes, self._start)
-
-    def release(self) -> None:
-        """See `TensorFile`."""
-        if hasattr(self._bytes, "madvise"):  # not on every system
-            self._bytes.madvise(mmap.MADV_DONTNEED)
-
-    def close(self) -> None:
-        """See `TensorFile`."""
-        with contextlib.suppress(BufferError):  # an array of the file keeps it open
-            self._bytes.close()
+        return self._array.of(self.mapped, self._start)
 
 
 class NpzFile(TensorFile):
@@ -153,7 +143,13 @@ class NpzFile(TensorFile):
             return
         if name in self.entries:
             raise ValueError(f"it holds {member.filename!r} twice")
-        array, held = self._open(member)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Others allocate what a damaged header of theirs asks for.
+            raise ValueError(f"{member.filename!r} is compressed in a way that NumPy does not use")
+        if member.file_size > self._size * _DEFLATED:
+            raise ValueError(f"{member.filename!r} declares more bytes than it can hold")
+        with self._member(member) as (array, stream):
+            held = member.file_size - stream.tell()
         if array.entry.bytes != held:
             raise ValueError(
                 f"{member.filename!r} declares {array.entry.bytes:,} bytes of {array.entry} and "
@@ -161,33 +157,25 @@ class NpzFile(TensorFile):
             )
         self.entries[name] = array.entry
 
-    def _open(self, member: zipfile.ZipInfo) -> tuple[_Array, int]:
-        """Read a member's header; return it, and how many bytes its elements are said to take."""
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            # Others allocate what a damaged header of theirs asks for.
-            raise ValueError(f"{member.filename!r} is compressed in a way that NumPy does not use")
-        if member.file_size > self._size * _DEFLATED:
-            raise ValueError(f"{member.filename!r} declares more bytes than it can hold")
+    @contextlib.contextmanager
+    def _member(self, member: zipfile.ZipInfo) -> Iterator[tuple[_Array, IO[bytes]]]:
+        """Open a member and read its header; the stream stands where its elements begin."""
         try:
             with self._zip.open(member) as stream:
-                array = _Array(stream)  # type: ignore[arg-type]  # a binary stream in all but type
-                return array, member.file_size - stream.tell()
+                yield _Array(stream), stream
         except Exception as error:  # checksums, compression, passwords: whatever is wrong with it
             raise ValueError(f"{member.filename!r}: {_first(error)}") from error
 
     def raw(self, name: str) -> npt.NDArray[Any]:
         """See `TensorFile`; the whole member is read, and its checksum compared."""
-        member = self._zip.getinfo(f"{name}.npy")
         try:
-            with self._zip.open(member) as stream:
-                array = _Array(stream)  # type: ignore[arg-type]  # a binary stream in all but type
-                held = stream.read()
-            if len(held) != array.entry.bytes:
-                raise ValueError(f"it holds {len(held):,} bytes in place of {array.entry.bytes:,}")
-        except Exception as error:  # as above
-            why = f"{self.path} cannot be read: {member.filename!r}: {_first(error)}"
-            raise ValueError(why) from error
-        return array.of(held)
+            with self._member(self._zip.getinfo(f"{name}.npy")) as (array, stream):
+                return array.of(stream.read())
+        except ValueError as error:
+            raise ValueError(f"{self.path} cannot be read: {error}") from error
+
+    def release(self) -> None:
+        """See `TensorFile`; nothing is mapped."""
 
     def close(self) -> None:
         """See `TensorFile`."""

@@ -13,8 +13,6 @@ import json
 import math
 import mmap
 import os
-import secrets
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -22,27 +20,17 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from .tensor_file import Entry, TensorFile
+from amxfp4.util.files import replacing
 
-__all__ = ["SafetensorsFile", "Writer", "replacing"]
+from .tensor_file import BITS, NUMPY, Entry, MappedFile
 
-BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
-    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
-    "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
-}  # fmt: skip
-"""Bits of an element of each type."""
-NUMPY = {
-    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
-    "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
-    "C64": "<c8",
-}  # fmt: skip
-"""How NumPy reads their bytes, where it can."""
+__all__ = ["SafetensorsFile", "Writer", "written"]
+
 _MOST_HEADER = 100_000_000
 """The library's own limit, in bytes."""
 
 
-class SafetensorsFile(TensorFile):
+class SafetensorsFile(MappedFile):
     """An open safetensors file; see `TensorFile`."""
 
     def __init__(self, path: Path) -> None:
@@ -56,26 +44,16 @@ class SafetensorsFile(TensorFile):
             self.entries, offsets = _entries(header, size - start)
             self._offsets = {name: start + offset for name, offset in offsets.items()}
             # The header is there, so that what is mapped is not empty.
-            self._bytes = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self.mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
     def raw(self, name: str) -> npt.NDArray[Any]:
         """See `TensorFile`."""
         entry = self.entries[name]
         stored = np.dtype(NUMPY.get(entry.dtype, "u1"))
         count = entry.bytes // stored.itemsize
-        array = np.frombuffer(self._bytes, stored, count, self._offsets[name])
+        array = np.frombuffer(self.mapped, stored, count, self._offsets[name])
         native: npt.NDArray[Any] = array.astype(stored.newbyteorder("="), copy=False)
         return native.reshape(entry.shape) if count == math.prod(entry.shape) else native
-
-    def release(self) -> None:
-        """See `TensorFile`."""
-        if hasattr(self._bytes, "madvise"):  # not on every system
-            self._bytes.madvise(mmap.MADV_DONTNEED)
-
-    def close(self) -> None:
-        """See `TensorFile`."""
-        with contextlib.suppress(BufferError):  # an array of the file keeps it open
-            self._bytes.close()
 
 
 def _header(stream: BinaryIO, size: int) -> dict[str, Any]:
@@ -128,12 +106,11 @@ def _entries(header: dict[str, Any], size: int) -> tuple[dict[str, Entry], dict[
 def _place(name: str, fields: Any) -> tuple[int, int, str, Entry]:
     try:
         dtype, shape, (start, end) = (fields[k] for k in ("dtype", "shape", "data_offsets"))
-        numbers = [*shape, start, end]
+        numbers = all(type(n) is int and 0 <= n < 1 << 63 for n in (*shape, start, end))
+        name.encode()  # JSON has half characters, which no file can name
     except (KeyError, TypeError, ValueError):
-        numbers = [None]
-    if any(type(n) is not int or not 0 <= n < 1 << 63 for n in numbers) or not isinstance(
-        dtype, str
-    ):
+        numbers = False
+    if not numbers or not isinstance(dtype, str):
         raise ValueError(f"tensor {name!r} must have a dtype, a shape and two data_offsets")
     entry = Entry(dtype, tuple(shape), end - start)
     bits = BITS.get(dtype)  # a type that came later is listed, and only its bytes are known
@@ -143,27 +120,21 @@ def _place(name: str, fields: Any) -> tuple[int, int, str, Entry]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file beside `path` that takes its place when the block ends, whole or not at all.
-
-    It gets the mode of the file that it replaces, or the one that the umask gives.
+def written(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream to what becomes the file `path` when the block ends, whole or not at all.
 
     Raises
     ------
     OSError
         It cannot be written; what was there is as it was.
     """
-    part = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
-        with part.open("xb") as stream:
+        if not path.parent.is_dir():
+            raise NotADirectoryError(f"{path.parent} is no folder")
+        with replacing(path) as part, part.open("xb") as stream:
             yield stream
-        if path.is_file():
-            part.chmod(stat.S_IMODE(path.stat().st_mode))
-        part.replace(path)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class Writer:
@@ -218,7 +189,7 @@ class Writer:
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 8)
         self._stack = contextlib.ExitStack()
-        self._stream = self._stack.enter_context(replacing(self._path))
+        self._stream = self._stack.enter_context(written(self._path))
         self._stream.write(len(text).to_bytes(8, "little") + text)
         return self
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,20 @@ import numpy.typing as npt
 
 from amxfp4.golden.formats import values
 
-__all__ = [
-    "Entry", "Tensor", "TensorFile", "load_tensors", "open_file", "save_tensors",
-]  # fmt: skip
+__all__ = ["BITS", "NUMPY", "Entry", "MappedFile", "Tensor", "TensorFile"]
 
+BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
+    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+    "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+}  # fmt: skip
+"""Bits of an element of each type that safetensors has, by its name there."""
+NUMPY = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
+    "U64": "<u8", "I64": "<i8", "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "C64": "<c8",
+}  # fmt: skip
+"""How NumPy reads their bytes, where it can."""
 WORDS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 """The word format of each type that can be quantized, as safetensors names types."""
 
@@ -47,7 +56,7 @@ class Entry:
     ----------
     dtype
         Its type as safetensors names it (``BF16``, ``F8_E4M3``, ``I64``); one that safetensors
-        does not have, as NumPy names it (``complex64``).
+        does not have, as NumPy names it (``complex128``).
     shape
         Elements along each axis; empty for a scalar.
     bytes
@@ -62,6 +71,11 @@ class Entry:
     def word(self) -> str | None:
         """Format of its words if it can be quantized: ``fp32``, ``fp16`` or ``bf16``."""
         return WORDS.get(self.dtype)
+
+    @property
+    def known(self) -> bool:
+        """Whether a safetensors file can hold it."""
+        return self.dtype in BITS
 
     def values(self, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values, float32 or float16, of stored words of this type or of a piece of them."""
@@ -104,7 +118,8 @@ class TensorFile(abc.ABC):
         assert entry.word is not None
         return Tensor(np.array(entry.values(self.raw(name))), entry.word)
 
-    def release(self) -> None:  # noqa: B027 (not every file has something to give back)
+    @abc.abstractmethod
+    def release(self) -> None:
         """Give back the memory of what was read, once it was used."""
 
     @abc.abstractmethod
@@ -112,113 +127,17 @@ class TensorFile(abc.ABC):
         """Close the file."""
 
 
-@contextlib.contextmanager
-def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
-    """Open a ``.npy``, ``.npz`` or ``.safetensors`` file and read what it declares.
+class MappedFile(TensorFile):
+    """A file whose tensors are read where they lie, as pages of memory."""
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    ValueError
-        The file is not what its suffix says, is truncated, or declares more than it holds; or
-        what is read of it inside the block is damaged. The message names the file.
-    """
-    from .numpy_file import NpyFile, NpzFile
-    from .safetensors_file import SafetensorsFile
+    mapped: mmap.mmap
 
-    path = Path(path)
-    kinds: dict[str, Callable[[Path], TensorFile]] = {
-        ".npy": NpyFile, ".npz": NpzFile, ".safetensors": SafetensorsFile,
-    }  # fmt: skip
-    if path.suffix not in kinds:
-        raise ValueError(f"path must end in {', '.join(kinds)}, not {str(path)!r}")
-    if not path.is_file():
-        # One message for a missing file, whatever would have opened it.
-        reason = "is a directory" if path.is_dir() else "no such file"
-        raise FileNotFoundError(f"{path} cannot be read: {reason}")
-    try:
-        file = kinds[path.suffix](path)
-    except PermissionError as error:
-        raise PermissionError(f"{path} cannot be read: {error.strerror}") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    with contextlib.closing(file):
-        yield file
+    def release(self) -> None:
+        """See `TensorFile`."""
+        if hasattr(self.mapped, "madvise"):  # not on every system
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
-
-def load_tensors(
-    path: str | os.PathLike[str], *, left_out: list[str] | None = None
-) -> dict[str, Tensor]:
-    """Read all tensors of a ``.npy``, ``.npz`` or ``.safetensors`` file.
-
-    Parameters
-    ----------
-    path
-        The one tensor of a ``.npy`` file is named as the file, without its suffix. Elements of
-        two anonymous bytes, as NumPy saves bfloat16, are read as bfloat16.
-    left_out
-        If given, tensors of other types (a checkpoint's integers, say) and what is no array are no
-        error beside these; their names and types are appended here.
-
-    Returns
-    -------
-    Tensors by name, in the order of the file.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    ValueError
-        The file is not what its suffix says or is damaged, a tensor is not float32, float16 or
-        bfloat16, or there is none. The message names the file.
-    """
-    with open_file(path) as file:
-        if not file.entries and not file.foreign:
-            raise ValueError(f"{file.path} must hold at least one tensor")
-        floats = [name for name, entry in file.entries.items() if entry.word]
-        others = [f"{n} ({e.dtype})" for n, e in file.entries.items() if not e.word]
-        others += [f"{name} (no array)" for name in file.foreign]
-        if others and (left_out is None or not floats):
-            name, dtype = others[0][:-1].rsplit(" (", 1)
-            raise ValueError(
-                f"{file.path} cannot be read: tensor {name} must be float32, float16 or bfloat16, "
-                f"not {dtype}"
-            )
-        tensors = {name: file.tensor(name) for name in floats}
-    if left_out is not None:
-        left_out.extend(others)
-    return tensors
-
-
-def save_tensors(
-    path: str | os.PathLike[str], tensors: Mapping[str, npt.NDArray[np.float32]]
-) -> None:
-    """Write float32 tensors to a ``.safetensors`` file, or a single one to a ``.npy`` file.
-
-    They keep their order. The file appears complete or not at all.
-
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    ValueError
-        The suffix is another one, or a ``.npy`` file would have to hold several tensors.
-    """
-    from .safetensors_file import Writer, replacing
-
-    path = Path(path)
-    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in tensors.items()}
-    if path.suffix == ".safetensors":
-        entries = {name: Entry("F32", a.shape, a.nbytes) for name, a in arrays.items()}
-        with Writer(path, entries, {}) as writer:
-            for array in arrays.values():
-                writer.write(array)
-    elif path.suffix != ".npy":
-        raise ValueError(f"path must end in .npy or .safetensors, not {str(path)!r}")
-    elif len(arrays) != 1:
-        raise ValueError(f"{path} must hold one tensor, not {len(arrays)}; use .safetensors")
-    else:
-        with replacing(path) as stream:
-            (array,) = arrays.values()
-            np.save(stream, array)
+    def close(self) -> None:
+        """See `TensorFile`."""
+        with contextlib.suppress(BufferError):  # an array of the file keeps it open
+            self.mapped.close()

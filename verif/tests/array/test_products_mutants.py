@@ -70,7 +70,7 @@ def awake(unit: str, fault: str) -> BatchDut:
 
 
 def _case(name: str, unit: str) -> Any:
-    """Leave the units of a bug or two to the night."""
+    """Leave the bugs of some units to the night."""
     return pytest.param(name, marks=pytest.mark.nightly if unit in LATE else ())
 
 

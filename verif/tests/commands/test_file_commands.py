@@ -185,8 +185,8 @@ def test_odd_tensors_of_numpy(tmp_path, monkeypatch, capfd):
     assert rows_of(listed)["z"] == ["3", "complex128", "48"]
     assert cli.run(["quantize", "odd.npz", "q.safetensors"]) == 0
     printed = capfd.readouterr().out
-    assert "left out: text (str32 1): no type that safetensors has" in printed
-    assert "left out: z (complex128 3): no type that safetensors has" in printed
+    assert "left out: text (str32 1): no type of safetensors" in printed
+    assert "left out: z (complex128 3): no type of safetensors" in printed
     assert "left out: README.txt: no array" in printed
     assert "kept as it is: n (I64 3)" in printed
     with files.open_file("q.safetensors") as file:

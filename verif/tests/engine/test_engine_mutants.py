@@ -253,7 +253,7 @@ def test_engine_with_another_manifest_is_caught(test: str) -> None:
         run_testbench(planted.with_manifest(_made(), **changes), seed=1, tests=test)
 
 
-@pytest.mark.nightly  # eight seconds of a processor, for nothing by design
+@pytest.mark.nightly  # it spins until its limit of eight seconds
 def test_hung_simulation_names_itself() -> None:
     """A simulation that never ends is ended, and its test is named."""
     made = _made()

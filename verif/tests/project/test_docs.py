@@ -22,9 +22,9 @@ OTHERS = [ROOT / "CHANGELOG.md", *ROOT.glob("*/README.md")]
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
 # CI itself runs make; simulating and measuring take minutes and have tests of their own.
 ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 dev ")
-# Half a minute each, of what tests of its own run by day in little.
+# Half a minute each; tests of their own run such commands by day, on smaller units.
 BY_NIGHT = ("host.md", "bring-up.md", "energy.md", "sweeps.md")
-# Each builds an engine; tests of the host's commands have one in common.
+# Each builds an engine of its own; the tests of host commands share one.
 LATE = ("amxfp4 host", ".venv/bin/python examples/")
 
 

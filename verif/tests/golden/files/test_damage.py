@@ -1,4 +1,4 @@
-"""Files that are damaged, or made to harm: an error of one line, before anything is allocated."""
+"""Damaged and malicious files: an error of one line, before anything is allocated."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _blocks(folder: Path) -> bytes:
 
 WHOLE = {
     "npy": lambda _: _npy(X.astype(np.float16)),
-    "npz": lambda _: _npz(zipfile.ZIP_STORED, w=_npy(X), ids=_npy(np.arange(3))),
+    "npz": lambda _: _npz(zipfile.ZIP_STORED, w=_npy(X)),
     "deflated.npz": lambda _: _npz(zipfile.ZIP_DEFLATED, w=_npy(X)),
     "safetensors": lambda _: safetensors.numpy.save({"w": X, "ids": np.arange(3)}, {"a": "b"}),
     "blocks.safetensors": _blocks,
@@ -58,8 +58,8 @@ def _read_all(path: Path) -> None:
         golden.load_blocks(path)
 
 
-# Changes of the low bit, the high bit and all bits by day; at night every other value.
-BY_DAY = (0x01, 0x80, 0xFF)
+# Changes of the low bit and of all bits by day; at night every other value.
+BY_DAY = (0x01, 0xFF)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -121,7 +121,7 @@ def _nested(field: str) -> bytes:
 
 
 NPY = "{{'descr': {}, 'fortran_order': False, 'shape': {}, }}\n"
-HARMFUL = {
+MALICIOUS = {
     "petabytes.npy": (_declares(NPY.format("'<f4'", "(1000000000000, 1000)")), "declares 4,000,"),
     "overflow.npy": (_declares(NPY.format("'<f4'", f"({1 << 62}, 8)")), "declares"),
     "negative.npy": (_declares(NPY.format("'<f4'", "(-1,)")), "its shape must be sizes"),
@@ -143,6 +143,8 @@ HARMFUL = {
     "number.safetensors": (_header('{"w":1}'), "must have a dtype, a shape and two"),
     "metadata.safetensors": (_header('{"__metadata__":{"a":1}}'), "its metadata must be texts"),
     "float.safetensors": (_declared(shape=[2.0]), "must have a dtype, a shape and two"),
+    "half.safetensors": (_header('{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
+                         "must have a dtype, a shape"),
     "minus.safetensors": (_declared(shape=[-2]), "must have a dtype, a shape and two"),
     "gap.safetensors": (_declared(data_offsets=[4, 8], shape=[1]), "must lie from byte 0 on"),
     "beyond.safetensors": (_declared(data_offsets=[0, 16], shape=[4]), "must lie .* within 8"),
@@ -152,9 +154,9 @@ HARMFUL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HARMFUL)
-def test_harmful_file(tmp_path: Path, name: str) -> None:
-    content, said = HARMFUL[name]
+@pytest.mark.parametrize("name", MALICIOUS)
+def test_malicious_file(tmp_path: Path, name: str) -> None:
+    content, said = MALICIOUS[name]
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name} cannot be read.*{said}") as caught:

@@ -1,0 +1,124 @@
+"""Files of any kind by their suffix: opened, read whole, and written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .numpy_file import NpyFile, NpzFile
+from .safetensors_file import SafetensorsFile, Writer, written
+from .tensor_file import Entry, Tensor, TensorFile
+
+__all__ = ["load_tensors", "open_file", "save_tensors"]
+
+
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
+    """Open a ``.npy``, ``.npz`` or ``.safetensors`` file and read what it declares.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        The file is not what its suffix says, is truncated, or declares more than it holds; or
+        what is read of it inside the block is damaged. The message names the file.
+    """
+    path = Path(path)
+    kinds: dict[str, Callable[[Path], TensorFile]] = {
+        ".npy": NpyFile, ".npz": NpzFile, ".safetensors": SafetensorsFile,
+    }  # fmt: skip
+    if path.suffix not in kinds:
+        raise ValueError(f"path must end in {', '.join(kinds)}, not {str(path)!r}")
+    if not path.is_file():
+        # One message for a missing file, whatever would have opened it.
+        reason = "is a directory" if path.is_dir() else "no such file"
+        raise FileNotFoundError(f"{path} cannot be read: {reason}")
+    try:
+        file = kinds[path.suffix](path)
+    except PermissionError as error:
+        raise PermissionError(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    with contextlib.closing(file):
+        yield file
+
+
+def load_tensors(
+    path: str | os.PathLike[str], *, left_out: list[str] | None = None
+) -> dict[str, Tensor]:
+    """Read all tensors of a ``.npy``, ``.npz`` or ``.safetensors`` file.
+
+    Parameters
+    ----------
+    path
+        The one tensor of a ``.npy`` file is named as the file, without its suffix. Elements of
+        two anonymous bytes, as NumPy saves bfloat16, are read as bfloat16.
+    left_out
+        If given, tensors of other types (a checkpoint's integers, say) and what is no array are no
+        error beside these; their names and types are appended here.
+
+    Returns
+    -------
+    Tensors by name, in the order of the file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        The file is not what its suffix says or is damaged, a tensor is not float32, float16 or
+        bfloat16, or there is none. The message names the file.
+    """
+    with open_file(path) as file:
+        if not file.entries and not file.foreign:
+            raise ValueError(f"{file.path} must hold at least one tensor")
+        floats = [name for name, entry in file.entries.items() if entry.word]
+        others = {name: entry.dtype for name, entry in file.entries.items() if not entry.word}
+        others |= dict.fromkeys(file.foreign, "no array")
+        if others and (left_out is None or not floats):
+            name, dtype = next(iter(others.items()))
+            raise ValueError(
+                f"{file.path} cannot be read: tensor {name} must be float32, float16 or bfloat16, "
+                f"not {dtype}"
+            )
+        tensors = {name: file.tensor(name) for name in floats}
+    if left_out is not None:
+        left_out.extend(f"{name} ({dtype})" for name, dtype in others.items())
+    return tensors
+
+
+def save_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, npt.NDArray[np.float32]]
+) -> None:
+    """Write float32 tensors to a ``.safetensors`` file, or a single one to a ``.npy`` file.
+
+    They keep their order. The file appears complete or not at all.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    ValueError
+        The suffix is another one, or a ``.npy`` file would have to hold several tensors.
+    """
+    path = Path(path)
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in tensors.items()}
+    if path.suffix == ".safetensors":
+        entries = {name: Entry("F32", a.shape, a.nbytes) for name, a in arrays.items()}
+        with Writer(path, entries, {}) as writer:
+            for array in arrays.values():
+                writer.write(array)
+    elif path.suffix != ".npy":
+        raise ValueError(f"path must end in .npy or .safetensors, not {str(path)!r}")
+    elif len(arrays) != 1:
+        raise ValueError(f"{path} must hold one tensor, not {len(arrays)}; use .safetensors")
+    else:
+        with written(path) as stream:
+            (array,) = arrays.values()
+            np.save(stream, array)
