@@ -115,6 +115,7 @@ ODD = {
     "scalar": ("F32", np.ones(1, np.float32), ()),
     "empty": ("F32", np.empty(0, np.float32), (0, 3)),
     "bias": ("BF16", np.arange(8, dtype=np.uint16), (8,)),
+    "codec.scales": ("F32", np.ones(4, np.float32), (4,)),
     "codec.codes": ("F32", W, (8, 64)),
 }
 """Tensors that are not blocks and, but for the last, not quantized: type, elements, shape."""

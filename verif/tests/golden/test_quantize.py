@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -23,6 +24,22 @@ def test_families(format: str, ties: str, word: str, rng: np.random.Generator) -
     """Blocks of every family, in every word format, give the codes the definitions give."""
     words = stimulus.blocks(rng, 36, 32, word, formats=[format])
     assert check_quantize(words, word, format, ties) == 36
+
+
+@pytest.mark.parametrize(("format", "ties"), CASES)
+def test_bfloat16_arrays_are_their_values(format: str, ties: str, rng: np.random.Generator) -> None:
+    """Words of 16 bits are decided as the FP32 values that they stand for, ties as well."""
+    row = block_format(format)
+    words = stimulus.blocks(rng, 400, row.block, "bf16", formats=[format])
+    every = rng.permutation(1 << 16).astype(np.uint16).reshape(-1, row.block)
+    # Two maxima and every word that is next to half of an element of that scale.
+    halves = np.float32([6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5])
+    tied = np.resize(np.ldexp(np.concatenate([halves, -halves]), -3), (4, row.block))
+    near = formats.words(tied.astype(np.float32), "bf16") + np.arange(-1, 3)[:, None]
+    words = np.concatenate([words, every, near.astype(np.uint16)])
+    narrow = golden.quantize(words.view(ml_dtypes.bfloat16), format, ties=ties)
+    wide = golden.quantize(formats.values(words, "bf16"), format, ties=ties)
+    assert np.array_equal(golden.pack(narrow), golden.pack(wide))
 
 
 @pytest.mark.parametrize("block", [16, 64, 128])

@@ -221,3 +221,21 @@ def test_load_tensors_leaves_out_other_types(tmp_path):
         ValueError, match="tensor ids must be float32, float16 or bfloat16, not I64"
     ):
         files.load_tensors(tmp_path / "b.npz", left_out=[])
+
+
+def test_writer_is_reproducible_and_complete(tmp_path):
+    """Metadata in any order give equal bytes; a piece that is missing leaves no file."""
+    entries = {"x": files.Entry("U8", (4,), 4)}
+    texts = {name: name for name in ("b", "a", "c")}
+    for path, metadata in (("1", texts), ("2", dict(sorted(texts.items())))):
+        with files.Writer(tmp_path / path, entries, metadata) as writer:
+            writer.write(np.arange(4, dtype=np.uint8))
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    library = safetensors.numpy.load((tmp_path / "1").read_bytes())
+    assert library["x"].tolist() == [0, 1, 2, 3]
+    with (
+        pytest.raises(ValueError, match="2 bytes of what was declared are missing"),
+        files.Writer(tmp_path / "3", entries, {}) as writer,
+    ):
+        writer.write(np.arange(2, dtype=np.uint8))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
