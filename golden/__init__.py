@@ -2,7 +2,7 @@
 
 Codes and bit patterns are integers, sums are exact, and rounding happens once, in one place.
 `reference` says the same again in exact fractions: the file to read first. This package imports
-NumPy, safetensors and the shared parameters; never the hardware, nor ml_dtypes, which checks it.
+NumPy and the shared parameters; never the hardware, nor ml_dtypes or safetensors, which check it.
 
 Examples
 --------

@@ -33,7 +33,7 @@ def test_bfloat16_arrays_are_their_values(format: str, ties: str, rng: np.random
     words = stimulus.blocks(rng, 400, row.block, "bf16", formats=[format])
     every = rng.permutation(1 << 16).astype(np.uint16).reshape(-1, row.block)
     # Two maxima and every word that is next to half of an element of that scale.
-    halves = np.float32([6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5])
+    halves = np.array([6, 0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5], np.float32)
     tied = np.resize(np.ldexp(np.concatenate([halves, -halves]), -3), (4, row.block))
     near = formats.words(tied.astype(np.float32), "bf16") + np.arange(-1, 3)[:, None]
     words = np.concatenate([words, every, near.astype(np.uint16)])

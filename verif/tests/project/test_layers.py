@@ -51,6 +51,7 @@ PLANTED = [
     ("golden-libraries", "golden", "import ml_dtypes", "golden.planted_24 -> ml_dtypes"),
     ("rtl-libraries", "rtl", "import numpy", "rtl.planted_25 -> numpy"),
     ("reference", "golden/reference.py", "from amxfp4.golden import rounding", "-> amxfp4.golden"),
+    ("golden-libraries", "golden", "import safetensors", "golden.planted_27 -> safetensors"),
 ]
 
 

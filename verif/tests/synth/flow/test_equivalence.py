@@ -74,6 +74,7 @@ def test_component_is_proved(config: UnitConfig, component: str, target: str) ->
     assert equivalence.prove(job.verilog, mapped(job), job.top) is Verdict.PROVEN
 
 
+@pytest.mark.by_day(3)  # components of every target are proved by day
 @pytest.mark.parametrize("target", TARGETS)
 def test_unit_is_proved(target: str) -> None:
     """A unit with all its registers, in every state after a reset."""
