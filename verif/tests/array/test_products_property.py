@@ -160,7 +160,7 @@ def _flag_cases() -> Iterator[Any]:
         yield pytest.param(format, *bits, marks=() if by_day else pytest.mark.nightly)
 
 
-@pytest.mark.by_day(2)
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize(("format", "frac_bits", "int_bits"), list(_flag_cases()))
 def test_flags_are_neither_missed_nor_false(
     rng: np.random.Generator, format: str, frac_bits: int, int_bits: int

@@ -36,7 +36,7 @@ def run(folder, *options):
     names = ("timeout", "timeout_method", "faulthandler_timeout", "faulthandler_exit_on_timeout")
     given = {name: settings[name] for name in names}
     assert given["timeout"] < given["faulthandler_timeout"]
-    given |= {"timeout": 2, "faulthandler_timeout": 6}
+    given |= {"timeout": 1, "faulthandler_timeout": 3}
     lines = [f"{name} = {value}" for name, value in given.items()]
     (folder / "pytest.ini").write_text("\n".join(["[pytest]", *lines, ""]))
     done = subprocess.run(
@@ -51,7 +51,7 @@ def test_hang_in_python_fails_alone(tmp_path):
     """The others go on, and the report has the line."""
     code, said = run(tmp_path, "-k", "not no_signal")
     assert code == 1
-    assert "FAILED test_planted.py::test_hangs_in_python - Failed: Timeout (>2" in said
+    assert "FAILED test_planted.py::test_hangs_in_python - Failed: Timeout (>1" in said
     assert "1 failed, 2 passed" in said
 
 

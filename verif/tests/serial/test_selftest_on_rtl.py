@@ -150,7 +150,7 @@ def test_simulated_port(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_noisy_selftest_of_a_simulated_board(capfd: pytest.CaptureFixture[str]) -> None:
     """The noise is the board's; each lost frame costs a second of waiting."""
-    noise = ["--noise", "0.002", "--first", "1", "--count", "6"]
+    noise = ["--noise", "0.002", "--first", "1", "--count", "2"]
     assert cli.run(["host", "selftest", "--port", "sim", *OPTIONS, *noise]) == 0
     printed = capfd.readouterr().out
     retries = re.search(r"(\d+) retries", printed)

@@ -95,7 +95,6 @@ def test_larger_unit_is_proved(config: UnitConfig, target: str) -> None:
     ("config", "target"),
     [
         (DEQUANTIZER, "generic"),
-        (SYMMETRIC, "liberty"),
         (QUANTIZER, "ecp5"),  # with a memory in LUTs
         *(
             pytest.param(*late, marks=pytest.mark.nightly)
@@ -103,6 +102,7 @@ def test_larger_unit_is_proved(config: UnitConfig, target: str) -> None:
                 (DEQUANTIZER, "liberty"),
                 (DEQUANTIZER, "ecp5"),
                 (SYMMETRIC, "generic"),
+                (SYMMETRIC, "liberty"),
                 (SYMMETRIC, "ecp5"),
             )
         ),

@@ -170,6 +170,7 @@ def test_failed_job_is_reported_and_stops_nothing(tmp_path, capfd):
     assert [row["error"] for row in rows(build)] == ["", ""]
 
 
+@pytest.mark.nightly  # by day a job that fails before Yosys
 def test_yosys_that_fails_is_reported(tmp_path, capfd):
     """A real program's failure: a Liberty file that is none."""
     path, build = write(tmp_path, PLAN.replace("[1, 2]", "1")), tmp_path / "build"
@@ -197,6 +198,7 @@ def test_nothing_but_failures_is_no_report(tmp_path, capfd):
     assert not (build / "reports" / "small.html").exists()
 
 
+@pytest.mark.nightly  # by day one that is interrupted
 def test_killed_worker_is_replaced(tmp_path):
     """Its job runs again in another; nothing is lost and nothing fails."""
     plan = plan_file.load(write(tmp_path, PLAN.replace("[1, 2]", "[1, 4]")))
@@ -322,6 +324,7 @@ def scheduler():
         yield cluster.scheduler_address
 
 
+@pytest.mark.nightly  # by day one that is refused
 def test_any_scheduler(tmp_path, capfd, scheduler):
     """Rows come back from workers that have folders of their own."""
     path, build = write(tmp_path, PLAN), tmp_path / "build"
