@@ -124,9 +124,9 @@ def quantize(
     min_axes: Annotated[int, integer("Keep tensors of fewer axes as they are")] = 2,
 ) -> None:
     """Quantize the floating-point tensors of a file to blocks; keep the others as they are."""
-    from amxfp4.commands import convert
+    from amxfp4.commands import quantize as command
 
-    convert.quantize(source, target, axis=axis, min_axes=min_axes, **options)
+    command.quantize(source, target, axis=axis, min_axes=min_axes, **options)
 
 
 @app.command()
@@ -137,9 +137,9 @@ def dequantize(
     ],
 ) -> None:
     """Turn blocks back into FP32 tensors."""
-    from amxfp4.commands import convert
+    from amxfp4.commands import dequantize as command
 
-    convert.dequantize(source, target)
+    command.dequantize(source, target)
 
 
 @app.command()
@@ -179,9 +179,9 @@ def info(
     ],
 ) -> None:
     """List the tensors of a file, with their block formats."""
-    from amxfp4.commands import convert
+    from amxfp4.commands import info as command
 
-    convert.info(source)
+    command.info(source)
 
 
 @app.command()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.convert import TENSORS, opened
+from amxfp4.commands.tensors import TENSORS, opened
 from amxfp4.golden import files
 from amxfp4.golden.engine import product
 from amxfp4.golden.quality import sqnr

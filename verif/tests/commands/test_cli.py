@@ -10,7 +10,7 @@ import pytest
 
 import amxfp4
 from amxfp4 import cli
-from amxfp4.commands import convert
+from amxfp4.commands import info as info_command
 from amxfp4.commands.simulated_board import SMALL
 from amxfp4.params.fields import parameters
 from amxfp4.params.formats import FORMATS
@@ -276,7 +276,7 @@ def raising(error):
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
 def test_one_place_decides_exit_codes(error, code, text, monkeypatch, capfd):
-    monkeypatch.setattr(convert, "info", raising(error))
+    monkeypatch.setattr(info_command, "info", raising(error))
     assert cli.run(["info", "x"]) == code
     assert capfd.readouterr().err.startswith(text)
     if isinstance(error, KeyboardInterrupt):
@@ -291,7 +291,7 @@ def test_one_place_decides_exit_codes(error, code, text, monkeypatch, capfd):
 
 @pytest.mark.parametrize("error", [AssertionError("defect"), KeyError("defect")])
 def test_defect_is_shown_as_one(error, monkeypatch):
-    monkeypatch.setattr(convert, "info", raising(error))
+    monkeypatch.setattr(info_command, "info", raising(error))
     with pytest.raises(type(error)):
         cli.run(["info", "x"])
 

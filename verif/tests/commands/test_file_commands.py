@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from amxfp4 import cli, golden
-from amxfp4.commands import convert
+from amxfp4.commands import quantize as quantize_command
 from amxfp4.golden import files
 from amxfp4.golden.packing import join_nibbles
 from amxfp4.golden.quality import sqnr
@@ -237,7 +237,7 @@ def test_pieces_are_the_whole(tmp_path, monkeypatch, rng, axis):
     np.save("line.npy", x.reshape(-1))
     whole = golden.quantize(x, axis=axis)
     for piece in (128, 1000, 6000, 1 << 22):
-        monkeypatch.setattr(convert, "_PIECE", piece)
+        monkeypatch.setattr(quantize_command, "PIECE", piece)
         assert cli.run(["quantize", "x.npy", "q.safetensors", "--axis", str(axis)]) == 0
         assert np.array_equal(
             golden.pack(files.load_blocks("q.safetensors")["x"]), golden.pack(whole)

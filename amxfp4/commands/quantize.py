@@ -1,8 +1,7 @@
-"""Tensor files to blocks and back: ``amxfp4 quantize``, ``dequantize`` and ``info``."""
+"""Tensor files to blocks: ``amxfp4 quantize``."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections import deque
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
+from amxfp4.commands.tensors import PIECE, copy, decibels, opened, require_suffix, size
 from amxfp4.golden import files
 from amxfp4.golden.files import Entry, TensorFile, Writer
 from amxfp4.golden.packing import join_nibbles
@@ -23,35 +23,17 @@ from amxfp4.golden.quality import Ratio
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import BlockFormat, Ties, block_format
 from amxfp4.util.console import Table, working
-from amxfp4.util.errors import reading, writing
+from amxfp4.util.errors import writing
+
+__all__ = ["quantize"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-__all__ = ["dequantize", "info", "opened", "quantize", "require_suffix"]
-
-TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
-BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
-
-_Described = dict[str, tuple[BlockFormat, tuple[int, ...], int]]
-"""Format, shape and axis of quantized tensors, by name."""
-_PIECE = 1 << 21
-"""Elements worked on at a time, so that memory does not depend on the size of a tensor."""
 _THREADS = 8
 """At most as many pieces are worked on at once."""
 _POOR = 6.0
 """SQNR in dB below which a quantization is poor: its error is half as large as the tensor."""
-
-
-@contextlib.contextmanager
-def opened(parameter: str, path: Path, wanted: str = TENSORS) -> Iterator[TensorFile]:
-    """Open a file of tensors; errors of what it declares name the parameter."""
-    with contextlib.ExitStack() as stack:
-        with reading(parameter, path, wanted):
-            file = stack.enter_context(files.open_file(path))
-            if not file.entries:
-                raise ValueError(f"{path} must hold at least one tensor")
-        yield file
 
 
 def quantize(
@@ -104,7 +86,7 @@ def quantize(
                     if ratio < _POOR:
                         poor.append(f"{name}: SQNR {ratio:.2f} dB, below {_POOR:g} dB, is poor")
                 elif name in entries:
-                    _copy(file, name, writer)
+                    copy(file, name, writer)
                 file.release()
     print(f"{target}: format={row.name} block={row.block} axis={axis} ties={mode}")
     table.show()
@@ -151,13 +133,13 @@ def _plan(
 
 def _pieces(x: npt.NDArray[Any], block: int) -> Iterator[npt.NDArray[Any]]:
     """Cut a tensor [..., n] into pieces of whole blocks that follow each other in C order."""
-    if x.ndim > 1 and x[0].size > _PIECE:
+    if x.ndim > 1 and x[0].size > PIECE:
         for part in x:
             yield from _pieces(part, block)
         return
-    size = _PIECE // block * block if x.ndim == 1 else _PIECE // x[0].size
-    for start in range(0, len(x), size):
-        yield x[start : start + size]
+    step = PIECE // block * block if x.ndim == 1 else PIECE // x[0].size
+    for start in range(0, len(x), step):
+        yield x[start : start + step]
 
 
 def _quantize(
@@ -202,13 +184,6 @@ def _in_order(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
             pool.shutdown(cancel_futures=True)
 
 
-def _copy(file: TensorFile, name: str, writer: Writer) -> None:
-    """Copy a tensor's bytes as they are."""
-    raw = file.raw(name).reshape(-1)
-    for start in range(0, raw.size, _PIECE):
-        writer.write(raw[start : start + _PIECE])
-
-
 def _add(
     table: Table,
     name: str,
@@ -220,116 +195,10 @@ def _add(
     blocks = math.prod(entries[f"{name}.scales"].shape[:-1])
     table.add(
         name,
-        _shape(entry.shape),
+        size(entry.shape),
         entry.word or entry.dtype,
         f"{entry.bytes:,}",
         f"{blocks:,}",
         f"{blocks * row.record_bytes:,}",
-        _decibels(ratio),
+        decibels(ratio),
     )
-
-
-def dequantize(source: Path, target: Path) -> None:
-    """Write every quantized tensor of `source` to `target` as FP32, and the others as they are.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A file is not what it must be; `target` is as it was before.
-    """
-    require_suffix("OUT", target, ".safetensors", ".npy")
-    with opened("IN", source, BLOCKS) as file:
-        with reading("IN", source, BLOCKS):
-            blocks = {name: files.describe(file, name) for name in files.block_names(file)}
-            if not blocks:
-                raise ValueError("it holds no <name>.codes of blocks")
-        kept = _others(file, blocks)
-        with writing("OUT", target, "a .safetensors or .npy file that can be written"):
-            if target.suffix == ".npy":
-                done = {name: _decoded(file, name) for name in blocks}
-                files.save_tensors(target, done)
-            else:
-                _dequantize(file, blocks, kept, target)
-        print(f"{target}: FP32")
-        _show_blocks(file, blocks)
-    done_with = "left out" if target.suffix == ".npy" else "kept as it is"
-    for name, entry in kept.items():
-        print(f"{done_with}: {name} ({entry})")
-
-
-def _decoded(file: TensorFile, name: str) -> npt.NDArray[np.float32]:
-    return golden.dequantize(files.read_blocks(file, name))
-
-
-def _dequantize(file: TensorFile, blocks: _Described, kept: dict[str, Entry], target: Path) -> None:
-    entries: dict[str, Entry] = {}
-    for stored in file.entries:
-        name = stored.removesuffix(".codes")
-        if stored in kept:
-            entries[stored] = kept[stored]
-        elif name in blocks and name != stored:
-            _, shape, _ = blocks[name]
-            entries[name] = Entry("F32", shape, 4 * math.prod(shape))
-    fields = {f"{name}.{field}" for name in blocks for field in files.FIELDS}
-    metadata = {name: text for name, text in file.metadata.items() if name not in fields}
-    with Writer(target, entries, metadata) as writer:
-        for name in entries:
-            if name in kept:
-                _copy(file, name, writer)
-            else:
-                writer.write(_decoded(file, name))
-            file.release()
-
-
-def _others(file: TensorFile, blocks: _Described) -> dict[str, Entry]:
-    """Tensors of a file that are not part of any blocks."""
-    parts = {f"{name}{suffix}" for name in blocks for suffix in (".codes", ".scales")}
-    return {name: entry for name, entry in file.entries.items() if name not in parts}
-
-
-def info(source: Path) -> None:
-    """List the tensors of a file, quantized or not.
-
-    Raises
-    ------
-    ValueError
-        The file is neither.
-    """
-    with opened("FILE", source) as file:
-        with reading("FILE", source, BLOCKS):
-            blocks = {name: files.describe(file, name) for name in files.block_names(file)}
-        if blocks:
-            _show_blocks(file, blocks)
-        others = _others(file, blocks)
-        if others:
-            table = Table("tensor", "shape", "words", "bytes")
-            for name, entry in others.items():
-                table.add(name, _shape(entry.shape), entry.word or entry.dtype, f"{entry.bytes:,}")
-            table.show()
-        for name in file.foreign:
-            print(f"{name}: no array")
-
-
-def _decibels(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "scalar"
-
-
-def _show_blocks(file: TensorFile, tensors: _Described) -> None:
-    table = Table("tensor", "shape", "axis", "format", "K", "blocks", "bytes")
-    for name, (row, shape, axis) in tensors.items():
-        blocks = math.prod(file.entries[f"{name}.scales"].shape[:-1])
-        size = f"{blocks * row.record_bytes:,}"
-        table.add(name, _shape(shape), axis, row.name, row.block, f"{blocks:,}", size)
-    table.show()
-
-
-def require_suffix(parameter: str, target: Path, *suffixes: str) -> None:
-    """Refuse a name that cannot be written, before time is spent on what goes there."""
-    if target.suffix not in suffixes or target.is_dir():
-        raise ValueError(f"{parameter} must be a {' or '.join(suffixes)} file, not {str(target)!r}")
-    if not target.parent.is_dir():
-        raise ValueError(f"{parameter} must be a file in an existing folder, not {str(target)!r}")
