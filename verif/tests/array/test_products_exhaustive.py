@@ -125,7 +125,7 @@ def _longest_cases() -> Iterator[Any]:
         yield _case(format, acc, *((16, 4) if small else (128, 8)), output, by_day=by_day)
 
 
-@pytest.mark.by_day(4)
+@pytest.mark.by_day(8)
 @pytest.mark.parametrize(("format", "acc", "block", "lanes", "output"), list(_longest_cases()))
 def test_longest_sums_of_largest_blocks(
     rng: np.random.Generator, format: str, acc: str, block: int, lanes: int, output: str
@@ -206,7 +206,7 @@ def test_cancellation_is_positive_zero(
     assert (words == 0).all()
 
 
-@pytest.mark.by_day(2)
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize(
     ("format_a", "format_b", "output"),
     [

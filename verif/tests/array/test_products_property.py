@@ -205,6 +205,7 @@ def test_flags_are_neither_missed_nor_false(
     assert np.array_equal(done.outputs[clear, :4], words[clear])
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("format", ["amxfp4", "nvfp4"])
 def test_clear_flags_mean_exact(rng: np.random.Generator, format: str) -> None:
     """Random sums in fixed mode at the default bits: without a flag the exact unit agrees."""
