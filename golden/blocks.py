@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from amxfp4.params.formats import BlockFormat, block_format
 
-from .checks import check_array, check_axis, check_codes, check_shape
+from .checks import check_array, check_axis, check_codes, check_fp32, check_shape
 
 __all__ = ["Blocks", "blocks_shape"]
 
@@ -33,14 +34,19 @@ class Blocks:
         Shape of the original tensor.
     axis
         The original's axis along which blocks run; -1 is the last. Kept as counted from the front.
+    tensor_scale
+        Factor of the whole tensor, an FP32 value: an element is R(q * R(s * t)), R the rounding to
+        FP32.
+    divides
+        Whether `tensor_scale` is a divisor, as some files store it: R(q * R(s / t)).
 
     Raises
     ------
     TypeError
         An array is not uint8, or a parameter is of the wrong kind.
     ValueError
-        Shapes do not belong together, a code is above 15, or the number of scales is not the
-        format's.
+        Shapes do not belong together, a code is above 15, the number of scales is not the
+        format's, or the tensor's factor is no FP32 value.
     """
 
     codes: npt.NDArray[np.uint8]
@@ -49,6 +55,8 @@ class Blocks:
     format: str
     shape: tuple[int, ...]
     axis: int = -1
+    tensor_scale: float = 1.0
+    divides: bool = False
 
     def __post_init__(self) -> None:
         codes = check_array("codes", self.codes, np.uint8)
@@ -64,7 +72,9 @@ class Blocks:
                 f"along axis {axis}, not {codes.shape}"
             )
         check_codes(row, codes, self.scale_pos, self.scale_neg)
-        for field, value in (("format", row.name), ("shape", shape), ("axis", axis)):
+        scale = check_fp32("tensor_scale", self.tensor_scale)
+        checked = {"format": row.name, "shape": shape, "axis": axis, "tensor_scale": scale}
+        for field, value in checked.items():
             object.__setattr__(self, field, value)
 
     @property
@@ -81,6 +91,20 @@ class Blocks:
     def scales(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Scale codes of positive and of negative elements; twice the same when symmetric."""
         return self.scale_pos, self.scale_pos if self.scale_neg is None else self.scale_neg
+
+    @property
+    def plain(self) -> Blocks:
+        """The same codes and scales without the tensor's factor, as hardware sees them."""
+        if self.tensor_scale == 1:
+            return self
+        return dataclasses.replace(self, tensor_scale=1.0, divides=False)
+
+    @property
+    def factor(self) -> np.float32:
+        """FP32 factor of a sum of products of this tensor: t, or R(1 / t) of a divisor."""
+        t = np.float32(self.tensor_scale)
+        with np.errstate(all="ignore"):
+            return np.float32(1) / t if self.divides else t
 
 
 def blocks_shape(shape: tuple[int, ...], axis: int, block: int) -> tuple[int, ...]:

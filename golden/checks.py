@@ -18,6 +18,7 @@ __all__ = [
     "check_axis",
     "check_codes",
     "check_floats",
+    "check_fp32",
     "check_integer",
     "check_kind",
     "check_shape",
@@ -41,6 +42,17 @@ def check_integer(parameter: str, value: object, least: int, most: int) -> int:
     if not least <= value <= most:
         raise ValueError(f"{parameter} must be from {least} to {most}, not {value!r}")
     return int(value)
+
+
+def check_fp32(parameter: str, value: object) -> float:
+    """Return `value`, a number that FP32 holds, infinity and NaN too."""
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
+        raise TypeError(f"{parameter} must be a number, not {value!r}")
+    number = float(value)
+    with np.errstate(over="ignore"):
+        if number == number and float(np.float32(number)) != number:
+            raise ValueError(f"{parameter} must be a value of FP32, not {value!r}")
+    return number
 
 
 def check_axis(axis: object, ndim: int) -> int:

@@ -17,22 +17,25 @@ from .checks import check_codes, check_kind
 from .formats import decode
 from .rounding import FP64, convert
 
-__all__ = ["dequantize", "dequantize_words"]
+__all__ = ["dequantize", "dequantize_words", "owner_values"]
 
 _CHUNK = 1 << 16
 """Elements worked on at a time: indices and values stay in the L2 cache."""
 _STRIP = 64
 
 
+def _scale_values(row: BlockFormat) -> npt.NDArray[np.float64]:
+    """Value of each of 256 scale codes; decoders ignore a sign bit."""
+    magnitudes = 1 << (row.scale.width - row.scale.signed_bit)
+    return decode((np.arange(256) % magnitudes).astype(np.uint8), row.scale)
+
+
 @cache
 def _value_bits(row: BlockFormat, word: FloatFormat) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Output words [256 scale codes, 16 element codes] of one format."""
     codes = np.arange(1 << row.element.width, dtype=np.uint8)
-    scale_magnitudes = 1 << (row.scale.width - row.scale.signed_bit)
-    scales = np.arange(256) % scale_magnitudes  # decoders ignore the sign bit of a scale
     # float64 holds every product exactly; adding +0 turns -0 into +0.
-    values = decode(scales.astype(np.uint8), row.scale)[:, None]
-    values = values * decode(codes, row.element) + 0.0
+    values = _scale_values(row)[:, None] * decode(codes, row.element) + 0.0
     # Narrowing also makes every NaN the canonical one and overflows to infinity.
     table = convert(values.view(np.uint64), FP64, word)
     table.flags.writeable = False
@@ -88,17 +91,16 @@ def dequantize_words(
     row = block_format(format)
     word = choose("output", output, OUTPUTS)
     check_codes(row, codes, scale_pos, scale_neg)
-    return _expand(codes, scale_pos, scale_neg, row, word)
+    return _expand(codes, scale_pos, scale_neg, _value_bits(row, word))
 
 
 def _expand(
     codes: npt.NDArray[np.uint8],
     scale_pos: npt.NDArray[np.uint8],
     scale_neg: npt.NDArray[np.uint8] | None,
-    row: BlockFormat,
-    word: FloatFormat,
+    table: npt.NDArray[np.unsignedinteger[Any]],
 ) -> npt.NDArray[np.unsignedinteger[Any]]:
-    table = _value_bits(row, word)
+    """Words of codes by a table [256 scale codes, 16 element codes]."""
     count = table.shape[1]
     block = codes.shape[-1]
     flat = codes.reshape(-1, block)
@@ -121,11 +123,29 @@ def _expand(
     return result.reshape(codes.shape)
 
 
+def _scaled_bits(b: Blocks, code_8: float | None) -> npt.NDArray[np.uint32]:
+    """FP32 words [256 scale codes, 16 element codes] of a tensor with a factor: R(q R(s t))."""
+    row = b.row
+    scales = _scale_values(row)
+    elements = decode(np.arange(1 << row.element.width, dtype=np.uint8), row.element)
+    if code_8 is not None:
+        elements[len(elements) // 2] = code_8
+    s, t, q = scales.astype(np.float32), np.float32(b.tensor_scale), elements.astype(np.float32)
+    with np.errstate(all="ignore"):  # of FP32, in which each operation rounds once
+        values = (s / t if b.divides else s * t)[:, None] * q
+    if code_8 is None:
+        values[scales[:, None] * elements == 0] = 0.0
+    values[np.isnan(values)] = np.nan
+    return values.view(np.uint32)
+
+
 def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
     """Values of a quantized tensor, in its original shape and axis order.
 
     As `dequantize_words` with FP32 output: exact for E5M2 and E4M3 scales, overflow to infinity
-    with E8M0, zeros are +0, a NaN scale makes every element of its sign the canonical NaN.
+    with E8M0, zeros are +0, a NaN scale makes every element of its sign the canonical NaN. With a
+    factor t of the tensor a value is R(q * R(s * t)), or R(q * R(s / t)) of a divisor; R rounds to
+    FP32, to nearest, ties to even.
 
     Parameters
     ----------
@@ -144,7 +164,30 @@ def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
            [-3.     , -0.09375]], dtype=float32)
     """
     check_kind("b", b, Blocks)
-    words = _expand(b.codes, b.scale_pos, b.scale_neg, b.row, FP32)
+    table = _value_bits(b.row, FP32) if b.tensor_scale == 1 else _scaled_bits(b, None)
+    return _in_place(b, table)
+
+
+def owner_values(b: Blocks, code_8: float) -> npt.NDArray[np.float32]:
+    """Values as owners of other layouts compute them, who keep the signs that FP32 gives to zeros.
+
+    Parameters
+    ----------
+    b
+        Quantized tensor.
+    code_8
+        What element code 8 is to the owner: -0.0 or 0.0.
+
+    Returns
+    -------
+    float32 of shape `b.shape`: equal to `dequantize`, in other bits where a zero is -0.
+    """
+    return _in_place(b, _scaled_bits(b, code_8))
+
+
+def _in_place(b: Blocks, table: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+    """Values of codes by a table, in the shape and axis order of the tensor."""
+    words = _expand(b.codes, b.scale_pos, b.scale_neg, table)
     values = words.view(np.float32).reshape(*words.shape[:-2], -1)[..., : b.shape[b.axis]]
     if b.axis == len(b.shape) - 1:
         return np.ascontiguousarray(values)

@@ -1,11 +1,13 @@
 """What an engine takes and gives, byte for byte: its packets of A, B and C.
 
 `operand_a` and `operand_b` make what goes in, `expected` computes what must come out, `pack_c` and
-`unpack_c` put C into the order of its stream and back.
+`unpack_c` put C into the order of its stream and back. Factors of tensors never enter an engine:
+`with_factors` applies them to what it returns.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from .blocks import Blocks
 from .checks import check_floats
 from .formats import values, words
 from .packing import pack, unpack
-from .products import matmul
+from .products import matmul, scaled
 from .quantizer import quantize
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "pack_c",
     "product",
     "unpack_c",
+    "with_factors",
 ]
 
 Matrix = npt.NDArray[np.float32] | Blocks
@@ -109,16 +112,15 @@ def _operand(name: str, x: Any, format: str, axis: int, config: EngineConfig) ->
 def product(
     config: DotConfig, a: Blocks, b: Blocks
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_] | None]:
-    """Multiply as an array or engine of `config` does; see `amxfp4.golden.matmul`.
+    """Multiply as an array or engine of `config` does: `amxfp4.golden.matmul` without factors.
 
     Returns
     -------
     float32 [M, N]; and the flags, bool [M, N, 2] (inexact, overflow), ``None`` unless in the mode
     ``fixed``.
     """
-    c = matmul(
-        a, b, config.acc, config.output, frac_bits=config.frac_bits, int_bits=config.int_bits
-    )
+    bits = {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
+    c = matmul(a.plain, b.plain, config.acc, config.output, **bits)
     return c if isinstance(c, tuple) else (c, None)
 
 
@@ -132,7 +134,16 @@ def expected(config: EngineConfig, a: Blocks, b: Blocks) -> tuple[Matrix, tuple[
     """
     c, flags = product(config, a, b)
     raised = () if flags is None else np.flatnonzero(flags.any(axis=(0, 1)))
-    return _requantized(config, c), tuple(("acc_inexact", "acc_overflow")[i] for i in raised)
+    return with_factors(config, _requantized(config, c), a, b), tuple(
+        ("acc_inexact", "acc_overflow")[i] for i in raised
+    )
+
+
+def with_factors(config: EngineConfig, c: Matrix, a: Blocks, b: Blocks) -> Matrix:
+    """Apply the factors of the operands' tensors to what an engine of `config` returns."""
+    if isinstance(c, Blocks):
+        return dataclasses.replace(c, tensor_scale=float(a.factor * b.factor))
+    return scaled(c, a, b, config.output)
 
 
 def _requantized(config: EngineConfig, c: Matrix) -> Matrix:

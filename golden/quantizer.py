@@ -13,7 +13,9 @@ from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties, block_form
 from .blocks import Blocks, blocks_shape
 from .checks import check_axis, check_floats
 from .formats import element_thresholds, one_code, scale_thresholds
+from .modelopt import ModelOpt, check_modelopt
 from .rounding import FP32_SIGN
+from .tensor_scale import auto_scale, check_scale, divided
 
 __all__ = ["quantize"]
 
@@ -26,8 +28,10 @@ def quantize(
     format: str = "amxfp4",
     *,
     axis: int = -1,
-    ties: str = "RNA",
+    ties: str | None = None,
     block: int | None = None,
+    tensor_scale: float | str | None = None,
+    rule: str = "nearest",
 ) -> Blocks:
     """Quantize a tensor to blocks along one axis (arXiv 2411.09909, section 4).
 
@@ -53,9 +57,16 @@ def quantize(
     axis
         The reduction axis, along which blocks run. The last block is padded with +0.
     ties
-        ``RNA``: halfway goes away from zero. ``RNE``: to the even code. For scales and elements.
+        ``RNA`` (the default): halfway goes away from zero. ``RNE``: to the even code. For scales
+        and elements.
     block
         Elements per block: 16, 32, 64 or 128; by default the format's own.
+    tensor_scale
+        FP32 factor t of the whole tensor, finite and above 0: R(x / t) is quantized in place of x,
+        R the rounding to FP32. ``auto``: what `auto_scale` says. 1 by default.
+    rule
+        ``nearest``: the equations above. ``modelopt``: NVFP4 as NVIDIA's ModelOpt writes weights,
+        see `amxfp4.golden.modelopt`; its ties are ``RNE``, its factor ``auto`` by default.
 
     Returns
     -------
@@ -73,7 +84,8 @@ def quantize(
     TypeError
         `x` is of another type, or a parameter is of the wrong kind.
     ValueError
-        `x` is empty, `axis` out of range, or `format`, `ties` or `block` unknown.
+        `x` is empty, `axis` or `tensor_scale` out of range, `format`, `ties`, `block` or `rule`
+        unknown, or the rule is for another format or other ties.
 
     Examples
     --------
@@ -83,7 +95,11 @@ def quantize(
     (array([ 7,  5, 15, 13,  0,  0], dtype=uint8), '0x3c', '0x2d')
     """
     row = block_format(format, block)
-    mode = choose("ties", ties, {str(t): t for t in Ties})
+    modelopt = choose("rule", rule, {"nearest": False, "modelopt": True})
+    usual = "RNE" if modelopt else "RNA"
+    mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
+    if modelopt:
+        check_modelopt(row, mode)
     array = check_floats("x", x)
     if array.ndim == 0 or array.size == 0:
         raise ValueError(f"x must have one or more elements along an axis, not shape {array.shape}")
@@ -93,10 +109,16 @@ def quantize(
     rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
     codes = np.empty((*rows.shape[:1], shape[-1], row.block), np.uint8)
     scales = np.empty((row.scales, *codes.shape[:2]), np.uint8)
-    coder = _Coder(row, mode, FP32.width if array.dtype.name != "bfloat16" else 16)
+    wanted = tensor_scale if tensor_scale is not None else "auto" if modelopt else 1.0
+    t = auto_scale(rows, row) if wanted == "auto" else check_scale(wanted)
+    narrow = array.dtype.name == "bfloat16" and t == 1 and not modelopt
+    width = 16 if narrow else FP32.width
+    coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width)
     for part, blocks in _chunks(rows, row.block):
-        coder(rows[part, blocks.start * row.block : blocks.stop * row.block],
-              codes[part, blocks], scales[:, part, blocks])  # fmt: skip
+        piece = rows[part, blocks.start * row.block : blocks.stop * row.block]
+        if t != 1 and not modelopt:
+            piece = divided(piece, np.float32(t))
+        coder(piece, codes[part, blocks], scales[:, part, blocks])
     return Blocks(
         codes.reshape(*shape, row.block),
         scales[0].reshape(shape),
@@ -104,6 +126,7 @@ def quantize(
         row.name,
         array.shape,
         axis,
+        t,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks
-from amxfp4.golden.engine import Matrix, operand_a, operand_b, unpack_c
+from amxfp4.golden.engine import Matrix, operand_a, operand_b, unpack_c, with_factors
 from amxfp4.host.driver import Driver, Packets
 from amxfp4.host.pieces import Piece, pieces
 from amxfp4.params.engine import NONE
@@ -103,9 +103,10 @@ class Engine(Driver):
             if keep and columns[0].n == n:
                 self._kept = quantized, raw_b
         assert whole is not None
-        if unit == 1:
-            return whole
-        return golden.unpack(whole, config.requantize, (m, n), axis=1, block=unit)
+        product: Matrix = whole
+        if unit != 1:
+            product = golden.unpack(whole, config.requantize, (m, n), axis=1, block=unit)
+        return with_factors(config, product, qa, quantized)
 
     def _keeps(self, columns: list[Piece], k: int, wanted: bool | None) -> bool:
         config = self.config

@@ -116,7 +116,7 @@ def verilog_all(out: VerilogFolder = Path("build/verilog")) -> None:
 @passing("options", unit_options(QuantizerConfig, only=("format", "block", "ties")), dict)
 def quantize(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A .npy, .npz or .safetensors file.")
+        Path, typer.Argument(metavar="IN", help="A .npy, .npz, .safetensors or .gguf file.")
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     options: Any,
@@ -131,7 +131,7 @@ def quantize(
 
 @app.command()
 def dequantize(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A file that quantize wrote.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A file of blocks, in any layout.")],
     target: Annotated[
         Path, typer.Argument(metavar="OUT", help="The .safetensors or .npy file to write.")
     ],
@@ -175,7 +175,7 @@ def matmul(
 @app.command()
 def info(
     source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .npy, .npz or .safetensors file.")
+        Path, typer.Argument(metavar="FILE", help="A .npy, .npz, .safetensors or .gguf file.")
     ],
 ) -> None:
     """List the tensors of a file, with their block formats."""

@@ -1,32 +1,31 @@
-"""Blocks to tensors: ``amxfp4 dequantize``."""
+"""Codes to tensors: ``amxfp4 dequantize``."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from amxfp4 import golden
 from amxfp4.commands.tensors import (
     BLOCKS,
-    Described,
     copy,
+    found,
     opened,
     others,
     require_suffix,
-    show_blocks,
+    show_codes,
 )
 from amxfp4.golden import files
-from amxfp4.golden.files import Entry, TensorFile, Writer
-from amxfp4.util.errors import reading, writing
+from amxfp4.golden.files import Entry, Stored, TensorFile, Writer
+from amxfp4.util.console import working
+from amxfp4.util.errors import writing
 
 __all__ = ["dequantize"]
 
 
 def dequantize(source: Path, target: Path) -> None:
-    """Write every quantized tensor of `source` to `target` as FP32, and the others as they are.
+    """Write every tensor of codes of `source` to `target` as FP32, and the others as they are.
+
+    Values are those that the owner of the layout decodes, under the owner's names.
 
     Raises
     ------
@@ -35,43 +34,43 @@ def dequantize(source: Path, target: Path) -> None:
     """
     require_suffix("OUT", target, ".safetensors", ".npy")
     with opened("IN", source, BLOCKS) as file:
-        with reading("IN", source, BLOCKS):
-            blocks = {name: files.describe(file, name) for name in files.block_names(file)}
-            if not blocks:
-                raise ValueError("it holds no <name>.codes of blocks")
-        kept = others(file, blocks)
+        codes = found("IN", file)
+        if not codes:
+            raise ValueError(f"IN must be {BLOCKS}, not {str(source)!r} (it holds no blocks)")
+        kept = others(file, codes)
         with writing("OUT", target, "a .safetensors or .npy file that can be written"):
             if target.suffix == ".npy":
-                done = {name: _decoded(file, name) for name in blocks}
-                files.save_tensors(target, done)
+                files.save_tensors(target, {name: t.values() for name, t in codes.items()})
             else:
-                _dequantize(file, blocks, kept, target)
+                _dequantize(file, codes, kept, target)
         print(f"{target}: FP32")
-        show_blocks(file, blocks)
-    done_with = "left out" if target.suffix == ".npy" else "kept as it is"
+        show_codes(file, codes)
     for name, entry in kept.items():
-        print(f"{done_with}: {name} ({entry})")
+        stays = target.suffix != ".npy" and entry.known
+        print(f"{'kept as it is' if stays else 'left out'}: {name} ({entry})")
 
 
-def _decoded(file: TensorFile, name: str) -> npt.NDArray[np.float32]:
-    return golden.dequantize(files.read_blocks(file, name))
-
-
-def _dequantize(file: TensorFile, blocks: Described, kept: dict[str, Entry], target: Path) -> None:
+def _dequantize(
+    file: TensorFile, codes: dict[str, Stored], kept: dict[str, Entry], target: Path
+) -> None:
+    by_part = {tensor.parts[0]: tensor for tensor in codes.values()}
     entries: dict[str, Entry] = {}
     for stored in file.entries:
-        name = stored.removesuffix(".codes")
-        if stored in kept:
+        if stored in by_part:
+            tensor = by_part[stored]
+            entries[tensor.name] = Entry("F32", tensor.shape, 4 * math.prod(tensor.shape))
+        elif stored in kept and kept[stored].known:
             entries[stored] = kept[stored]
-        elif name in blocks and name != stored:
-            _, shape, _ = blocks[name]
-            entries[name] = Entry("F32", shape, 4 * math.prod(shape))
-    fields = {f"{name}.{field}" for name in blocks for field in files.FIELDS}
+    fields = {field for tensor in codes.values() for field in tensor.fields}
     metadata = {name: text for name, text in file.metadata.items() if name not in fields}
-    with Writer(target, entries, metadata) as writer:
-        for name in entries:
-            if name in kept:
-                copy(file, name, writer)
+    with (
+        working(f"dequantizing {file.path}") as step,
+        Writer(target, entries, metadata) as writer,
+    ):
+        for number, name in enumerate(entries):
+            step(f"dequantizing {name}", number, len(entries))
+            if name in codes:
+                writer.write(codes[name].values())
             else:
-                writer.write(_decoded(file, name))
+                copy(file, name, writer)
             file.release()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 from amxfp4 import golden
 from amxfp4.commands.matmul import matrix, pick, split
-from amxfp4.commands.tensors import BLOCKS, opened, require_suffix
+from amxfp4.commands.tensors import BLOCKS, found, opened, require_suffix
 from amxfp4.golden import Blocks, files
 from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host import Engine
@@ -105,7 +106,7 @@ def load(a: str, b: str, *, out: Path | None, transpose_b: bool) -> tuple[Any, A
     if transpose_b and len(right.shape) == 2 and right.axis == 1:
         # Blocks along the second axis of [N, K] are blocks along the first one of [K, N].
         shape = (right.shape[1], right.shape[0])
-        right = Blocks(right.codes, right.scale_pos, right.scale_neg, right.format, shape, 0)
+        right = dataclasses.replace(right, shape=shape, axis=0)
     return left, right
 
 
@@ -113,12 +114,12 @@ def _blocks(parameter: str, source: str) -> Blocks | None:
     """Read the quantized tensor that `source` names, if its file holds such."""
     path, name = split(source)
     with opened(parameter, path) as file:
-        held = files.block_names(file)
+        held = {n: tensor for n, tensor in found(parameter, file).items() if tensor.row}
         if not held or (name in file.entries and name not in held):
             return None
-        chosen = pick(parameter, source, held, name)
+        chosen = pick(parameter, source, list(held), name)
         with reading(parameter, path, BLOCKS):
-            return files.read_blocks(file, chosen)
+            return held[chosen].blocks()
 
 
 def matmul(engine: Engine, a: Any, b: Any, *, out: Path | None, check: bool) -> int:

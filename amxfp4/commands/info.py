@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amxfp4.commands.tensors import BLOCKS, opened, others, show_blocks, size
-from amxfp4.golden import files
+from amxfp4.commands.tensors import found, opened, others, show_codes, size
 from amxfp4.util.console import Table
-from amxfp4.util.errors import reading
 
 __all__ = ["info"]
 
 
 def info(source: Path) -> None:
-    """List the tensors of a file, quantized or not.
+    """List the tensors of a file, stored as codes or not.
 
     Raises
     ------
     ValueError
-        The file is neither.
+        The file is damaged.
     """
     with opened("FILE", source) as file:
-        with reading("FILE", source, BLOCKS):
-            blocks = {name: files.describe(file, name) for name in files.block_names(file)}
-        if blocks:
-            show_blocks(file, blocks)
-        kept = others(file, blocks)
+        # FP8 and FP4 numbers without scales are tensors like others.
+        codes = {name: t for name, t in found("FILE", file).items() if t.layout != "safetensors"}
+        if codes:
+            show_codes(file, codes)
+        kept = others(file, codes)
         if kept:
             table = Table("tensor", "shape", "words", "bytes")
             for name, entry in kept.items():

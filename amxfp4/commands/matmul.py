@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.tensors import TENSORS, opened
-from amxfp4.golden import files
+from amxfp4.commands.tensors import TENSORS, found, opened
+from amxfp4.golden import Blocks, dequantize, files
 from amxfp4.golden.engine import product
+from amxfp4.golden.products import scaled
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.checks import choose
@@ -51,7 +52,7 @@ def matmul(
     choose("--through", through, dict.fromkeys(THROUGH))
     if out is not None and out.suffix not in (".npy", ".safetensors"):
         raise ValueError(f"--out must end in .npy or .safetensors, not {str(out)!r}")
-    left, right = matrix("A", a), matrix("B", b)
+    left, right = _operand("A", a), _operand("B", b)
     axis = 1 if transpose_b else 0
     if left.shape[1] != right.shape[axis]:
         wanted = f"[N, {left.shape[1]}]" if transpose_b else f"[{left.shape[1]}, N]"
@@ -59,17 +60,19 @@ def matmul(
             f"B must be {wanted} for A of {list(left.shape)}, not {list(right.shape)} "
             f"(--transpose-b takes B as [N, K])"
         )
-    qa = golden.quantize(left, config.format_a, axis=1, block=config.block)
-    qb = golden.quantize(right, config.format_b, axis=axis, block=config.block)
+    qa = _quantized("A", left, config.format_a, 1, config.block)
+    qb = _quantized("B", right, config.format_b, axis, config.block)
     if through == "golden":
         result, flags = product(config, qa, qb)
     else:
         result, flags = _rtl(qa, qb, config, build)
+    result = scaled(result, qa, qb, config.output)
     if flags is not None:
         inexact, overflow = (int(flags[..., n].sum()) for n in range(2))
         print(f"  flags of {result.size} results: {inexact} inexact, {overflow} overflow")
     print(f"C {list(result.shape)}: {config.format_a} x {config.format_b}, acc={config.acc}")
-    reference = left.astype(np.float64) @ (right.T if transpose_b else right).astype(np.float64)
+    x, y = (dequantize(x) if isinstance(x, Blocks) else x for x in (left, right))
+    reference = x.astype(np.float64) @ (y.T if transpose_b else y).astype(np.float64)
     ratio = sqnr(reference, result)
     if math.isfinite(ratio):
         print(f"  SQNR against the unquantized product: {ratio:.2f} dB")
@@ -100,22 +103,47 @@ def pick(parameter: str, source: str, names: Sequence[str], name: str | None) ->
 
 def matrix(parameter: str, source: str) -> npt.NDArray[Any]:
     """Read the matrix `source` names: FILE, or FILE:NAME where a file holds several tensors."""
+    values = _operand(parameter, source)
+    return dequantize(values) if isinstance(values, Blocks) else values
+
+
+def _operand(parameter: str, source: str) -> npt.NDArray[Any] | Blocks:
+    """Read a matrix, as blocks if it is stored so."""
     path, name = split(source)
     with opened(parameter, path) as file:
-        names = [name for name, entry in file.entries.items() if entry.word]
+        codes = found(parameter, file)
+        names = [*codes, *(name for name, entry in file.entries.items() if entry.word)]
         if name in file.entries or not names:
-            names = list(file.entries)
+            names = [*codes, *file.entries]
         chosen = pick(parameter, source, names, name)
-        entry = file.entries[chosen]
-        if entry.word is None:
+        entry = file.entries.get(chosen)
+        if chosen not in codes and entry is not None and entry.word is None:
             raise ValueError(
                 f"{parameter} must be of float32, float16 or bfloat16, not {source!r} ({entry})"
             )
+        shape = codes[chosen].shape if chosen in codes else file.entries[chosen].shape
+        if len(shape) != 2:
+            raise ValueError(f"{parameter} must be a matrix, not of shape {list(shape)}")
         with reading(parameter, path, TENSORS):
-            values = file.tensor(chosen).values
-    if values.ndim != 2:
-        raise ValueError(f"{parameter} must be a matrix, not of shape {list(values.shape)}")
-    return values
+            if chosen in codes:
+                stored = codes[chosen]
+                return stored.blocks() if stored.row else stored.values()
+            return file.tensor(chosen).values
+
+
+def _quantized(
+    name: str, x: npt.NDArray[Any] | Blocks, format: str, axis: int, block: int
+) -> Blocks:
+    """Quantize an operand, unless it is stored in that very format along that axis."""
+    if isinstance(x, Blocks):
+        if (x.format, x.block, x.axis) == (format, block, axis):
+            return x
+        print(
+            f"  {name} is {x.format} in blocks of {x.block} along axis {x.axis}: its values are "
+            f"quantized again"
+        )
+        x = dequantize(x)
+    return golden.quantize(x, format, axis=axis, block=block)
 
 
 def _rtl(

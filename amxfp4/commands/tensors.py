@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amxfp4.golden import files
-from amxfp4.golden.files import Entry, TensorFile, Writer
-from amxfp4.params.formats import BlockFormat
+from amxfp4.golden.blocks import blocks_shape
+from amxfp4.golden.files import Entry, Stored, TensorFile, Writer
 from amxfp4.util.console import Table
 from amxfp4.util.errors import reading
 
@@ -17,21 +17,19 @@ __all__ = [
     "BLOCKS",
     "PIECE",
     "TENSORS",
-    "Described",
     "copy",
     "decibels",
+    "found",
     "opened",
     "others",
     "require_suffix",
-    "show_blocks",
+    "show_codes",
     "size",
 ]
 
-TENSORS = "a .npy, .npz or .safetensors file of float32, float16 or bfloat16 tensors"
-BLOCKS = "a .safetensors file that amxfp4 quantize wrote"
+TENSORS = "a .npy, .npz, .safetensors or .gguf file of tensors"
+BLOCKS = "a file of blocks, in a layout of docs/files.md"
 
-Described = dict[str, tuple[BlockFormat, tuple[int, ...], int]]
-"""Format, shape and axis of quantized tensors, by name."""
 PIECE = 1 << 21
 """Elements worked on at a time, so that memory does not depend on the size of a tensor."""
 
@@ -72,17 +70,29 @@ def size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def others(file: TensorFile, blocks: Described) -> dict[str, Entry]:
-    """Tensors of a file that are not part of any blocks."""
-    parts = {f"{name}{suffix}" for name in blocks for suffix in (".codes", ".scales")}
+def found(parameter: str, file: TensorFile) -> dict[str, Stored]:
+    """Tensors that a file stores as codes; errors name the parameter."""
+    with reading(parameter, file.path, BLOCKS):
+        return files.stored(file)
+
+
+def others(file: TensorFile, tensors: dict[str, Stored]) -> dict[str, Entry]:
+    """Tensors of a file that are not part of any codes."""
+    parts = {part for tensor in tensors.values() for part in tensor.parts}
     return {name: entry for name, entry in file.entries.items() if name not in parts}
 
 
-def show_blocks(file: TensorFile, tensors: Described) -> None:
-    """Show a table of quantized tensors."""
-    table = Table("tensor", "shape", "axis", "format", "K", "blocks", "bytes")
-    for name, (row, shape, axis) in tensors.items():
-        blocks = math.prod(file.entries[f"{name}.scales"].shape[:-1])
-        of_blocks = f"{blocks * row.record_bytes:,}"
-        table.add(name, size(shape), axis, row.name, row.block, f"{blocks:,}", of_blocks)
+def show_codes(file: TensorFile, tensors: dict[str, Stored]) -> None:
+    """Show a table of tensors that are stored as codes."""
+    table = Table("tensor", "shape", "axis", "layout", "format", "K", "blocks", "bytes")
+    for t in tensors.values():
+        blocks = "-"
+        if t.row is not None:
+            blocks = f"{math.prod(blocks_shape(t.shape, t.axis, t.row.block)):,}"
+        held = sum(file.entries[part].bytes for part in t.parts)
+        block = t.row.block if t.row else "-"
+        table.add(t.name, size(t.shape), t.axis, t.layout, t.format, block, blocks, f"{held:,}")
     table.show()
+    for t in tensors.values():
+        if t.note:
+            print(f"{t.name}: {t.note}")

@@ -10,16 +10,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from amxfp4.golden.blocks import Blocks
+
+from .gguf_file import GgufFile
+from .layouts import stored
 from .numpy_file import NpyFile, NpzFile
 from .safetensors_file import SafetensorsFile, Writer, written
 from .tensor_file import Entry, Tensor, TensorFile
 
-__all__ = ["load_tensors", "open_file", "save_tensors"]
+__all__ = ["load_blocks", "load_tensors", "open_file", "save_tensors"]
 
 
 @contextlib.contextmanager
 def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
-    """Open a ``.npy``, ``.npz`` or ``.safetensors`` file and read what it declares.
+    """Open a ``.npy``, ``.npz``, ``.safetensors`` or ``.gguf`` file and read what it declares.
 
     Raises
     ------
@@ -31,7 +35,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
     """
     path = Path(path)
     kinds: dict[str, Callable[[Path], TensorFile]] = {
-        ".npy": NpyFile, ".npz": NpzFile, ".safetensors": SafetensorsFile,
+        ".npy": NpyFile, ".npz": NpzFile, ".safetensors": SafetensorsFile, ".gguf": GgufFile,
     }  # fmt: skip
     if path.suffix not in kinds:
         raise ValueError(f"path must end in {', '.join(kinds)}, not {str(path)!r}")
@@ -52,7 +56,7 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
 def load_tensors(
     path: str | os.PathLike[str], *, left_out: list[str] | None = None
 ) -> dict[str, Tensor]:
-    """Read all tensors of a ``.npy``, ``.npz`` or ``.safetensors`` file.
+    """Read all tensors of a ``.npy``, ``.npz``, ``.safetensors`` or ``.gguf`` file.
 
     Parameters
     ----------
@@ -91,6 +95,33 @@ def load_tensors(
     if left_out is not None:
         left_out.extend(f"{name} ({dtype})" for name, dtype in others.items())
     return tensors
+
+
+def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
+    """Read quantized tensors of any layout (docs/files.md); others beside them are left alone.
+
+    Returns
+    -------
+    Quantized tensors by name, in the order of the file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        The file is damaged, holds no blocks, or ones whose parts do not belong together. The
+        message names the file.
+    """
+    path = Path(path)
+    try:
+        with open_file(path) as file:
+            blocks = {name: t.blocks() for name, t in stored(file).items() if t.row}
+            if not blocks:
+                raise ValueError("it holds no blocks")
+            return blocks
+    except ValueError as error:
+        why = str(error).removeprefix(f"{path} cannot be read: ")
+        raise ValueError(f"{path} cannot be read as blocks: {why}") from error
 
 
 def save_tensors(

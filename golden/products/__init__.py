@@ -6,6 +6,6 @@
 becomes fast; `multiply` has the functions that users call. Imports the rest of golden, no more.
 """
 
-from .multiply import dot, matmul
+from .multiply import dot, matmul, scaled
 
-__all__ = ["dot", "matmul"]
+__all__ = ["dot", "matmul", "scaled"]

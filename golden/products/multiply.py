@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.checks import check_integer, check_kind
+from amxfp4.golden.formats import values as values_of
+from amxfp4.golden.formats import words
 from amxfp4.golden.products.accumulators import accumulator
 from amxfp4.golden.products.limbs import LONGEST
 from amxfp4.golden.products.operands import Contraction, Operand, paired, rows_by_rows
@@ -19,7 +21,7 @@ from amxfp4.golden.rounding import round_sum
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import OUTPUTS
 
-__all__ = ["dot", "matmul"]
+__all__ = ["dot", "matmul", "scaled"]
 
 _ROWS = 1 << 13
 """Rows of dot products worked on at a time."""
@@ -90,6 +92,7 @@ class _Product:
             )
         if blocks > most:
             raise ValueError(f"a must be of at most {most} blocks per row, not {blocks}")
+        self.blocks = a, b
         self.a, self.b = Operand.of(a), Operand.of(b)
 
     def of(
@@ -109,7 +112,31 @@ class _Product:
             if total.flags is not None:
                 flags = np.empty((*shape, 2), np.bool_) if flags is None else flags
                 flags[part] = total.flags
+        values = scaled(values, *self.blocks, self.out.name)
         return values if flags is None else (values, flags)
+
+
+def scaled(c: Values, a: Blocks, b: Blocks, out: str = "fp32") -> Values:
+    """Multiply a product by the factors of its operands' tensors: R(C * R(t_A * t_B)).
+
+    Hardware knows no factor: what it returns becomes the product of the tensors here.
+
+    Parameters
+    ----------
+    c
+        float32 [...], the product of the blocks.
+    a, b
+        Its operands.
+    out
+        ``fp32`` or ``bf16``, to which a result is rounded, from FP32.
+    """
+    with np.errstate(all="ignore"):
+        factor = a.factor * b.factor
+        if factor == 1:
+            return c
+        result = c * factor
+    result[np.isnan(result)] = np.nan
+    return values_of(words(result, out), out)
 
 
 def _slices(size: int, step: int) -> list[slice]:
@@ -158,7 +185,7 @@ def matmul(
     float32 [M, N], holding BF16 values with ``out="bf16"`` (`formats.words` gives the words).
     With ``acc="fixed"`` also the flags, bool [M, N, 2] (inexact, overflow). Subnormal results
     are kept, overflow is infinity, an exact zero is +0. A block with a NaN scale makes its
-    results the canonical NaN, and raises no flag.
+    results the canonical NaN, and raises no flag. Factors of the tensors come last (`scaled`).
 
     Raises
     ------

@@ -89,7 +89,15 @@ def test_info_of_tensors_and_of_blocks(folder, capfd):
     assert cli.run(["quantize", "two.safetensors", "q.safetensors", "--format", "nvfp4"]) == 0
     capfd.readouterr()
     assert cli.run(["info", "q.safetensors"]) == 0
-    assert rows_of(capfd.readouterr().out)["x"] == ["6x80", "1", "nvfp4", "16", "30", "270"]
+    assert rows_of(capfd.readouterr().out)["x"] == [
+        "6x80",
+        "1",
+        "blocks",
+        "nvfp4",
+        "16",
+        "30",
+        "270",
+    ]
 
 
 def saved(path, tensors, metadata=None):

@@ -27,7 +27,7 @@ QUANTIZE = [
     (X, {"format": "fp4"}, ValueError, "format must be one of amxfp4, .*, not 'fp4'"),
     (X, {"format": 4}, TypeError, "format must be a string, not 4"),
     (X, {"ties": "RTZ"}, ValueError, "ties must be one of RNA, RNE, not 'RTZ'"),
-    (X, {"ties": None}, TypeError, "ties must be a string, not None"),
+    (X, {"ties": 0.5}, TypeError, "ties must be a string, not 0.5"),
     (X, {"block": 33}, ValueError, "block must be one of 16, 32, 64, 128, not 33"),
     (X, {"block": "32"}, TypeError, "block must be an integer, not '32'"),
 ]

@@ -104,7 +104,7 @@ def _nan_ignored(patch: Patch) -> None:
 
 def _swapped_dequantize(patch: Patch) -> None:
     real = dequantizer._expand
-    patch.setattr(dequantizer, "_expand", lambda c, p, n, row, word: real(c, n, p, row, word))
+    patch.setattr(dequantizer, "_expand", lambda c, p, n, table: real(c, n, p, table))
 
 
 def _lost_digit(patch: Patch) -> None:

@@ -106,7 +106,7 @@ def test_load_blocks_truncated_or_foreign(x: Any, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"q\.safetensors cannot be read as blocks: ."):
             golden.load_blocks(path)
     safetensors.numpy.save_file({"w": x}, path)
-    with pytest.raises(ValueError, match=r"as blocks: it holds no <name>\.codes"):
+    with pytest.raises(ValueError, match=r"as blocks: it holds no blocks"):
         golden.load_blocks(path)
 
 
@@ -120,7 +120,7 @@ BROKEN = [
         META,
         "w.scales must be U8 2x1x2 for amxfp4 .*, not U8 2x1",
     ),
-    ({"w.codes": CODES.astype(np.int8), "w.scales": SCALES}, META, "it holds no <name>.codes of"),
+    ({"w.codes": CODES.astype(np.int8), "w.scales": SCALES}, META, "it holds no blocks"),
     (
         {"w.codes": CODES, "w.scales": SCALES.astype(np.int8)},
         META,
@@ -166,7 +166,9 @@ def test_load_wrong_path(tmp_path: Path) -> None:
             read(tmp_path / "no.npy")
         with pytest.raises(FileNotFoundError, match=r"x\.npy cannot be read: is a directory"):
             read(tmp_path / "x.npy")
-    with pytest.raises(ValueError, match=r"path must end in .npy, .npz, .safetensors, not '.*txt'"):
+    with pytest.raises(
+        ValueError, match=r"path must end in .npy, .npz, .safetensors, .gguf, not '.*txt'"
+    ):
         golden.load_tensors(tmp_path / "x.txt")
     with pytest.raises(
         ValueError, match=r"i\.npy cannot be .* tensor i must be float32,.* not I64"

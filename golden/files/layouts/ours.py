@@ -2,7 +2,8 @@
 
 Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements to a byte, low
 nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative. The
-metadata holds ``<name>.format``, ``<name>.block``, ``<name>.shape`` and ``<name>.axis``. Other
+metadata holds ``<name>.format``, ``<name>.block``, ``<name>.shape`` and ``<name>.axis``; where the
+tensor has a factor also ``<name>.tensor_scale``, and ``<name>.divides`` if it is a divisor. Other
 tensors may stand beside them.
 """
 
@@ -10,46 +11,48 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from amxfp4.golden.blocks import Blocks, blocks_shape
-from amxfp4.golden.checks import check_axis, check_kind, check_shape
+from amxfp4.golden.checks import check_axis, check_fp32, check_kind, check_shape
+from amxfp4.golden.files.safetensors_file import Writer
+from amxfp4.golden.files.tensor_file import Entry, TensorFile
 from amxfp4.golden.packing import join_nibbles, split_nibbles
 from amxfp4.params.formats import BlockFormat, block_format
 
-from .safetensors_file import Writer
-from .tensor_file import Entry, TensorFile
-from .tensors import open_file
+from .tensor import Stored
 
-__all__ = [
-    "FIELDS",
-    "block_names",
-    "declared",
-    "describe",
-    "load_blocks",
-    "read_blocks",
-    "save_blocks",
-]
+__all__ = ["declared", "ours", "save_blocks"]
 
 CODES, SCALES = ".codes", ".scales"
 FIELDS = ("format", "block", "shape", "axis")
 """What the metadata say of a quantized tensor, as ``<name>.<field>``."""
+FACTOR = {"tensor_scale": 1.0, "divides": False}
+"""What they say of its factor, where it is not this."""
 
 
 def declared(
-    name: str, row: BlockFormat, shape: tuple[int, ...], axis: int
+    name: str, row: BlockFormat, shape: tuple[int, ...], axis: int, *factor: float
 ) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Entries and metadata of a tensor of `shape` once it is quantized along `axis`."""
+    """Entries and metadata of a tensor of `shape` once it is quantized along `axis`.
+
+    What follows is its factor, and whether that is a divisor.
+    """
     blocks = blocks_shape(shape, axis, row.block)
     entries = {
         name + suffix: Entry("U8", (*blocks, last), int(np.prod(blocks, dtype=np.int64)) * last)
         for suffix, last in ((CODES, row.block // 2), (SCALES, row.scales))
     }
     fields = (row.name, json.dumps(row.block), json.dumps(shape), json.dumps(axis))
-    return entries, {f"{name}.{f}": text for f, text in zip(FIELDS, fields, strict=True)}
+    metadata = {f"{name}.{f}": text for f, text in zip(FIELDS, fields, strict=True)}
+    for (field, usual), value in zip(FACTOR.items(), factor, strict=False):
+        if value != usual:
+            metadata[f"{name}.{field}"] = json.dumps(value)
+    return entries, metadata
 
 
 def save_blocks(path: str | os.PathLike[str], tensors: Mapping[str, Blocks]) -> None:
@@ -82,7 +85,7 @@ def save_blocks(path: str | os.PathLike[str], tensors: Mapping[str, Blocks]) -> 
     metadata: dict[str, str] = {}
     for name, b in tensors.items():
         check_kind(f"tensor {name}", b, Blocks)
-        own, fields = declared(name, b.row, b.shape, b.axis)
+        own, fields = declared(name, b.row, b.shape, b.axis, b.tensor_scale, b.divides)
         entries |= own
         metadata |= fields
     with Writer(path, entries, metadata) as writer:
@@ -92,52 +95,31 @@ def save_blocks(path: str | os.PathLike[str], tensors: Mapping[str, Blocks]) -> 
             writer.write(np.stack(sides, axis=-1))
 
 
-def block_names(file: TensorFile) -> list[str]:
-    """Names of the quantized tensors of a file; any other may be called ``x.codes`` as well."""
-    names = [
-        name.removesuffix(CODES)
-        for name, entry in file.entries.items()
-        if name.endswith(CODES) and entry.dtype == "U8"
-    ]
+def ours(file: TensorFile) -> Iterator[Stored]:
+    """Tensors as `save_blocks` stores them; any other may be called ``x.codes`` as well.
+
+    Raises
+    ------
+    ValueError
+        Parts of a tensor do not belong together.
+    """
     held = [*file.entries, *file.metadata]
-    return [name for name in names if name + SCALES in held or f"{name}.format" in held]
+    for key, entry in file.entries.items():
+        name = key.removesuffix(CODES)
+        if name == key or entry.dtype != "U8":
+            continue
+        if name + SCALES in held or f"{name}.format" in held:
+            row, shape, axis = _described(file, name)
+            yield Stored(
+                name=name, layout="blocks", format=row.name, shape=shape, axis=axis, row=row,
+                parts=(key, name + SCALES),
+                fields=tuple(f"{name}.{field}" for field in (*FIELDS, *FACTOR)),
+                read=partial(_read, file, name, row, shape, axis),
+            )  # fmt: skip
 
 
-def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
-    """Read quantized tensors that `save_blocks` wrote; other tensors beside them are left alone.
-
-    Returns
-    -------
-    Quantized tensors by name, in the order of the file.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    ValueError
-        The file is truncated, not a safetensors file, or holds no blocks, or ones whose parts do
-        not belong together. The message names the file.
-    """
-    path = Path(path)
-    try:
-        with open_file(path) as file:
-            names = block_names(file)
-            if not names:
-                raise ValueError("it holds no <name>.codes of blocks")
-            return {name: read_blocks(file, name) for name in names}
-    except ValueError as error:
-        why = str(error).removeprefix(f"{path} cannot be read: ")
-        raise ValueError(f"{path} cannot be read as blocks: {why}") from error
-
-
-def describe(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...], int]:
-    """Format, shape and axis of a quantized tensor, by what its file declares.
-
-    Raises
-    ------
-    ValueError
-        Its parts do not belong together.
-    """
+def _described(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...], int]:
+    """Format, shape and axis of a quantized tensor, by what its file declares."""
     keys = [name + suffix for suffix in (CODES, SCALES)]
     fields = [f"{name}.{field}" for field in FIELDS]
     for key in keys + fields:
@@ -148,6 +130,7 @@ def describe(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...],
         block, sizes, number = (json.loads(file.metadata[field]) for field in fields[1:])
         row, shape = block_format(format, block), check_shape(sizes)
         axis = check_axis(number, len(shape))
+        _factor(file, name)
     except (TypeError, ValueError, RecursionError) as error:
         why = str(error) or type(error).__name__
         raise ValueError(f"metadata of {name} are not what quantize writes: {why}") from error
@@ -160,16 +143,20 @@ def describe(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...],
     return row, shape, axis
 
 
-def read_blocks(file: TensorFile, name: str) -> Blocks:
-    """Read one quantized tensor of a file.
+def _factor(file: TensorFile, name: str) -> tuple[float, bool]:
+    said = {field: file.metadata.get(f"{name}.{field}") for field in FACTOR}
+    scale, divides = (
+        usual if (text := said[field]) is None else json.loads(text)
+        for field, usual in FACTOR.items()
+    )
+    return check_fp32(f"{name}.tensor_scale", scale), check_kind(f"{name}.divides", divides, bool)
 
-    Raises
-    ------
-    ValueError
-        Its parts do not belong together.
-    """
-    row, shape, axis = describe(file, name)
+
+def _read(
+    file: TensorFile, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int
+) -> Blocks:
     scales = file.raw(name + SCALES)
     pos, *neg = (np.array(scales[..., side]) for side in range(row.scales))
     codes = split_nibbles(file.raw(name + CODES))
-    return Blocks(codes, pos, neg[0] if neg else None, row.name, shape, axis)
+    second = neg[0] if neg else None
+    return Blocks(codes, pos, second, row.name, shape, axis, *_factor(file, name))
