@@ -93,6 +93,10 @@ class GgufFile(MappedFile):
                     f"{offset + entry.bytes:,}"
                 )
             self._offsets[name], end = start + offset, offset + entry.bytes
+        if not start + end <= len(self.mapped) <= start + -(-end // alignment) * alignment:
+            raise ValueError(
+                f"its tensors must fill {len(self.mapped) - start:,} bytes, not {end:,}"
+            )
         for name, entry, _ in declared:
             if name in self.entries:
                 raise ValueError(f"its header has {name!r} twice")

@@ -16,8 +16,12 @@ import safetensors.numpy
 
 from amxfp4 import golden
 from amxfp4.golden.files import open_file
+from amxfp4.verif.tests.golden.files.made import gguf_file
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
+EIGHT = np.arange(8, dtype=np.float32)
+RECORDS = np.arange(34, dtype=np.uint8).reshape(2, 17)
+"""Two blocks of MXFP4."""
 
 
 def _npy(x: Any) -> bytes:
@@ -46,6 +50,7 @@ WHOLE = {
     "deflated.npz": lambda _: _npz(zipfile.ZIP_DEFLATED, w=_npy(X)),
     "safetensors": lambda _: safetensors.numpy.save({"w": X, "ids": np.arange(3)}, {"a": "b"}),
     "blocks.safetensors": _blocks,
+    "gguf": lambda _: gguf_file({"q": (39, RECORDS), "w": (0, EIGHT)}, {"name": "x", "n": 3}),
 }
 
 
@@ -54,7 +59,7 @@ def _read_all(path: Path) -> None:
     with open_file(path) as file:
         for name in file.entries:
             file.raw(name)
-    if path.suffix == ".safetensors":
+    if path.name != "x.safetensors" and path.suffix in (".safetensors", ".gguf"):
         golden.load_blocks(path)
 
 
@@ -113,6 +118,19 @@ def _declared(**fields: Any) -> bytes:
     return _header(json.dumps({"w": entry}), bytes(8))
 
 
+def _int(value: int, size: int) -> bytes:
+    return value.to_bytes(size, "little")
+
+
+def _text(text: str) -> bytes:
+    return _int(len(text), 8) + text.encode()
+
+
+def _gguf(keys: bytes) -> bytes:
+    """Make a GGUF file of no tensor and one key."""
+    return b"GGUF\3\0\0\0" + _int(0, 8) + _int(1, 8) + keys
+
+
 def _nested(field: str) -> bytes:
     """Blocks, one of whose fields is 100,000 brackets."""
     metadata = {"w.format": "mxfp4", "w.block": "16", "w.shape": "[1]", "w.axis": "0"}
@@ -146,6 +164,18 @@ MALICIOUS = {
     "half.safetensors": (_header('{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
                          "must have a dtype, a shape"),
     "minus.safetensors": (_declared(shape=[-2]), "must have a dtype, a shape and two"),
+    "version.gguf": (b"GGUF" + bytes([0, 0, 0, 3]) + bytes(16), "of version 2 or 3, little endian"),
+    "counts.gguf": (b"GGUF\3\0\0\0" + b"\xff" * 16, "its header is cut off"),
+    "text.gguf": (_gguf(b"\xff" * 8), "its header is cut off"),
+    "array.gguf": (_gguf(_text("a") + _int(9, 4) + _int(0, 4) + b"\xff" * 8), "is cut off"),
+    "texts.gguf": (_gguf(_text("a") + _int(9, 4) + _int(8, 4) + b"\xff" * 8), "is cut off"),
+    "arrays.gguf": (_gguf(_text("a") + _int(9, 4) + _int(9, 4) + _int(1, 8)), "unknown type 9"),
+    "value.gguf": (_gguf(_text("a") + _int(13, 4)), "a value of the unknown type 13"),
+    "align.gguf": (_gguf(_text("general.alignment") + _int(4, 4) + _int(3, 4)), "a power of two"),
+    "twice.gguf": (gguf_file({"w": (0, X), "v": (0, X)}).replace(b"v", b"w"), "has 'w' twice"),
+    "type.gguf": (gguf_file({"w": (99, X)}), "of a type that is known, not 99"),
+    "row.gguf": (gguf_file({"w": (39, X)}), "rows of whole blocks of 32"),
+    "axes.gguf": (gguf_file({"w": (0, X.reshape(1, 1, 1, 1, 1, 1, 1, 2, 3))}), "at most 8 axes"),
     "gap.safetensors": (_declared(data_offsets=[4, 8], shape=[1]), "must lie from byte 0 on"),
     "beyond.safetensors": (_declared(data_offsets=[0, 16], shape=[4]), "must lie .* within 8"),
     "backwards.safetensors": (_declared(data_offsets=[8, 0]), "must be of F32 2, not of -8 bytes"),

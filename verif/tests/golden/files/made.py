@@ -1,0 +1,40 @@
+"""Files made byte by byte, by hand: what tests read with the project's own readers."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+RECORD = {8: (34, 32), 2: (18, 32), 3: (20, 32), 39: (17, 32), 40: (36, 64)}
+"""Bytes and elements of a record of GGUF's types of blocks."""
+
+
+def _text(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def gguf_file(
+    tensors: Mapping[str, tuple[int, Any]], keys: Mapping[str, Any] | None = None
+) -> bytes:
+    """Make a GGUF file of tensors: type, and elements or records [..., bytes] of blocks."""
+    keys = keys or {}
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+    for key, value in keys.items():
+        head += _text(key)
+        head += struct.pack("<Ii", 5, value) if isinstance(value, int) else struct.pack("<I", 8)
+        head += b"" if isinstance(value, int) else _text(value)
+    body = b""
+    for name, (kind, array) in tensors.items():
+        shape = array.shape
+        if kind in RECORD and array.dtype == np.uint8:
+            size, elements = RECORD[kind]
+            shape = (*shape[:-1], shape[-1] // size * elements)
+        head += _text(name) + struct.pack("<I", len(shape))
+        head += b"".join(struct.pack("<Q", n) for n in reversed(shape))
+        head += struct.pack("<IQ", kind, len(body))
+        body += array.tobytes()
+        body += bytes(-len(body) % 32)
+    return head + bytes(-len(head) % 32) + body
