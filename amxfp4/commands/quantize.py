@@ -123,7 +123,9 @@ def _plan(
     for name, entry in file.entries.items():
         own = {name: entry} if entry.known else {}
         if name in chosen:
-            own, fields = files.declared(name, row, entry.shape, axis % len(entry.shape))
+            own, fields = files.OURS.declared(
+                name, row, entry.shape, axis % len(entry.shape), factor=False
+            )
             metadata |= fields
         if twice := entries.keys() & own.keys():
             raise ValueError(f"IN must not hold {min(twice)!r} beside a tensor of that name")

@@ -11,22 +11,27 @@ NumPy, the model, the parameters, and how files are replaced whole.
 - `tensors`: a file of any kind by its suffix.
 """
 
-from .layouts import Stored, declared, save_blocks, stored
+from .layouts import LAYOUTS, OURS, Layout, Stored, as_stored, layout, stored
 from .safetensors_file import Writer
 from .tensor_file import Entry, Tensor, TensorFile
-from .tensors import load_blocks, load_tensors, open_file, save_tensors
+from .tensors import load_blocks, load_tensors, open_file, save_blocks, save_tensors, writer
 
 __all__ = [
+    "LAYOUTS",
+    "OURS",
     "Entry",
+    "Layout",
     "Stored",
     "Tensor",
     "TensorFile",
     "Writer",
-    "declared",
+    "as_stored",
+    "layout",
     "load_blocks",
     "load_tensors",
     "open_file",
     "save_blocks",
     "save_tensors",
     "stored",
+    "writer",
 ]

@@ -1,4 +1,4 @@
-"""GGUF files (llama.cpp), read.
+"""GGUF files (llama.cpp), read and written tensor by tensor.
 
 A header of counts, keys with values, and tensors (name, dimensions from the innermost outwards,
 type, offset), all little endian; then the tensors' bytes, each at a multiple of the alignment. The
@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .safetensors_file import Writer
 from .tensor_file import BITS, NUMPY, Entry, MappedFile
 
-__all__ = ["TYPES", "GgufFile"]
+__all__ = ["TYPES", "GgufFile", "GgufWriter"]
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -38,6 +39,7 @@ TYPES = {
 }  # fmt: skip
 """Name, elements and bytes of a block of each type, by its number."""
 
+_MOST_AXES = 4
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
             12: "d"}  # fmt: skip
@@ -104,8 +106,8 @@ class GgufFile(MappedFile):
 
     def _declared(self, header: _Header) -> tuple[str, Entry, int]:
         name, axes = header.text(), header.scalar("I")
-        if axes > 8:
-            raise ValueError(f"tensor {name!r} must be of at most 8 axes, not {axes}")
+        if axes > _MOST_AXES:
+            raise ValueError(f"tensor {name!r} must be of at most {_MOST_AXES} axes, not {axes}")
         shape = tuple(header.scalar("Q") for _ in range(axes))[::-1]
         number, offset = header.scalar("I"), header.scalar("Q")
         if number not in TYPES:
@@ -169,3 +171,38 @@ class _Header:
         if kind not in _SCALARS:
             raise ValueError(f"its header has a value of the unknown type {kind}")
         return _SCALARS[kind]
+
+
+class GgufWriter(Writer):
+    """Writes a GGUF file piece by piece; see `Writer`. The metadata are texts of its header.
+
+    Raises
+    ------
+    ValueError
+        A tensor is of a type or of a number of axes that GGUF does not have.
+    """
+
+    alignment = ALIGNMENT
+
+    def _head(self) -> bytes:
+        numbers = {name: number for number, (name, _, _) in TYPES.items()}
+        head = MAGIC + struct.pack("<IQQ", 3, len(self._entries), len(self._metadata))
+        for key, text in sorted(self._metadata.items()):
+            head += _text(key) + struct.pack("<I", _STRING) + _text(text)
+        at = 0
+        for name, entry in self._entries.items():
+            if entry.dtype not in numbers or len(entry.shape) > _MOST_AXES:
+                raise ValueError(
+                    f"tensor {name!r} must be of a type of GGUF and of at most {_MOST_AXES} axes, "
+                    f"not {entry}"
+                )
+            head += _text(name) + struct.pack("<I", len(entry.shape))
+            head += b"".join(struct.pack("<Q", size) for size in reversed(entry.shape))
+            head += struct.pack("<IQ", numbers[entry.dtype], at)
+            at += -(-entry.bytes // ALIGNMENT) * ALIGNMENT
+        return head + bytes(-len(head) % ALIGNMENT)
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode()
+    return struct.pack("<Q", len(raw)) + raw

@@ -13,6 +13,7 @@ import json
 import math
 import mmap
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -168,6 +169,9 @@ class Writer:
     [[1, 2, 3], [4, 5, 6]]
     """
 
+    alignment = 1
+    """Bytes of which each tensor takes a multiple."""
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -175,9 +179,16 @@ class Writer:
         metadata: Mapping[str, str],
     ) -> None:
         self._path, self._entries, self._metadata = Path(path), entries, metadata
-        self._left = sum(entry.bytes for entry in entries.values())
+        self._left = deque(entry.bytes for entry in entries.values() if entry.bytes)
 
     def __enter__(self) -> Self:
+        head = self._head()
+        self._stack = contextlib.ExitStack()
+        self._stream = self._stack.enter_context(written(self._path))
+        self._stream.write(head)
+        return self
+
+    def _head(self) -> bytes:
         header: dict[str, Any] = {}
         if self._metadata:
             header["__metadata__"] = dict(sorted(self._metadata.items()))
@@ -188,20 +199,26 @@ class Writer:
             at = end
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 8)
-        self._stack = contextlib.ExitStack()
-        self._stream = self._stack.enter_context(written(self._path))
-        self._stream.write(len(text).to_bytes(8, "little") + text)
-        return self
+        return len(text).to_bytes(8, "little") + text
 
     def write(self, piece: npt.NDArray[Any]) -> None:
-        """Append the bytes of a tensor, or of its next piece, in C order and little endian."""
+        """Append the bytes of a tensor, of its next piece, or of several, in C order.
+
+        They become little endian.
+        """
         little = piece.astype(piece.dtype.newbyteorder("<"), order="C", copy=False)
-        self._left -= little.nbytes
-        self._stream.write(little.reshape(-1).view(np.uint8).data if little.size else b"")
+        left = little.reshape(-1).view(np.uint8) if little.size else np.empty(0, np.uint8)
+        while left.size:
+            size = min(self._left[0], left.size)
+            self._stream.write(left[:size].data)
+            left, self._left[0] = left[size:], self._left[0] - size
+            if not self._left[0]:
+                self._left.popleft()
+                self._stream.write(bytes(-self._stream.tell() % self.alignment))
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is None and self._left:
-            failed = ValueError(f"{self._left:,} bytes of what was declared are missing")
+            failed = ValueError(f"{sum(self._left):,} bytes of what was declared are missing")
             self._stack.__exit__(type(failed), failed, None)
             raise failed
         self._stack.__exit__(kind, error, trace)

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
+from amxfp4.golden.checks import check_kind
 
-from .gguf_file import GgufFile
-from .layouts import stored
+from . import layouts
+from .gguf_file import GgufFile, GgufWriter
 from .numpy_file import NpyFile, NpzFile
 from .safetensors_file import SafetensorsFile, Writer, written
 from .tensor_file import Entry, Tensor, TensorFile
 
-__all__ = ["load_blocks", "load_tensors", "open_file", "save_tensors"]
+__all__ = ["load_blocks", "load_tensors", "open_file", "save_blocks", "save_tensors", "writer"]
 
 
 @contextlib.contextmanager
@@ -115,13 +116,76 @@ def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
     path = Path(path)
     try:
         with open_file(path) as file:
-            blocks = {name: t.blocks() for name, t in stored(file).items() if t.row}
+            blocks = {name: t.blocks() for name, t in layouts.stored(file).items() if t.row}
             if not blocks:
                 raise ValueError("it holds no blocks")
             return blocks
     except ValueError as error:
         why = str(error).removeprefix(f"{path} cannot be read: ")
         raise ValueError(f"{path} cannot be read as blocks: {why}") from error
+
+
+def writer(
+    path: str | os.PathLike[str], entries: Mapping[str, Entry], metadata: Mapping[str, str]
+) -> Writer:
+    """Writer of a ``.safetensors`` or ``.gguf`` file; see `Writer`."""
+    kind = GgufWriter if Path(path).suffix == ".gguf" else Writer
+    return kind(path, entries, metadata)
+
+
+def save_blocks(
+    path: str | os.PathLike[str], tensors: Mapping[str, Blocks], *, layout: str = "blocks"
+) -> None:
+    """Write quantized tensors to a file, in their order.
+
+    The file appears complete or not at all; equal tensors give equal bytes.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.safetensors``, or ``.gguf`` for that layout; an existing file is replaced and its
+        mode kept.
+    tensors
+        Quantized tensors by name.
+    layout
+        ``blocks``, our own; or ``compressed-tensors``, ``modelopt``, ``gpt-oss`` or ``gguf``, for
+        the formats that each has (docs/files.md).
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    TypeError
+        A tensor is not `Blocks`.
+    ValueError
+        The suffix is another one, there is no tensor, or the layout cannot hold one.
+    """
+    path, how = Path(path), layouts.layout(layout)
+    if path.suffix != how.suffix:
+        raise ValueError(f"path must end in {how.suffix}, not {str(path)!r}")
+    if not tensors:
+        raise ValueError("tensors must hold at least one tensor, not none")
+    entries: dict[str, Entry] = {}
+    metadata: dict[str, str] = {}
+    factors: dict[str, float | None] = {}
+    for name, b in tensors.items():
+        check_kind(f"tensor {name}", b, Blocks)
+        divides = b.divides if how is layouts.OURS else how.divides
+        scale = layouts.as_stored(name, b, divides=divides)
+        factors[name] = scale if scale != 1 or b.format in how.factors else None
+        has_factor = factors[name] is not None
+        own, fields = how.declared(name, b.row, b.shape, b.axis, factor=has_factor)
+        if twice := entries.keys() & own.keys():
+            raise ValueError(f"tensors must not make two entries {min(twice)!r}")
+        entries |= own
+        metadata |= fields
+        if has_factor and divides and how is layouts.OURS:
+            metadata[f"{name}.divides"] = "true"
+    with writer(path, entries, metadata) as out:
+        for name, b in tensors.items():
+            sides = [b.scale_pos] if b.scale_neg is None else [b.scale_pos, b.scale_neg]
+            out.write(how.piece(b.row, b.codes, sides))
+            out.write(how.rest(np.stack(sides, axis=-1).reshape(-1), factors[name]))
 
 
 def save_tensors(

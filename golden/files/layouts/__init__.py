@@ -6,6 +6,7 @@ and how to read it. What no layout claims is an ordinary tensor.
 - `ours`: what ``amxfp4 quantize`` writes.
 - `checkpoints`: compressed-tensors, ModelOpt and gpt-oss. `torchao`. `gguf`: llama.cpp.
 - `plain`: safetensors' own FP8, E8M0 and FP4 numbers.
+- `writing`: how blocks are written in those that write them.
 - `tensor`, `parts`: what they share.
 """
 
@@ -15,14 +16,15 @@ from amxfp4.golden.files.tensor_file import TensorFile
 
 from .checkpoints import compressed_tensors, gpt_oss, modelopt
 from .gguf import gguf
-from .ours import declared, ours, save_blocks
+from .ours import OURS, ours
 from .plain import plain
 from .tensor import Stored
 from .torchao import torchao
+from .writing import LAYOUTS, Layout, as_stored, layout
 
-__all__ = ["Stored", "declared", "save_blocks", "stored"]
+__all__ = ["LAYOUTS", "OURS", "Layout", "Stored", "as_stored", "layout", "stored"]
 
-_LAYOUTS: tuple[Callable[[TensorFile], Iterator[Stored]], ...] = (
+_FINDERS: tuple[Callable[[TensorFile], Iterator[Stored]], ...] = (
     ours, compressed_tensors, modelopt, gpt_oss, torchao, gguf, plain,
 )  # fmt: skip
 
@@ -37,8 +39,8 @@ def stored(file: TensorFile) -> dict[str, Stored]:
     """
     claimed: set[str] = set()
     found: list[Stored] = []
-    for layout in _LAYOUTS:
-        for tensor in layout(file):
+    for find in _FINDERS:
+        for tensor in find(file):
             if claimed.isdisjoint(tensor.parts):
                 claimed.update(tensor.parts)
                 found.append(tensor)

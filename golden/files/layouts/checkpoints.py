@@ -57,8 +57,8 @@ def _packed(
     row = _row(entry, file.entries.get(scale))
     if row is None or (stem == codes) == divides:
         return
-    given = scale_2 if is_factor(file.entries.get(scale_2)) else None
-    if row.name == "nvfp4" and given is None:
+    given = scale_2 if row.name == "nvfp4" else None
+    if given and not is_factor(file.entries.get(given)):
         return
 
     def read() -> Blocks:

@@ -168,7 +168,7 @@ def test_odd_tensors_spoil_nothing(odd, capfd):
 def test_metadata_and_blocks_travel_along(odd, capfd):
     """Blocks beside a float tensor are blocks after it was quantized, too, and texts are kept."""
     first = golden.quantize(W, "mxfp4")
-    entries, metadata = files.declared("a", first.row, W.shape, 1)
+    entries, metadata = files.OURS.declared("a", first.row, W.shape, 1, factor=False)
     parts = [join_nibbles(first.codes), first.scale_pos[..., None]]
     held = {n: (e.dtype, x, e.shape) for (n, e), x in zip(entries.items(), parts, strict=True)}
     saved("m.safetensors", {**held, "w": ("F32", W, W.shape)}, metadata | {"made by": "hand"})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 RECORD = {8: (34, 32), 2: (18, 32), 3: (20, 32), 39: (17, 32), 40: (36, 64)}
 """Bytes and elements of a record of GGUF's types of blocks."""
@@ -38,3 +39,14 @@ def gguf_file(
         body += array.tobytes()
         body += bytes(-len(body) % 32)
     return head + bytes(-len(head) % 32) + body
+
+
+def codes_of(block: int) -> npt.NDArray[np.uint8]:
+    """Element codes [256, 2 * block], every code in every row."""
+    rows = np.tile(np.arange(16, dtype=np.uint8), (256, 2 * block // 16))
+    return np.random.default_rng(1).permuted(rows, axis=1)
+
+
+def scales_of() -> npt.NDArray[np.uint8]:
+    """Scale codes [256, 2] of the blocks of `codes_of`: row r has code r."""
+    return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 2, axis=1)

@@ -175,7 +175,7 @@ MALICIOUS = {
     "twice.gguf": (gguf_file({"w": (0, X), "v": (0, X)}).replace(b"v", b"w"), "has 'w' twice"),
     "type.gguf": (gguf_file({"w": (99, X)}), "of a type that is known, not 99"),
     "row.gguf": (gguf_file({"w": (39, X)}), "rows of whole blocks of 32"),
-    "axes.gguf": (gguf_file({"w": (0, X.reshape(1, 1, 1, 1, 1, 1, 1, 2, 3))}), "at most 8 axes"),
+    "axes.gguf": (gguf_file({"w": (0, X.reshape(1, 1, 1, 1, 1, 1, 1, 2, 3))}), "at most 4 axes"),
     "gap.safetensors": (_declared(data_offsets=[4, 8], shape=[1]), "must lie from byte 0 on"),
     "beyond.safetensors": (_declared(data_offsets=[0, 16], shape=[4]), "must lie .* within 8"),
     "backwards.safetensors": (_declared(data_offsets=[8, 0]), "must be of F32 2, not of -8 bytes"),

@@ -17,7 +17,7 @@ from amxfp4.golden import files
 from amxfp4.golden.files import Entry
 from amxfp4.golden.files.layouts.parts import swizzle
 from amxfp4.golden.packing import join_nibbles
-from amxfp4.verif.tests.golden.files.made import gguf_file
+from amxfp4.verif.tests.golden.files.made import codes_of, gguf_file, scales_of
 
 DATA = Path(__file__).parents[3] / "data" / "checkpoints"
 HELD = sorted(p.relative_to(DATA).as_posix() for p in (*DATA.rglob("*.safetensors"),
@@ -99,22 +99,16 @@ def test_info_and_blocks(held: str, capfd: pytest.CaptureFixture[str]) -> None:
             golden.load_blocks(DATA / held)
 
 
-# Row r has scale code r, and its elements every code in turn.
-SCALES = np.arange(256, dtype=np.uint8)[:, None]
 T = 0.0123
 E2M1 = np.arange(16, dtype=np.uint8).view(ml_dtypes.float4_e2m1fn).astype(np.float32)
 
 
-def _codes(block: int) -> npt.NDArray[np.uint8]:
-    return np.random.default_rng(1).permuted(
-        np.tile(np.arange(16, dtype=np.uint8), (256, 2 * block // 16)), axis=1
-    )
-
-
 def _scale_values(block: int) -> npt.NDArray[np.float32]:
-    kind = ml_dtypes.float8_e8m0fnu if block == 32 else ml_dtypes.float8_e4m3fn
-    codes = SCALES if block == 32 else SCALES & 0x7F  # decoders ignore a scale's sign
-    return np.repeat(codes, 2, axis=1).view(kind).astype(np.float32)
+    codes = scales_of()
+    if block == 32:
+        return codes.view(ml_dtypes.float8_e8m0fnu).astype(np.float32)
+    # Decoders ignore a scale's sign.
+    return (codes & 0x7F).view(ml_dtypes.float8_e4m3fn).astype(np.float32)
 
 
 def _file(folder: Path, entries: dict[str, tuple[str, Any]], metadata: dict[str, str]) -> Path:
@@ -126,14 +120,10 @@ def _file(folder: Path, entries: dict[str, tuple[str, Any]], metadata: dict[str,
     return path
 
 
-def _scales(block: int) -> npt.NDArray[np.uint8]:
-    return np.repeat(SCALES, 2, axis=1)
-
-
 def _compressed(folder: Path, block: int) -> tuple[Path, float, bool]:
     entries: dict[str, tuple[str, Any]] = {
-        "w_packed": ("U8", join_nibbles(_codes(block))),
-        "w_scale": ("F8_E4M3" if block == 16 else "U8", _scales(block)),
+        "w_packed": ("U8", join_nibbles(codes_of(block))),
+        "w_scale": ("F8_E4M3" if block == 16 else "U8", scales_of()),
     }
     if block == 16:
         entries["w_global_scale"] = ("F32", np.array([T], np.float32))
@@ -142,29 +132,29 @@ def _compressed(folder: Path, block: int) -> tuple[Path, float, bool]:
 
 def _modelopt(folder: Path, block: int) -> tuple[Path, float, bool]:
     entries: dict[str, tuple[str, Any]] = {
-        "w": ("U8", join_nibbles(_codes(block))),
-        "w_scale": ("F8_E4M3", _scales(block)),
+        "w": ("U8", join_nibbles(codes_of(block))),
+        "w_scale": ("F8_E4M3", scales_of()),
         "w_scale_2": ("F32", np.array(T, np.float32)),
     }
     return _file(folder, entries, {}), T, False
 
 
 def _gpt_oss(folder: Path, block: int) -> tuple[Path, float, bool]:
-    raw = join_nibbles(_codes(block)).reshape(1, 256, 2, 16)
-    entries = {"w.blocks": ("U8", raw), "w.scales": ("U8", _scales(block)[None])}
+    raw = join_nibbles(codes_of(block)).reshape(1, 256, 2, 16)
+    entries = {"w.blocks": ("U8", raw), "w.scales": ("U8", scales_of()[None])}
     return _file(folder, entries, {}), 1.0, False
 
 
 def _torchao(swizzled: bool) -> Callable[[Path, int], tuple[Path, float, bool]]:
     def make(folder: Path, block: int) -> tuple[Path, float, bool]:
         kind = "F8_E8M0" if block == 32 else "F8_E4M3"
-        scales = swizzle(_scales(block)).reshape(64, 16) if swizzled else _scales(block)
+        scales = swizzle(scales_of()).reshape(64, 16) if swizzled else scales_of()
         fields: dict[str, Any] = {"block_size": block, "is_swizzled_scales": swizzled}
         if block == 32:
             fields["elem_dtype"] = {"_type": "torch.dtype", "_data": "float4_e2m1fn_x2"}
         said = {"_type": "MXTensor" if block == 32 else "NVFP4Tensor", "_data": fields}
         entries: dict[str, tuple[str, Any]] = {
-            "_w_qdata": ("U8", join_nibbles(_codes(block))), "_w_scale": (kind, scales),
+            "_w_qdata": ("U8", join_nibbles(codes_of(block))), "_w_scale": (kind, scales),
         }  # fmt: skip
         if block == 16:
             entries["_w_per_tensor_scale"] = ("F32", np.array(T, np.float32))
@@ -175,9 +165,9 @@ def _torchao(swizzled: bool) -> Callable[[Path, int], tuple[Path, float, bool]]:
 
 def _gguf(folder: Path, block: int) -> tuple[Path, float, bool]:
     # NVFP4 has records of four blocks: two rows of ours make one of the file's.
-    parts = _codes(block).reshape(512, 2, block // 2)
+    parts = codes_of(block).reshape(512, 2, block // 2)
     raw = parts[:, 0] | parts[:, 1] << 4
-    scales = _scales(block).reshape(-1, 1)
+    scales = scales_of().reshape(-1, 1)
     if block == 16:
         raw, scales = raw.reshape(128, 32), scales.reshape(128, 4)
     records = np.concatenate([scales, raw], axis=1).reshape(-1, 34 if block == 32 else 36)
@@ -206,16 +196,16 @@ def test_every_code(layout: str, block: int, tmp_path: Path) -> None:
     s = _scale_values(block)
     with np.errstate(all="ignore"):
         scaled = s / np.float32(t) if divides else s * np.float32(t)
-        wanted = E2M1[_codes(block).reshape(256, 2, block)] * scaled[..., None]
+        wanted = E2M1[codes_of(block).reshape(256, 2, block)] * scaled[..., None]
     got = golden.dequantize(b).reshape(wanted.shape)
     assert np.array_equal(got, wanted, equal_nan=True)
     assert np.isnan(got).sum() == (2 if block == 32 else 4) * block  # NaN scales are NaN
-    zero = (E2M1[_codes(block).reshape(256, 2, block)] == 0) | (s[..., None] == 0)
+    zero = (E2M1[codes_of(block).reshape(256, 2, block)] == 0) | (s[..., None] == 0)
     assert not np.signbit(got[zero]).any()
     with files.open_file(path) as file:
         (tensor,) = files.stored(file).values()
         own = tensor.values().reshape(wanted.shape)
-    eight = _codes(block).reshape(wanted.shape) == 8
+    eight = codes_of(block).reshape(wanted.shape) == 8
     signed = layout not in ("modelopt", "gguf")
     number = ~np.isnan(wanted) & (signed | ~eight)
     assert np.array_equal(own[number].view(np.uint32), wanted[number].view(np.uint32))
@@ -268,15 +258,18 @@ def test_gguf_library_agrees(tmp_path: Path) -> None:
     sizes = {kind.name: size for kind, size in library.GGML_QUANT_SIZES.items()}
     for name, elements, size in TYPES.values():
         assert sizes[name] == (elements, size), name
-    for path in sorted(DATA.glob("gguf/*.gguf")):
+    own = tmp_path / "own.gguf"
+    tensors = {f: golden.quantize(np.ones((3, 128), np.float32), f) for f in ("mxfp4", "nvfp4")}
+    golden.save_blocks(own, tensors, layout="gguf")
+    for path in (own, *sorted(DATA.glob("gguf/*.gguf"))):
         reader = library.GGUFReader(path)
         with files.open_file(path) as file:
-            tensors = files.stored(file)
+            held = files.stored(file)
             assert list(file.entries) == [tensor.name for tensor in reader.tensors]
             for tensor in reader.tensors:
                 entry = file.entries[tensor.name]
                 assert entry.dtype == tensor.tensor_type.name
                 assert entry.shape == tuple(int(n) for n in reversed(tensor.shape))
-                if tensor.name in tensors:
+                if tensor.name in held:
                     wanted = dequantize(tensor.data, tensor.tensor_type)
-                    assert_same(tensors[tensor.name].values(), wanted.reshape(entry.shape))
+                    assert_same(held[tensor.name].values(), wanted.reshape(entry.shape))
