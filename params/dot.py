@@ -150,6 +150,16 @@ class DotConfig(UnitConfig):
         return OUTPUTS[self.output]
 
     @property
+    def flags(self) -> int:
+        """Flag bits of a result: inexact and overflow, in fixed mode."""
+        return 2 if self.acc == "fixed" else 0
+
+    @property
+    def result_bits(self) -> int:
+        """Bits of a result: its word and its flags."""
+        return self.word.width + self.flags
+
+    @property
     def beats(self) -> int:
         """Cycles per block, K / lanes."""
         return self.block // self.lanes

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amxfp4.params.array import ArrayConfig
+from amxfp4.params.array import WIDEST, ArrayConfig
 from amxfp4.params.fields import OneOf, field
 from amxfp4.params.formats import FORMATS, INPUTS, BlockFormat, block_format
 from amxfp4.params.quantizer import TIES, QuantizerConfig
@@ -36,6 +36,9 @@ class EngineConfig(ArrayConfig):
     """
 
     unit: ClassVar[str] = "engine"
+    # Amaranth numbers all inputs of a module in 16 bits: where results leave the array they stand
+    # beside a handshake and the tile's size, which are 22 bits at most.
+    _most_results: ClassVar[int] = WIDEST - 32
 
     input: str = field(
         "Format of a word of A; records, where A is quantized already",

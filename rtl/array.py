@@ -11,7 +11,6 @@ from amaranth.lib.wiring import In, Out
 from amxfp4.params.array import ArrayConfig
 from amxfp4.rtl.dot.dot import ProcessingElement
 from amxfp4.rtl.dot.sequencer import BeatSequencer
-from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.rtl.lib.share import Shared
 
 __all__ = ["MacArray"]
@@ -43,11 +42,10 @@ class MacArray(wiring.Component):
         self.config = config
         a, b = config.rows_ab
         records = config.rows * a.record_bits + config.cols * b.record_bits
-        result = config.word.width + DotWidths(config.element).flags
         super().__init__(
             {
                 "i": In(stream.Signature(records + 1)),
-                "o": Out(stream.Signature(config.rows * config.cols * result)),
+                "o": Out(stream.Signature(config.rows * config.cols * config.result_bits)),
             }
         )
 

@@ -102,7 +102,8 @@ def _progress(work: Sweep, workers: Workers, plan: Plan) -> Iterator[Outcome]:
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
-        console=shown, transient=True, disable=not total,
+        # Where nothing can be drawn over it would leave an empty line in front of an error.
+        console=shown, transient=True, disable=not (total and shown.is_terminal),
     ) as progress:  # fmt: skip
         task = progress.add_task("synthesizing", total=total, left="")
         done = 0

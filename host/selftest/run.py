@@ -14,6 +14,7 @@ from amxfp4.host.engine import Engine
 from amxfp4.host.errors import HostError, LineError
 from amxfp4.host.selftest.cases import Case, directed, parts, random_case
 from amxfp4.host.selftest.checks import Failure, checks
+from amxfp4.params.registers import ENGINE_ID
 
 __all__ = ["Totals", "run"]
 
@@ -71,7 +72,7 @@ def run(
     Raises
     ------
     LineError
-        The board does not answer any more.
+        The board does not answer any more; what was wrong before it went says nothing of it.
     """
     totals, name = Totals(), "start"
     try:
@@ -81,12 +82,22 @@ def run(
     except LineError:
         raise
     except (Failure, HostError) as error:
+        _still_there(engine)
         totals.failure = f"{name}: {error}"
     except KeyboardInterrupt:
         pass  # the usual end of a test without a count
     finally:
         totals.seconds = time.monotonic() - totals.started
     return totals
+
+
+def _still_there(engine: Engine) -> None:
+    """Raise `LineError` if the engine is gone: a bus without a board reads ones, not an error."""
+    if (found := engine.read("id")) != ENGINE_ID:
+        raise LineError(
+            f"{engine.transport.name} is gone: register id reads 0x{found:08X}, no more "
+            f"0x{ENGINE_ID:08X}: check the cable, the board's power and its bitstream"
+        )
 
 
 def _steps(

@@ -229,11 +229,10 @@ class Dot(wiring.Component):
     def __init__(self, config: DotConfig) -> None:
         self.config = config
         a, b = config.rows_ab
-        result = config.word.width + DotWidths(config).flags
         super().__init__(
             {
                 "i": In(stream.Signature(a.record_bits + b.record_bits + 1)),
-                "o": Out(stream.Signature(result)),
+                "o": Out(stream.Signature(config.result_bits)),
             }
         )
 

@@ -213,7 +213,7 @@ class DotWidths:
     @property
     def flags(self) -> int:
         """Flag bits of a result: inexact and overflow, in fixed mode."""
-        return 2 if self.config.acc == "fixed" else 0
+        return self.config.flags
 
     @property
     def power_of_two(self) -> bool:

@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.engine import NONE, EngineConfig
 from amxfp4.rtl.bus.axi_stream import axis_layout
-from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.rtl.engine.sequencer import tile_layout
 from amxfp4.rtl.lib.arith import assign_low
 from amxfp4.rtl.lib.gearbox import Packer, entry_layout
@@ -57,10 +56,10 @@ class TileDrain(wiring.Component):
     def __init__(self, config: EngineConfig, width: int) -> None:
         self._config, self._width = config, width
         results = config.rows * config.cols
-        self._flags = DotWidths(config.element).flags
+        self._flags = config.flags
         super().__init__(
             {
-                "i": In(stream.Signature(results * (config.word.width + self._flags))),
+                "i": In(stream.Signature(results * config.result_bits)),
                 "tile": In(tile_layout(config)),
                 "o": Out(stream.Signature(chunk_layout(config.word.width, width))),
                 "inexact": Out(1),

@@ -5,6 +5,7 @@ A local cluster has one worker process a core. Any other Dask scheduler will do 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import resource
@@ -27,8 +28,10 @@ from amxfp4.synth.flow.run import measure
 
 __all__ = ["Outcome", "Workers", "line_of", "work"]
 
+PATIENCE = 4
+"""Seconds in which a scheduler must say that it is one."""
 TIMEOUT = 30
-"""Seconds to wait for a scheduler, and for its first worker."""
+"""Seconds to wait for its answers afterwards, and for its first worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,18 +140,46 @@ class Workers:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what Dask logs when workers end: the results report it."""
+    """Silence what Dask logs when workers end or others answer: results and errors report it."""
     logger = logging.getLogger("distributed")
     before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
         logger.setLevel(before)
 
 
+async def _who(address: str) -> Any:
+    """Ask what kind of server is at `address`."""
+    secured = distributed.Security().get_connection_args("client")
+    # A port that is closed is tried again for the first half of the time.
+    there = distributed.rpc(address, timeout=PATIENCE / 2, connection_args=secured)
+    async with there:
+        return (await there.identity())["type"]
+
+
+def _check(address: str, wanted: str) -> None:
+    """Make sure that a scheduler is at `address`, before a client waits for what it says.
+
+    A client waits for ever where something accepts the connection and says nothing.
+    """
+    try:
+        kind = asyncio.run(asyncio.wait_for(_who(address), PATIENCE))
+    except TimeoutError:
+        raise ValueError(f"{wanted} (no answer within {PATIENCE} s)") from None
+    except (OSError, TypeError, ValueError) as error:  # a TypeError is about TLS
+        raise ValueError(f"{wanted} ({error})") from None
+    except Exception as error:
+        # What speaks another protocol is taken for a message of any size and kind.
+        raise ValueError(f"{wanted} (what answers is not Dask)") from error
+    if kind != "Scheduler":
+        raise ValueError(f"{wanted} (a {kind} answers)")
+
+
 def _connect(address: str) -> distributed.Client:
     wanted = f"--scheduler must be the address of a Dask scheduler, not {address!r}"
+    _check(address, wanted)
     try:
         client = distributed.Client(address, timeout=TIMEOUT)
     except (OSError, TimeoutError, ValueError) as error:

@@ -37,11 +37,11 @@ _PACKAGES = ("util", "params", "rtl", "gen")
 
 
 def _files(folders: Iterable[str | Path]) -> list[tuple[str, bytes]]:
-    """Python files in and below `folders`: where each is in its folder, and what it holds."""
+    """List the sources in and below `folders`: their places there, and what they hold."""
     return [
         (str(path.relative_to(folder)), path.read_bytes())
         for folder in map(Path, folders)
-        for path in sorted(folder.rglob("*.py"))
+        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.vlt")])
     ]
 
 

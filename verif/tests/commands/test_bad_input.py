@@ -32,6 +32,12 @@ CASES = {
     "unit-input": ("verilog quantizer --input fp64", ["input", "one of bf16, fp16", "'fp64'"]),
     "unit-output": ("verilog dequantizer --output fp16", ["output", "one of bf16", "'fp16'"]),
     "unit-ties": ("verilog quantizer --ties up", ["ties", "one of RNA, RNE", "'up'"]),
+    "unit-wide": (
+        "verilog array --rows 46 --cols 45 --lanes 1",
+        ["rows must be from 1 to 45 with cols = 45", "at most 65536 bits", "not 46"],
+    ),
+    "unit-wide-engine": ("verilog engine --rows 64 --cols 64", ["rows must be from 1 to 31", "64"]),
+    "unit-wide-uart": ("verilog engine_uart --rows 33 --cols 64", ["rows must be from 1", "33"]),
     "unit-foreign-option": (
         "verilog quantizer --output bf16",
         ["option of amxfp4 verilog quantizer", "one of --format, --block, ", "'--output'"],

@@ -5,11 +5,15 @@ import itertools
 
 import numpy as np
 import pytest
+from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
+from amxfp4.params.array import WIDEST
 from amxfp4.params.engine import EngineConfig
+from amxfp4.rtl.engine.drain import TileDrain, drain_width
 from amxfp4.rtl.engine.sequencer import StepSequencer
 from amxfp4.rtl.engine.tiles import TileCount, TileLoader, TileMemory
+from amxfp4.rtl.lib.share import ports
 
 DEPTH = 4
 
@@ -181,3 +185,13 @@ def test_sequencer(m, n, blocks, b):
 
     simulate(dut, testbench)
     assert got == expected
+
+
+def test_room_beside_the_widest_results():
+    """What the drain takes besides them is within what a configuration leaves."""
+    config = EngineConfig(rows=63, cols=64, output="bf16")
+    drain = TileDrain(config, drain_width(config))
+    inputs = {name: len(value) for name, (flow, value) in ports(drain).items() if flow is In}
+    inputs.pop("i__payload")
+    # Amaranth numbers clock, reset and two constants with them.
+    assert 4 + sum(inputs.values()) <= WIDEST - EngineConfig._most_results

@@ -6,19 +6,22 @@ widths that nobody simulates.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amxfp4.gen import verilog
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.util.errors import ToolError
-from amxfp4.verif.sim import build
+from amxfp4.verif.sim import build, toolchain
 from amxfp4.verif.sim.cocotb import runner
 from amxfp4.verif.sim.sources import Source, source
+from amxfp4.verif.tests.gen import small
 
 ENGINES: list[UnitConfig] = [
     EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),
@@ -56,6 +59,44 @@ BY_DAY = (ENGINES[-1],)
 def test_lint_engines(tmp_path: Path, config: UnitConfig) -> None:
     """No engine gives a warning beyond those that waivers.vlt names."""
     assert list(build.verilate(source(config).text, config.unit, tmp_path).glob("*.cpp"))
+
+
+def _around(manifest: dict[str, Any]) -> str:
+    """Write a design with a time scale around a unit, whose nets must all be declared."""
+    ports = [
+        f"{p['direction']}put wire [{p['width'] - 1}:0] {p['name']}" for p in manifest["ports"]
+    ]
+    wires = ", ".join(f".{p['name']}({p['name']})" for p in manifest["ports"])
+    return (
+        f"`timescale 1ns / 1ps\n`default_nettype none\nmodule around({', '.join(ports)});\n"
+        f"  {manifest['top']} unit({wires});\nendmodule\n"
+    )
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, marks=[] if config.unit == "quantizer" else pytest.mark.nightly)
+        for config in small.UNITS
+    ],
+    ids=lambda config: config.unit,
+)
+def test_design_with_a_time_scale(tmp_path: Path, config: UnitConfig, first: bool) -> None:
+    """A unit passes with its own waivers, whether the design around it is read first or last."""
+    made = source(config)
+    verilog.write(verilog.Generated(**vars(made)), tmp_path)
+    (tmp_path / "around.v").write_text(_around(made.manifest))
+    names = [f"{config.unit}.v", "around.v"]
+    tools = toolchain.find()
+    done = subprocess.run(
+        [
+            tools.verilator, "--lint-only", "-Wall", "--top-module", "around",
+            f"{config.unit}.vlt", *(reversed(names) if first else names),
+        ],
+        env=tools.environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def _library(made: Source) -> None:

@@ -127,6 +127,8 @@ def test_generator_is_known_by_all_its_files(tmp_path: Path) -> None:
     assert [name for name, _ in before] == ["__init__.py", "lib/arith.py"]
     (tmp_path / "lib" / "arith.py").write_text("a = 2")
     assert sources._files([tmp_path]) != before
+    (tmp_path / "lib" / "waivers.vlt").write_text("")
+    assert [name for name, _ in sources._files([tmp_path])][-1] == "lib/waivers.vlt"
 
 
 def test_generator_imports_nothing_unknown() -> None:
@@ -139,7 +141,9 @@ def test_generator_imports_nothing_unknown() -> None:
     imported = subprocess.run(run, capture_output=True, text=True, check=True, timeout=100).stdout
     folders = sources._folders()
     known = {str(f) for folder in folders for f in Path(folder).rglob("*.py")}
-    assert len(known) == len(sources._files(folders))
+    names = [name for name, _ in sources._files(folders)]
+    assert len(known) == sum(name.endswith(".py") for name in names)
+    assert "export/waivers.vlt" in names
     assert set(imported.split()) <= known
     assert len(imported.split()) > 30
 

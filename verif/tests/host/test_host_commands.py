@@ -272,10 +272,11 @@ def test_silent_board_is_one_line(board, capfd):
 UNIT = EngineUartConfig(**CONFIGS["small"])
 
 
-def test_cable_pulled_during_a_selftest(serve, capfd):
-    """One line that says so, and exit code 2: no check has failed."""
+@pytest.mark.parametrize("first", ["0", "1"])
+def test_cable_pulled_during_a_selftest(serve, capfd, first):
+    """One line that says so, and exit code 2: no check has failed, and no random product."""
     path = serve(ModelDut(UNIT, answers=60)).board.path
-    assert cli.run(["host", "selftest", "--port", path]) == 2
+    assert cli.run(["host", "selftest", "--port", path, "--first", first]) == 2
     captured = capfd.readouterr()
     assert "passed" not in captured.out
     assert captured.err.startswith(f"amxfp4: error: {path} is gone (")

@@ -126,6 +126,19 @@ def test_selftest_behind_small_fifos(options, depth, depth_b):
     assert (totals.skipped > 0) == (depth_b == 512)
 
 
+def test_selftest_of_a_board_that_was_pulled_out():
+    """A bus without a board reads ones, which is no failed check."""
+    engine, fifos = engine_of(EngineConfig(**CONFIGS["words"]))
+
+    def pull_out(totals, name):
+        if totals.products == 5:
+            for window in (engine.transport._engine, *fifos):
+                window.read = lambda offset: 0xFFFFFFFF
+
+    with pytest.raises(LineError, match="is gone: register id reads 0xFFFFFFFF"):
+        run.run(engine, seed=1, progress=pull_out)
+
+
 def test_selftest_that_skips_everything(capfd):
     """Nothing was compared."""
     engine, _ = engine_of(EngineConfig(**CONFIGS["words"]))

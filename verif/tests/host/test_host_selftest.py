@@ -7,7 +7,7 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks
-from amxfp4.host import bench
+from amxfp4.host import LineError, bench
 from amxfp4.host.selftest import checks, run
 from amxfp4.host.selftest.cases import directed, random_case
 from amxfp4.params.engine import EngineConfig
@@ -149,6 +149,19 @@ def test_broken_abort_fails(bridge, connect, monkeypatch):
         monkeypatch.setattr(ModelEngine, attribute, change)
     with pytest.raises(checks.Failure, match="must end C's packet"):
         check()
+
+
+def test_difference_of_a_board_that_went_away(bridge, connect, monkeypatch):
+    """What it sent while its power went says nothing of the engine."""
+    engine = connect(bridge)
+
+    def last_words(*_):
+        monkeypatch.setattr(engine.transport._wire, "board", lambda data: b"")
+        return "elements of C differ"
+
+    monkeypatch.setattr(run, "difference", last_words)
+    with pytest.raises(LineError, match="no answer to read from the model"):
+        run.run(engine, seed=1, first=1)
 
 
 def test_nothing_compared_is_no_success(bridge, connect):

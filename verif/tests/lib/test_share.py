@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from amxfp4.gen.netlist import to_verilog
+from amxfp4.params.array import WIDEST
 from amxfp4.rtl.lib.share import ModuleLibrary, Shared
 
 
@@ -202,3 +203,20 @@ def test_no_port_is_named_as_its_instance():
     """Verilator, rightly, does not let a port hide the instance that it belongs to."""
     with pytest.raises(RuntimeError, match=r"^no port must be named as its instance, 'y' in top$"):
         _convert(_Whole("port"))
+
+
+class _Wide(wiring.Component):
+    """A port, and nothing behind it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__({"o": Out(width)})
+
+    def elaborate(self, platform):
+        return Module()
+
+
+def test_widest_port():
+    """What configurations allow is what Amaranth and Yosys take; a bit more is refused there."""
+    assert f"[{WIDEST - 1}:0] o" in _convert(_Wide(WIDEST))[0]
+    with pytest.raises(OverflowError, match=f"{WIDEST + 1} bits wide"):
+        _convert(_Wide(WIDEST + 1))

@@ -19,7 +19,7 @@ import pytest
 from amxfp4 import cli
 from amxfp4.params.dot import DotConfig
 from amxfp4.synth.flow import results
-from amxfp4.synth.flow.job import Job, sources
+from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.run import run
 from amxfp4.synth.plan import plan_file, workers
 from amxfp4.synth.plan.sweep import Sweep
@@ -291,7 +291,6 @@ def test_memory_of_programs_is_bounded():
     ],
 )
 def test_wrong_options(tmp_path, capfd, monkeypatch, options, message):
-    monkeypatch.setattr(workers, "TIMEOUT", 2)
     monkeypatch.chdir(tmp_path)
     write(tmp_path, PLAN)
     assert cli.run(["sweep", "small.toml", *options]) == 2
@@ -312,39 +311,3 @@ def test_wrong_plans(tmp_path, capfd, monkeypatch, arguments, message):
     write(tmp_path, PLAN.replace("[1, 2]", "3"))
     assert cli.run(arguments) == 2
     assert message in capfd.readouterr().err
-
-
-@pytest.fixture
-def scheduler():
-    """Start someone else's Dask, with one worker."""
-    sources.cache_clear()
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-    ) as cluster:
-        yield cluster.scheduler_address
-
-
-@pytest.mark.nightly  # by day one that is refused
-def test_any_scheduler(tmp_path, capfd, scheduler):
-    """Rows come back from workers that have folders of their own."""
-    path, build = write(tmp_path, PLAN), tmp_path / "build"
-    arguments = ["sweep", str(path), "--build", str(build), "--scheduler"]
-    assert cli.run([*arguments, scheduler]) == 0
-    assert "2 jobs, 0 known before, 0 failed" in capfd.readouterr().out
-    assert len(rows(build)) == 2
-    assert not list(build.glob("synth/*/netlist.v"))
-    assert cli.run([*arguments, scheduler]) == 0
-    assert "2 jobs, 2 known before, 0 failed" in capfd.readouterr().out
-
-
-def test_workers_with_other_code_are_refused(tmp_path, capfd, monkeypatch, scheduler):
-    """Their rows would be of other hardware than ours."""
-    monkeypatch.setattr("amxfp4.synth.flow.job.TOOLS", ())
-    sources.cache_clear()
-    try:
-        path = write(tmp_path, PLAN)
-        options = ["--build", str(tmp_path), "--scheduler", scheduler]
-        assert cli.run(["sweep", str(path), *options]) == 2
-    finally:
-        sources.cache_clear()
-    assert "whose workers have other Verilog generators or tools" in capfd.readouterr().err
