@@ -16,7 +16,7 @@ from amxfp4.golden import engine, reference
 from amxfp4.golden.quality import sqnr
 from amxfp4.golden.tensor_scale import auto_scale
 from amxfp4.params.engine import EngineConfig
-from amxfp4.params.formats import FP32, block_format
+from amxfp4.params.formats import E4M3, FP32, block_format
 
 VECTORS = np.load(Path(__file__).parents[2] / "data" / "vectors" / "nvfp4_modelopt.npz")
 CASES = sorted({key.rpartition("|x")[0] for key in VECTORS.files if key.endswith("|x")})
@@ -45,6 +45,28 @@ def test_modelopt_in_every_block(case: str) -> None:
     codes = np.where(wanted["codes"] == 8, 0, wanted["codes"])
     assert np.array_equal(b.codes.reshape(codes.shape), codes)
     assert np.array_equal(golden.dequantize(b), wanted["y"])
+
+
+def test_modelopt_next_to_ties(rng: np.random.Generator) -> None:
+    """Maxima around each midpoint of two scales, by any factor: decided on R(m / R(6 t))."""
+    values = [reference.word_value(code, E4M3) for code in range(E4M3.max_magnitude + 1)]
+    for _ in range(5):
+        t = np.float32(rng.uniform(0.5, 2) * 2.0 ** rng.integers(-20, 10))
+        divisor = Fraction(rounded(6 * Fraction(float(t))))
+        chosen = rng.integers(1, len(values) - 1, 50)
+        x = np.zeros((150, 16), np.float32)
+        wanted = []
+        for n, low in enumerate(chosen):
+            middle = np.float32(float((values[low] + values[low + 1]) / 2 * divisor))
+            for step, m in enumerate((np.nextafter(middle, np.float32(0)), middle,
+                                      np.nextafter(middle, np.float32(np.inf)))):  # fmt: skip
+                x[3 * n + step, 0] = m
+                quotient = Fraction(rounded(Fraction(float(m)) / divisor))
+                nearest = min(abs(quotient - v) for v in values)
+                codes = [c for c, v in enumerate(values) if abs(quotient - v) == nearest]
+                wanted.append(min(codes, key=lambda c: c % 2))
+        b = golden.quantize(x, "nvfp4", rule="modelopt", tensor_scale=float(t))
+        assert b.scale_pos[:, 0].tolist() == wanted
 
 
 def test_cases_are_there() -> None:

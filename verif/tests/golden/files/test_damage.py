@@ -173,6 +173,8 @@ MALICIOUS = {
     "value.gguf": (_gguf(_text("a") + _int(13, 4)), "a value of the unknown type 13"),
     "align.gguf": (_gguf(_text("general.alignment") + _int(4, 4) + _int(3, 4)), "a power of two"),
     "twice.gguf": (gguf_file({"w": (0, X), "v": (0, X)}).replace(b"v", b"w"), "has 'w' twice"),
+    "overlap.gguf": (gguf_file({"w": (0, EIGHT), "v": (0, EIGHT)}).replace(
+        _int(0, 4) + _int(32, 8), _int(0, 4) + _int(0, 8)), "behind byte 32"),
     "type.gguf": (gguf_file({"w": (99, X)}), "of a type that is known, not 99"),
     "row.gguf": (gguf_file({"w": (39, X)}), "rows of whole blocks of 32"),
     "axes.gguf": (gguf_file({"w": (0, X.reshape(1, 1, 1, 1, 1, 1, 1, 2, 3))}), "at most 4 axes"),

@@ -73,6 +73,9 @@ def test_owner_decodes_the_same(
         parts = {part for tensor in codes.values() for part in tensor.parts}
         others = source.entries.keys() - parts
         assert file.entries.keys() == codes.keys() | others
+        # What told readers of codes is not said of numbers.
+        assert file.metadata.items() <= source.metadata.items()
+        assert file.metadata.keys().isdisjoint({*codes, "tensor_names"})
         for name in others:
             assert file.entries[name] == source.entries[name]
             assert file.raw(name).tobytes() == source.raw(name).tobytes()
