@@ -19,6 +19,7 @@ import amxfp4
 from amxfp4.cli import dev, fpga, host, synth
 from amxfp4.cli.groups import group
 from amxfp4.cli.options import (
+    TENSORS,
     ResultFile,
     TransposeB,
     choice,
@@ -26,6 +27,7 @@ from amxfp4.cli.options import (
     for_each,
     integer,
     passing,
+    pattern,
     unit_options,
 )
 from amxfp4.params.array import ArrayConfig
@@ -115,23 +117,44 @@ def verilog_all(out: VerilogFolder = Path("build/verilog")) -> None:
 @app.command()
 @passing("options", unit_options(QuantizerConfig, only=("format", "block", "ties")), dict)
 def quantize(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A .npy, .npz, .safetensors or .gguf file.")
+    source: Annotated[Path, typer.Argument(metavar="IN", help=f"{TENSORS}.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The .safetensors file, or a checkpoint's new folder."),
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     options: Any,
     axis: Annotated[int, integer("Axis along which blocks run; negative counts from the end")] = -1,
     min_axes: Annotated[int, integer("Keep tensors of fewer axes as they are")] = 2,
+    include: Annotated[
+        list[str] | None, pattern("Quantize only tensors of such names, as 'model.layers.*'")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, pattern("Keep tensors of such names as they are, as 'lm_head*'")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Start anew where OUT is an unfinished conversion.")
+    ] = False,
 ) -> None:
-    """Quantize the floating-point tensors of a file to blocks; keep the others as they are."""
+    """Quantize the floating-point tensors of a file to blocks; keep the others as they are.
+
+    A checkpoint is converted shard by shard. After Ctrl-C the same command goes on.
+    """
     from amxfp4.commands import quantize as command
 
-    command.quantize(source, target, axis=axis, min_axes=min_axes, **options)
+    command.quantize(
+        source, target, axis=axis, min_axes=min_axes, include=include or (),
+        exclude=exclude or (), dry_run=dry_run, again=again, **options,
+    )  # fmt: skip
 
 
 @app.command()
 def dequantize(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A file of blocks, in any layout.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A file or a checkpoint of blocks, in any layout.")
+    ],
     target: Annotated[
         Path, typer.Argument(metavar="OUT", help="The .safetensors or .npy file to write.")
     ],
@@ -174,11 +197,9 @@ def matmul(
 
 @app.command()
 def info(
-    source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .npy, .npz, .safetensors or .gguf file.")
-    ],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help=f"{TENSORS}.")],
 ) -> None:
-    """List the tensors of a file, with their block formats."""
+    """List the tensors of a file or of a checkpoint, with their block formats."""
     from amxfp4.commands import info as command
 
     command.info(source)

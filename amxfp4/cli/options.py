@@ -15,6 +15,7 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.params.fields import Allowed, Names, parameters
 
 __all__ = [
+    "TENSORS",
     "BuildFolder",
     "ResultFile",
     "TransposeB",
@@ -24,6 +25,7 @@ __all__ = [
     "integer",
     "number",
     "passing",
+    "pattern",
     "unit_options",
 ]
 
@@ -62,6 +64,11 @@ def number(
 
 
 integer = functools.partial(number, kind=int)
+
+
+def pattern(text: str) -> Any:
+    """Make an option for patterns of names, of which there may be several."""
+    return typer.Option(metavar="PATTERN", help=f"{text}; may be repeated.")
 
 
 def choice(text: str, allowed: Allowed, **settings: Any) -> Any:
@@ -169,6 +176,10 @@ def for_each(
     return decorate
 
 
+TENSORS = (
+    "A .npy, .npz, .safetensors or .gguf file, or a checkpoint: its folder or the index of its "
+    "shards"
+)
 BuildFolder = Annotated[
     Path, typer.Option("--build", metavar="DIR", help="Folder of builds and of reports/.")
 ]

@@ -1,17 +1,18 @@
-"""What a file of tensors holds: ``amxfp4 info``."""
+"""What a file of tensors, or a checkpoint, holds: ``amxfp4 info``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from amxfp4.commands.tensors import found, opened, others, show_codes, size
+from amxfp4.golden.files import Checkpoint
 from amxfp4.util.console import Table
 
 __all__ = ["info"]
 
 
 def info(source: Path) -> None:
-    """List the tensors of a file, stored as codes or not.
+    """List the tensors of a file or of a checkpoint, stored as codes or not, by their headers.
 
     Raises
     ------
@@ -31,3 +32,9 @@ def info(source: Path) -> None:
             table.show()
         for name in file.foreign:
             print(f"{name}: no array")
+        if isinstance(file, Checkpoint):
+            size_of_all = sum(entry.bytes for entry in file.entries.values())
+            print(
+                f"shards: {len(file.shards):,}; tensors: {len(codes):,} quantized, "
+                f"{len(kept):,} others; bytes: {size_of_all:,}"
+            )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.tensors import PIECE, copy, decibels, opened, require_suffix, size
+from amxfp4.commands.checkpoint import Conversion
+from amxfp4.commands.quantize_plan import Options, Plan, foretell, plan, report
+from amxfp4.commands.tensors import PIECE, copy, opened, require_suffix
 from amxfp4.golden import files
-from amxfp4.golden.files import Entry, TensorFile, Writer
+from amxfp4.golden.files import Checkpoint, TensorFile, Writer
 from amxfp4.golden.packing import join_nibbles
 from amxfp4.golden.quality import Ratio
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import BlockFormat, Ties, block_format
-from amxfp4.util.console import Table, working
+from amxfp4.params.formats import Ties, block_format
+from amxfp4.util.console import Step, working
 from amxfp4.util.errors import writing
 
 __all__ = ["quantize"]
@@ -32,8 +34,6 @@ _R = TypeVar("_R")
 
 _THREADS = 8
 """At most as many pieces are worked on at once."""
-_POOR = 6.0
-"""SQNR in dB below which a quantization is poor: its error is half as large as the tensor."""
 
 
 def quantize(
@@ -45,92 +45,72 @@ def quantize(
     ties: str = "RNA",
     block: int | None = None,
     min_axes: int = 2,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    dry_run: bool = False,
+    again: bool = False,
 ) -> None:
     """Quantize the floating-point tensors of `source` into `target`, and say how well.
 
-    Tensors of fewer axes than `min_axes`, and those of other types, are kept as they are.
+    Parameters
+    ----------
+    source, target
+        Two files; or an index of shards or a folder of them, and a folder.
+    min_axes, include, exclude
+        Tensors of fewer axes, those whose names match no pattern of `include` if there are any,
+        and those whose names match one of `exclude` are kept as they are, and so are other types.
+    dry_run
+        Only say what would be written.
+    again
+        Start anew where a conversion into `target` was interrupted.
 
     Raises
     ------
     TypeError, ValueError
-        A parameter, a file or a tensor is not what it must be; `target` is as it was before.
+        A parameter, a file or a tensor is not what it must be; `target` is as it was before, or a
+        folder in which complete shards stay.
     """
     # Options first: a mistyped format is reported before a large file is read.
     row = block_format(format, block)
     mode = choose("ties", ties, {str(t): t for t in Ties})
-    require_suffix("OUT", target, ".safetensors")
     if min_axes < 1:
         raise ValueError(f"--min-axes must be at least 1, not {min_axes}")
+    options = Options(row, axis, mode, min_axes, tuple(include), tuple(exclude))
+    if source.exists() and not files.is_checkpoint(source):
+        require_suffix("OUT", target, ".safetensors")
     with opened("IN", source) as file:
-        reasons = {name: _reason(entry, axis, min_axes) for name, entry in file.entries.items()}
-        chosen = [name for name, reason in reasons.items() if not reason]
-        if not chosen:
-            name, reason = next(iter(reasons.items()))
-            raise ValueError(
-                f"IN must hold a tensor to quantize, not only ones such as {name!r} "
-                f"({file.entries[name]}: {reason}), as {str(source)!r} does"
-            )
-        entries, metadata = _plan(file, row, axis, chosen)
-        table = Table("tensor", "shape", "words", "bytes", "blocks", "to bytes", "SQNR dB")
-        poor = []
-        with (
-            working(f"quantizing {source}") as step,
-            writing("OUT", target, "a .safetensors file that can be written"),
-            Writer(target, entries, metadata) as writer,
-        ):
-            for number, (name, entry) in enumerate(file.entries.items()):
-                step(f"quantizing {name}", number, len(file.entries))
-                if name in chosen:
-                    ratio = _quantize(file, name, row, axis, mode, writer)
-                    _add(table, name, entry, entries, row, ratio)
-                    if ratio < _POOR:
-                        poor.append(f"{name}: SQNR {ratio:.2f} dB, below {_POOR:g} dB, is poor")
-                elif name in entries:
-                    copy(file, name, writer)
-                file.release()
-    print(f"{target}: format={row.name} block={row.block} axis={axis} ties={mode}")
-    table.show()
-    for name, reason in reasons.items():
-        if reason:
-            done = "kept as it is" if name in entries else "left out"
-            print(f"{done}: {name} ({file.entries[name]}): {reason}")
-    for name in file.foreign:
-        print(f"left out: {name}: no array")
-    for line in poor:
-        print(line)
+        made = plan(file, options)
+        conversion = None
+        if isinstance(file, Checkpoint):
+            conversion = Conversion(file, target, options.typed(), made.shards, again=again)
+        if dry_run:
+            foretell(target, options, made, file, conversion)
+            return
+        with working(f"quantizing {source}") as step:
+            convert = functools.partial(_convert, options=options, plan=made, step=step)
+            ratios = conversion.run(convert) if conversion else convert(file, target)
+    report(target, options, made, file, conversion, ratios)
 
 
-def _reason(entry: Entry, axis: int, min_axes: int) -> str:
-    """Why a tensor is not quantized; empty if it is."""
-    axes = len(entry.shape)
-    if entry.word is None:
-        return "not float32, float16 or bfloat16" if entry.known else "no type of safetensors"
-    if 0 in entry.shape:
-        return "no elements"
-    if axes < min_axes:
-        return f"fewer than {min_axes} axes (--min-axes)"
-    if not -axes <= axis < axes:
-        return f"axis must be from {-axes} to {axes - 1}, not {axis}"
-    return ""
-
-
-def _plan(
-    file: TensorFile, row: BlockFormat, axis: int, chosen: list[str]
-) -> tuple[dict[str, Entry], dict[str, str]]:
-    """List what the new file holds, in the order of the old one."""
-    entries: dict[str, Entry] = {}
-    metadata = dict(file.metadata)
-    for name, entry in file.entries.items():
-        own = {name: entry} if entry.known else {}
-        if name in chosen:
-            own, fields = files.OURS.declared(
-                name, row, entry.shape, axis % len(entry.shape), factor=False
-            )
-            metadata |= fields
-        if twice := entries.keys() & own.keys():
-            raise ValueError(f"IN must not hold {min(twice)!r} beside a tensor of that name")
-        entries |= own
-    return entries, metadata
+def _convert(
+    file: TensorFile, target: Path, *, options: Options, plan: Plan, step: Step
+) -> dict[str, float]:
+    """Write what a file becomes; return the SQNR in dB of each tensor that is quantized."""
+    shard = plan.shards[file.path.name]
+    ratios = {}
+    with (
+        writing("OUT", target, "a .safetensors file that can be written"),
+        Writer(target, shard.entries, shard.metadata) as writer,
+    ):
+        for name in file.entries:
+            fate = plan.fates[name]
+            step(f"quantizing {name}", fate.number, len(plan.fates))
+            if not fate.reason:
+                ratios[name] = _quantize(file, name, options, writer)
+            elif fate.made:
+                copy(file, name, writer)
+            file.release()
+    return ratios
 
 
 def _pieces(x: npt.NDArray[Any], block: int) -> Iterator[npt.NDArray[Any]]:
@@ -144,11 +124,9 @@ def _pieces(x: npt.NDArray[Any], block: int) -> Iterator[npt.NDArray[Any]]:
         yield x[start : start + step]
 
 
-def _quantize(
-    file: TensorFile, name: str, row: BlockFormat, axis: int, ties: Ties, writer: Writer
-) -> float:
+def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> float:
     """Write the codes and scales of a tensor piece by piece; return its SQNR in dB."""
-    entry = file.entries[name]
+    entry, row, ties = file.entries[name], options.row, options.ties
 
     def work(piece: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Ratio]:
         raw, ratio = np.ascontiguousarray(piece), Ratio()
@@ -159,7 +137,7 @@ def _quantize(
         return join_nibbles(b.codes), scales.reshape(-1), ratio
 
     total, scales = Ratio(), []
-    pieces = _pieces(np.moveaxis(file.raw(name), axis, -1), row.block)
+    pieces = _pieces(np.moveaxis(file.raw(name), options.axis, -1), row.block)
     for codes, of_piece, ratio in _in_order(work, pieces):
         writer.write(codes)
         scales.append(of_piece)
@@ -184,23 +162,3 @@ def _in_order(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _add(
-    table: Table,
-    name: str,
-    entry: Entry,
-    entries: dict[str, Entry],
-    row: BlockFormat,
-    ratio: float,
-) -> None:
-    blocks = math.prod(entries[f"{name}.scales"].shape[:-1])
-    table.add(
-        name,
-        size(entry.shape),
-        entry.word or entry.dtype,
-        f"{entry.bytes:,}",
-        f"{blocks:,}",
-        f"{blocks * row.record_bytes:,}",
-        decibels(ratio),
-    )

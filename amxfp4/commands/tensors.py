@@ -27,8 +27,8 @@ __all__ = [
     "size",
 ]
 
-TENSORS = "a .npy, .npz, .safetensors or .gguf file of tensors"
-BLOCKS = "a file of blocks, in a layout of docs/files.md"
+TENSORS = "a .npy, .npz, .safetensors or .gguf file of tensors, or a checkpoint"
+BLOCKS = "a file or a checkpoint of blocks, in a layout of docs/files.md"
 
 PIECE = 1 << 21
 """Elements worked on at a time, so that memory does not depend on the size of a tensor."""

@@ -15,7 +15,7 @@ import rich.progress
 import rich.table
 import rich.text
 
-__all__ = ["SILENCE", "Table", "shown_by", "working"]
+__all__ = ["SILENCE", "Step", "Table", "shown_by", "working"]
 
 SILENCE = 2.0
 """Seconds after which a step is named in a pipe or a log."""

@@ -26,10 +26,16 @@ def digest(*parts: str | bytes) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path`, across processes; a killed holder releases it."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`, across processes; a killed holder releases it.
+
+    Raises
+    ------
+    TimeoutError
+        Another process holds it, and this one should not `wait`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(path):
+    with filelock.FileLock(path, timeout=-1 if wait else 0):
         yield
 
 

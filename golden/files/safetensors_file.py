@@ -25,7 +25,7 @@ from amxfp4.util.files import replacing
 
 from .tensor_file import BITS, NUMPY, Entry, MappedFile
 
-__all__ = ["SafetensorsFile", "Writer", "written"]
+__all__ = ["SafetensorsFile", "Writer", "parsed", "written"]
 
 _MOST_HEADER = 100_000_000
 """The library's own limit, in bytes."""
@@ -62,24 +62,29 @@ def _header(stream: BinaryIO, size: int) -> dict[str, Any]:
     length = int.from_bytes(first, "little")
     if len(first) < 8 or length > min(size - 8, _MOST_HEADER):
         raise ValueError(f"its header is cut off: {size:,} bytes in all")
+    return parsed(stream.read(length), "its header")
+
+
+def parsed(text: bytes, what: str) -> dict[str, Any]:
+    """Read a JSON object whose names are all different; errors call it `what`."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise ValueError(f"{what} has {name!r} twice")
+            found[name] = value
+        return found
+
     try:
-        header = json.loads(stream.read(length), object_pairs_hook=_unique)
+        held = json.loads(text, object_pairs_hook=unique)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"its header is not JSON: {error}") from error
+        raise ValueError(f"{what} is not JSON: {error}") from error
     except RecursionError as error:
-        raise ValueError("its header is nested too deeply") from error
-    if not isinstance(header, dict):
-        raise ValueError("its header is not an object of tensors")
-    return header
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"its header has {twice!r} twice")
-    return found
+        raise ValueError(f"{what} is nested too deeply") from error
+    if not isinstance(held, dict):
+        raise ValueError(f"{what} is not an object of tensors")
+    return held
 
 
 def _metadata(found: Any) -> dict[str, str]:

@@ -14,17 +14,42 @@ from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.checks import check_kind
 
 from . import layouts
+from .checkpoint import Checkpoint
 from .gguf_file import GgufFile, GgufWriter
 from .numpy_file import NpyFile, NpzFile
 from .safetensors_file import SafetensorsFile, Writer, written
 from .tensor_file import Entry, Tensor, TensorFile
 
-__all__ = ["load_blocks", "load_tensors", "open_file", "save_blocks", "save_tensors", "writer"]
+__all__ = [
+    "is_checkpoint",
+    "load_blocks",
+    "load_tensors",
+    "open_file",
+    "save_blocks",
+    "save_tensors",
+    "writer",
+]
+
+_KINDS: dict[str, Callable[[Path], TensorFile]] = {
+    ".npy": NpyFile, ".npz": NpzFile, ".safetensors": SafetensorsFile, ".gguf": GgufFile,
+    ".json": Checkpoint,
+}  # fmt: skip
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether `path` is an index of shards or a folder, which is no mistake for a file."""
+    return path.suffix == ".json" or (path.is_dir() and path.suffix not in _KINDS)
 
 
 @contextlib.contextmanager
 def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
-    """Open a ``.npy``, ``.npz``, ``.safetensors`` or ``.gguf`` file and read what it declares.
+    """Open a file of tensors or a `Checkpoint`, and read what it declares.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.npy``, ``.npz``, ``.safetensors`` or ``.gguf``, or is an index of shards
+        (``.json``) or a folder of them.
 
     Raises
     ------
@@ -35,17 +60,15 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
         what is read of it inside the block is damaged. The message names the file.
     """
     path = Path(path)
-    kinds: dict[str, Callable[[Path], TensorFile]] = {
-        ".npy": NpyFile, ".npz": NpzFile, ".safetensors": SafetensorsFile, ".gguf": GgufFile,
-    }  # fmt: skip
-    if path.suffix not in kinds:
-        raise ValueError(f"path must end in {', '.join(kinds)}, not {str(path)!r}")
-    if not path.is_file():
+    checkpoint = is_checkpoint(path)
+    if path.suffix not in _KINDS and not checkpoint:
+        raise ValueError(f"path must end in {', '.join(_KINDS)} or be a folder, not {str(path)!r}")
+    if not path.is_file() and not (checkpoint and path.is_dir()):
         # One message for a missing file, whatever would have opened it.
         reason = "is a directory" if path.is_dir() else "no such file"
         raise FileNotFoundError(f"{path} cannot be read: {reason}")
     try:
-        file = kinds[path.suffix](path)
+        file = Checkpoint(path) if checkpoint else _KINDS[path.suffix](path)
     except PermissionError as error:
         raise PermissionError(f"{path} cannot be read: {error.strerror}") from error
     except (OSError, ValueError) as error:
@@ -57,13 +80,13 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
 def load_tensors(
     path: str | os.PathLike[str], *, left_out: list[str] | None = None
 ) -> dict[str, Tensor]:
-    """Read all tensors of a ``.npy``, ``.npz``, ``.safetensors`` or ``.gguf`` file.
+    """Read all tensors of a file or of a checkpoint.
 
     Parameters
     ----------
     path
-        The one tensor of a ``.npy`` file is named as the file, without its suffix. Elements of
-        two anonymous bytes, as NumPy saves bfloat16, are read as bfloat16.
+        As of `open_file`. The one tensor of a ``.npy`` file is named as the file, without its
+        suffix. Elements of two anonymous bytes, as NumPy saves bfloat16, are read as bfloat16.
     left_out
         If given, tensors of other types (a checkpoint's integers, say) and what is no array are no
         error beside these; their names and types are appended here.

@@ -166,9 +166,8 @@ def test_load_wrong_path(tmp_path: Path) -> None:
             read(tmp_path / "no.npy")
         with pytest.raises(FileNotFoundError, match=r"x\.npy cannot be read: is a directory"):
             read(tmp_path / "x.npy")
-    with pytest.raises(
-        ValueError, match=r"path must end in .npy, .npz, .safetensors, .gguf, not '.*txt'"
-    ):
+    kinds = r".npy, .npz, .safetensors, .gguf, .json or be a folder"
+    with pytest.raises(ValueError, match=rf"path must end in {kinds}, not '.*txt'"):
         golden.load_tensors(tmp_path / "x.txt")
     with pytest.raises(
         ValueError, match=r"i\.npy cannot be .* tensor i must be float32,.* not I64"
