@@ -17,8 +17,10 @@ from .modelopt import ModelOpt, check_modelopt
 from .rounding import FP32_SIGN
 from .tensor_scale import auto_scale, check_scale, divided
 
-__all__ = ["quantize"]
+__all__ = ["RULES", "quantize"]
 
+RULES = {"nearest": False, "modelopt": True}
+"""How scales and elements are chosen; whether by ModelOpt's rule."""
 _CHUNK = 1 << 17
 """Elements worked on at a time: bit patterns, flags and counters stay in the L2 cache."""
 
@@ -95,7 +97,7 @@ def quantize(
     (array([ 7,  5, 15, 13,  0,  0], dtype=uint8), '0x3c', '0x2d')
     """
     row = block_format(format, block)
-    modelopt = choose("rule", rule, {"nearest": False, "modelopt": True})
+    modelopt = choose("rule", rule, RULES)
     usual = "RNE" if modelopt else "RNA"
     mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
     if modelopt:

@@ -16,7 +16,7 @@ from amxfp4.params.formats import BlockFormat
 from .checks import check_fp32
 from .formats import magnitude_value
 
-__all__ = ["auto_scale", "check_scale", "divided", "factor", "largest_finite"]
+__all__ = ["auto_scale", "check_scale", "divided", "factor", "has_factor", "largest_finite"]
 
 _CHUNK = 1 << 17
 """Elements worked on at a time."""
@@ -46,13 +46,18 @@ def auto_scale(x: npt.NDArray[Any], row: BlockFormat) -> float:
     return factor(largest_finite(x), row)
 
 
+def has_factor(row: BlockFormat) -> bool:
+    """Whether tensors of a format have a factor by default."""
+    return row.name == "nvfp4"
+
+
 def factor(largest: np.float32, row: BlockFormat) -> float:
     """Factor R(max|x| / (6 * 448)) of NVFP4; 1 of an all-zero tensor and of other formats.
 
     NaN and infinity are passed over, so that one of them does not change all other elements; and
     the factor is never below 2^-149, the smallest FP32 number.
     """
-    if row.name != "nvfp4" or largest == 0:
+    if not has_factor(row) or largest == 0:
         return 1.0
     ends = [magnitude_value(f, f.max_magnitude) for f in (row.scale, row.element)]
     return float(max(np.float32(largest) / np.float32(ends[0] * ends[1]), _SMALLEST))

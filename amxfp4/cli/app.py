@@ -26,6 +26,7 @@ from amxfp4.cli.options import (
     configured,
     for_each,
     integer,
+    number_or,
     passing,
     pattern,
     unit_options,
@@ -39,6 +40,8 @@ from amxfp4.util import extras
 
 __all__ = ["command", "main", "run"]
 
+LAYOUTS = ("blocks", "compressed-tensors", "modelopt", "gpt-oss", "gguf")
+RULES = ("nearest", "modelopt")
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 """Exit codes; no other place decides them but commands that return 0 or 1."""
 
@@ -137,6 +140,15 @@ def quantize(
     again: Annotated[
         bool, typer.Option("--again", help="Start anew where OUT is an unfinished conversion.")
     ] = False,
+    layout: Annotated[
+        str, choice("Whose layout OUT has (docs/files.md).", OneOf(LAYOUTS))
+    ] = "blocks",
+    tensor_scale: Annotated[
+        str, typer.Option(metavar="T", help="Factor of every tensor; auto: of NVFP4 its own.")
+    ] = "auto",
+    rule: Annotated[
+        str, choice("modelopt: NVFP4 bit for bit as ModelOpt writes it.", OneOf(RULES))
+    ] = "nearest",
 ) -> None:
     """Quantize the floating-point tensors of a file to blocks; keep the others as they are.
 
@@ -146,7 +158,8 @@ def quantize(
 
     command.quantize(
         source, target, axis=axis, min_axes=min_axes, include=include or (),
-        exclude=exclude or (), dry_run=dry_run, again=again, **options,
+        exclude=exclude or (), dry_run=dry_run, again=again, layout=layout,
+        tensor_scale=number_or(("auto",), "--tensor-scale", tensor_scale), rule=rule, **options,
     )  # fmt: skip
 
 

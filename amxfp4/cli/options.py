@@ -24,6 +24,7 @@ __all__ = [
     "for_each",
     "integer",
     "number",
+    "number_or",
     "passing",
     "pattern",
     "unit_options",
@@ -61,6 +62,17 @@ def number(
     bound = "" if least is None else f"; at least {least}"
     text = f"{text}{bound}."
     return typer.Option(parser=_parser(kind, least), metavar=metavar, help=text, **settings)
+
+
+def number_or(words: Iterable[str], option: str, text: str) -> float | str:
+    """Read an option that is a number or one of some words."""
+    if text in words:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        known = " or ".join(words)
+        raise typer.BadParameter(f"{option} must be a number or {known}, not {text!r}") from None
 
 
 integer = functools.partial(number, kind=int)

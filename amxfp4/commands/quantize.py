@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections import deque
@@ -19,9 +20,11 @@ from amxfp4.commands.checkpoint import Conversion
 from amxfp4.commands.quantize_plan import Options, Plan, foretell, plan, report
 from amxfp4.commands.tensors import PIECE, copy, opened, require_suffix
 from amxfp4.golden import files
-from amxfp4.golden.files import Checkpoint, TensorFile, Writer
-from amxfp4.golden.packing import join_nibbles
+from amxfp4.golden.files import Checkpoint, Entry, TensorFile, Writer
+from amxfp4.golden.modelopt import check_modelopt
 from amxfp4.golden.quality import Ratio
+from amxfp4.golden.quantizer import RULES
+from amxfp4.golden.tensor_scale import check_scale, factor, has_factor, largest_finite
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import Ties, block_format
 from amxfp4.util.console import Step, working
@@ -42,13 +45,16 @@ def quantize(
     *,
     format: str = "amxfp4",
     axis: int = -1,
-    ties: str = "RNA",
+    ties: str | None = None,
     block: int | None = None,
     min_axes: int = 2,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     dry_run: bool = False,
     again: bool = False,
+    layout: str = "blocks",
+    tensor_scale: float | str = "auto",
+    rule: str = "nearest",
 ) -> None:
     """Quantize the floating-point tensors of `source` into `target`, and say how well.
 
@@ -63,6 +69,10 @@ def quantize(
         Only say what would be written.
     again
         Start anew where a conversion into `target` was interrupted.
+    layout
+        Of `target`, see `golden.save_blocks`.
+    ties, tensor_scale, rule
+        As `golden.quantize` takes them.
 
     Raises
     ------
@@ -72,16 +82,29 @@ def quantize(
     """
     # Options first: a mistyped format is reported before a large file is read.
     row = block_format(format, block)
-    mode = choose("ties", ties, {str(t): t for t in Ties})
+    modelopt = choose("--rule", rule, RULES)
+    usual = "RNE" if modelopt else "RNA"
+    mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
+    how = files.layout(layout)
+    how.check_format(row)
+    if modelopt:
+        check_modelopt(row, mode)
+    if tensor_scale != "auto":
+        with np.errstate(over="ignore"):
+            tensor_scale = check_scale(float(np.float32(tensor_scale)))
     if min_axes < 1:
         raise ValueError(f"--min-axes must be at least 1, not {min_axes}")
-    options = Options(row, axis, mode, min_axes, tuple(include), tuple(exclude))
+    options = Options(
+        row, axis, mode, min_axes, tuple(include), tuple(exclude), how, tensor_scale, rule
+    )
     if source.exists() and not files.is_checkpoint(source):
-        require_suffix("OUT", target, ".safetensors")
+        require_suffix("OUT", target, how.suffix)
     with opened("IN", source) as file:
         made = plan(file, options)
         conversion = None
         if isinstance(file, Checkpoint):
+            if how.suffix != ".safetensors":
+                raise ValueError(f"IN must be one file for layout {how.name}, not {str(source)!r}")
             conversion = Conversion(file, target, options.typed(), made.shards, again=again)
         if dry_run:
             foretell(target, options, made, file, conversion)
@@ -99,8 +122,8 @@ def _convert(
     shard = plan.shards[file.path.name]
     ratios = {}
     with (
-        writing("OUT", target, "a .safetensors file that can be written"),
-        Writer(target, shard.entries, shard.metadata) as writer,
+        writing("OUT", target, f"a {options.layout.suffix} file that can be written"),
+        files.writer(target, shard.entries, shard.metadata) as writer,
     ):
         for name in file.entries:
             fate = plan.fates[name]
@@ -126,26 +149,54 @@ def _pieces(x: npt.NDArray[Any], block: int) -> Iterator[npt.NDArray[Any]]:
 
 def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> float:
     """Write the codes and scales of a tensor piece by piece; return its SQNR in dB."""
-    entry, row, ties = file.entries[name], options.row, options.ties
+    entry, row, layout = file.entries[name], options.row, options.layout
+    held = np.moveaxis(file.raw(name), options.axis, -1)
+    t = stored = _factor(file, held, entry, options)
+    if layout.divides and t != 1:
+        # What is stored counts: x is divided by what the divisor stands for.
+        with np.errstate(over="ignore"):
+            divisor = np.minimum(np.float32(1) / np.float32(t), np.finfo(np.float32).max)
+        t, stored = float(np.float32(1) / divisor), float(divisor)
 
     def work(piece: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Ratio]:
         raw, ratio = np.ascontiguousarray(piece), Ratio()
         x = raw.view(ml_dtypes.bfloat16) if entry.word == "bf16" else raw
-        b = golden.quantize(x, row.name, ties=ties, block=row.block)
+        b = golden.quantize(
+            x, row.name, ties=options.ties, block=row.block, tensor_scale=t, rule=options.rule
+        )
+        if layout.divides and stored != 1:
+            b = dataclasses.replace(b, tensor_scale=stored, divides=True)
         ratio.add(entry.values(raw), golden.dequantize(b))
-        scales = np.stack(b.scales[: row.scales], axis=-1)
-        return join_nibbles(b.codes), scales.reshape(-1), ratio
+        sides = b.scales[: row.scales]
+        return layout.piece(row, b.codes, sides), np.stack(sides, axis=-1).reshape(-1), ratio
 
     total, scales = Ratio(), []
-    pieces = _pieces(np.moveaxis(file.raw(name), options.axis, -1), row.block)
-    for codes, of_piece, ratio in _in_order(work, pieces):
+    for codes, of_piece, ratio in _in_order(work, _pieces(held, row.block)):
         writer.write(codes)
         scales.append(of_piece)
         total.signal += ratio.signal
         total.noise += ratio.noise
         file.release()
-    writer.write(np.concatenate(scales))
+    writer.write(layout.rest(np.concatenate(scales), stored if options.has_factor else None))
     return total.decibels
+
+
+def _factor(file: TensorFile, held: npt.NDArray[Any], entry: Entry, options: Options) -> float:
+    """Factor of a tensor, for which all of it may have to be seen."""
+    if not isinstance(options.tensor_scale, str):
+        return options.tensor_scale
+    if not has_factor(options.row):
+        return 1.0
+    top = np.float32(0)
+    work = functools.partial(_largest, entry)
+    for of_piece in _in_order(work, _pieces(held, options.row.block)):
+        top = max(top, of_piece)
+        file.release()
+    return factor(top, options.row)
+
+
+def _largest(entry: Entry, piece: npt.NDArray[Any]) -> np.float32:
+    return largest_finite(entry.values(np.ascontiguousarray(piece)))
 
 
 def _in_order(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:

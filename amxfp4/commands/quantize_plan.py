@@ -12,7 +12,9 @@ from typing import Any
 from amxfp4.commands.checkpoint import Conversion, Notes, Shard
 from amxfp4.commands.tensors import decibels, size
 from amxfp4.golden import files
-from amxfp4.golden.files import Checkpoint, Entry, TensorFile
+from amxfp4.golden.blocks import blocks_shape
+from amxfp4.golden.files import Checkpoint, Entry, Layout, TensorFile
+from amxfp4.golden.tensor_scale import has_factor
 from amxfp4.params.formats import BlockFormat, Ties
 from amxfp4.util.console import Table
 
@@ -32,6 +34,15 @@ class Options:
     min_axes: int
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    layout: Layout
+    tensor_scale: float | str
+    rule: str
+
+    @property
+    def has_factor(self) -> bool:
+        """Whether tensors are quantized with a factor, which is known once they are read."""
+        auto = self.tensor_scale == "auto" and has_factor(self.row)
+        return auto or self.tensor_scale not in ("auto", 1) or self.row.name in self.layout.factors
 
     def typed(self) -> dict[str, Any]:
         """All of them in JSON, by the names that the command line gives them."""
@@ -39,6 +50,7 @@ class Options:
             "--format": self.row.name, "--block": self.row.block, "--axis": self.axis,
             "--ties": str(self.ties), "--min-axes": self.min_axes,
             "--include": sorted(set(self.include)), "--exclude": sorted(set(self.exclude)),
+            "--layout": self.layout.name, "--tensor-scale": self.tensor_scale, "--rule": self.rule,
         }  # fmt: skip
 
     def reason(self, name: str, entry: Entry) -> str:
@@ -57,6 +69,10 @@ class Options:
                 return f"--exclude {pattern}"
         if not -axes <= self.axis < axes:
             return f"axis must be from {-axes} to {axes - 1}, not {self.axis}"
+        try:
+            self.layout.check_shape("it", self.row, entry.shape, self.axis % axes)
+        except ValueError as error:
+            return str(error)
         return ""
 
     def require_matches(self, names: Iterable[str]) -> None:
@@ -70,7 +86,10 @@ class Options:
                     )
 
     def __str__(self) -> str:
-        return f"format={self.row.name} block={self.row.block} axis={self.axis} ties={self.ties}"
+        said = f"format={self.row.name} block={self.row.block} axis={self.axis} ties={self.ties}"
+        more = {"layout": self.layout.name, "rule": self.rule}
+        usual = (files.OURS.name, "nearest")
+        return said + "".join(f" {k}={v}" for k, v in more.items() if v not in usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +145,11 @@ def plan(file: TensorFile, options: Options) -> Plan:
         metadata = dict(one.metadata)
         for name, entry in one.entries.items():
             reason = options.reason(name, entry)
-            made = {name: entry} if entry.known else {}
+            made = {name: entry} if options.layout.holds(entry) else {}
             if not reason:
                 axis = options.axis % len(entry.shape)
-                made, fields = files.OURS.declared(
-                    name, options.row, entry.shape, axis, factor=False
+                made, fields = options.layout.declared(
+                    name, options.row, entry.shape, axis, factor=options.has_factor
                 )
                 metadata |= fields
             if twice := taken & made.keys():
@@ -178,7 +197,8 @@ def report(
     table = Table("tensor", "shape", "words", "bytes", "blocks", "to bytes", "SQNR dB")
     for name, ratio in ratios.items():
         fate = plan.fates[name]
-        blocks = math.prod(fate.made[f"{name}.scales"].shape[:-1])
+        shape = fate.entry.shape
+        blocks = math.prod(blocks_shape(shape, options.axis % len(shape), options.row.block))
         table.add(
             name,
             size(fate.entry.shape),

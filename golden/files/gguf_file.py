@@ -20,7 +20,7 @@ import numpy.typing as npt
 from .safetensors_file import Writer
 from .tensor_file import BITS, NUMPY, Entry, MappedFile
 
-__all__ = ["TYPES", "GgufFile", "GgufWriter"]
+__all__ = ["MOST_AXES", "TYPES", "GgufFile", "GgufWriter"]
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -39,7 +39,7 @@ TYPES = {
 }  # fmt: skip
 """Name, elements and bytes of a block of each type, by its number."""
 
-_MOST_AXES = 4
+MOST_AXES = 4
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q",
             12: "d"}  # fmt: skip
@@ -106,8 +106,8 @@ class GgufFile(MappedFile):
 
     def _declared(self, header: _Header) -> tuple[str, Entry, int]:
         name, axes = header.text(), header.scalar("I")
-        if axes > _MOST_AXES:
-            raise ValueError(f"tensor {name!r} must be of at most {_MOST_AXES} axes, not {axes}")
+        if axes > MOST_AXES:
+            raise ValueError(f"tensor {name!r} must be of at most {MOST_AXES} axes, not {axes}")
         shape = tuple(header.scalar("Q") for _ in range(axes))[::-1]
         number, offset = header.scalar("I"), header.scalar("Q")
         if number not in TYPES:
@@ -191,9 +191,9 @@ class GgufWriter(Writer):
             head += _text(key) + struct.pack("<I", _STRING) + _text(text)
         at = 0
         for name, entry in self._entries.items():
-            if entry.dtype not in numbers or len(entry.shape) > _MOST_AXES:
+            if entry.dtype not in numbers or len(entry.shape) > MOST_AXES:
                 raise ValueError(
-                    f"tensor {name!r} must be of a type of GGUF and of at most {_MOST_AXES} axes, "
+                    f"tensor {name!r} must be of a type of GGUF and of at most {MOST_AXES} axes, "
                     f"not {entry}"
                 )
             head += _text(name) + struct.pack("<I", len(entry.shape))

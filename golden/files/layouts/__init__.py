@@ -13,6 +13,7 @@ and how to read it. What no layout claims is an ordinary tensor.
 from collections.abc import Callable, Iterator
 
 from amxfp4.golden.files.tensor_file import TensorFile
+from amxfp4.params.checks import choose
 
 from .checkpoints import compressed_tensors, gpt_oss, modelopt
 from .gguf import gguf
@@ -20,13 +21,26 @@ from .ours import OURS, ours
 from .plain import plain
 from .tensor import Stored
 from .torchao import torchao
-from .writing import LAYOUTS, Layout, as_stored, layout
+from .writing import OTHERS, Layout, as_stored
 
 __all__ = ["LAYOUTS", "OURS", "Layout", "Stored", "as_stored", "layout", "stored"]
 
+LAYOUTS = {layout.name: layout for layout in (OURS, *OTHERS)}
+"""Every layout that can be written, by name."""
 _FINDERS: tuple[Callable[[TensorFile], Iterator[Stored]], ...] = (
     ours, compressed_tensors, modelopt, gpt_oss, torchao, gguf, plain,
 )  # fmt: skip
+
+
+def layout(name: object) -> Layout:
+    """Layout of that name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is none.
+    """
+    return choose("layout", name, LAYOUTS)
 
 
 def stored(file: TensorFile) -> dict[str, Stored]:

@@ -23,7 +23,7 @@ from amxfp4.params.formats import FORMATS, BlockFormat, block_format
 
 from .parts import factor, is_factor
 from .tensor import Stored
-from .writing import LAYOUTS, Layout, entry
+from .writing import Layout, entry
 
 __all__ = ["OURS", "ours"]
 
@@ -37,8 +37,11 @@ DIVIDES = "divides"
 class _Ours(Layout):
     name, formats = "blocks", tuple(FORMATS)
 
-    def check(self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int) -> None:
-        """Any format, block size, axis and number of elements will do."""
+    def check_format(self, row: BlockFormat) -> None:
+        """Any will do."""
+
+    def check_shape(self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int) -> None:
+        """Any will do."""
 
     def declared(
         self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int, *, factor: bool
@@ -55,7 +58,6 @@ class _Ours(Layout):
 
 
 OURS = _Ours()
-LAYOUTS[OURS.name] = OURS
 
 
 def ours(file: TensorFile) -> Iterator[Stored]:

@@ -10,18 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks, blocks_shape
+from amxfp4.golden.files.gguf_file import MOST_AXES, TYPES
 from amxfp4.golden.files.tensor_file import Entry
 from amxfp4.golden.formats import decode
 from amxfp4.golden.packing import join_nibbles
-from amxfp4.params.checks import choose
 from amxfp4.params.formats import BlockFormat
 
 from .gguf import joined_halves
 
-__all__ = ["LAYOUTS", "Layout", "as_stored", "entry", "layout"]
+__all__ = ["OTHERS", "Layout", "as_stored", "entry"]
 
 _Bytes = npt.NDArray[np.uint8]
 _Entries = dict[str, Entry]
+_GGUF_TYPES = {name for name, _, _ in TYPES.values()}
 MX, NV = ("mxfp4", "mxfp4-roundup"), ("nvfp4",)
 """Formats with the codes of OCP's MXFP4 and of NVFP4."""
 
@@ -50,13 +51,13 @@ class Layout:
         """How many blocks must follow each other."""
         return 1
 
-    def check(self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int) -> None:
-        """Refuse what the layout does not have.
+    def check_format(self, row: BlockFormat) -> None:
+        """Refuse a format or a block size that the layout does not have.
 
         Raises
         ------
         ValueError
-            It names the format, block size, axis or number of elements, and what they must be.
+            It names them, and what they must be.
         """
         if row.name not in self.formats:
             known = " or ".join(self.formats)
@@ -66,6 +67,15 @@ class Layout:
             raise ValueError(
                 f"block must be {block} for {row.name} in layout {self.name}, not {row.block}"
             )
+
+    def check_shape(self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int) -> None:
+        """Refuse a tensor that does not fit, along another axis or of other than whole blocks.
+
+        Raises
+        ------
+        ValueError
+            It names the axis or the number of elements, and what they must be.
+        """
         self.check_axis(name, shape, axis)
         whole = row.block * self.together(row)
         if shape[axis] % whole:
@@ -82,6 +92,10 @@ class Layout:
                 f"not {axis}"
             )
 
+    def holds(self, entry: Entry) -> bool:
+        """Whether a file of this layout can have an ordinary tensor of this type."""
+        return entry.known
+
     def declared(
         self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int, *, factor: bool
     ) -> tuple[_Entries, dict[str, str]]:
@@ -97,9 +111,10 @@ class Layout:
         Raises
         ------
         ValueError
-            As `check`.
+            As `check_format` and `check_shape`.
         """
-        self.check(name, row, shape, axis)
+        self.check_format(row)
+        self.check_shape(name, row, shape, axis)
         if factor and row.name not in NV:
             raise ValueError(
                 f"tensor_scale of {name} must be 1 for {row.name} in layout {self.name}"
@@ -174,6 +189,9 @@ class _GptOss(Layout):
 class _Gguf(Layout):
     name, formats, suffix = "gguf", MX + NV, ".gguf"
 
+    def holds(self, entry: Entry) -> bool:
+        return entry.dtype in _GGUF_TYPES and len(entry.shape) <= MOST_AXES
+
     def together(self, row: BlockFormat) -> int:
         return 4 if row.name in NV else 1
 
@@ -197,21 +215,8 @@ class _Gguf(Layout):
         return super().rest(scales[:0], factor)
 
 
-LAYOUTS: dict[str, Layout] = {
-    found.name: found for found in (_CompressedTensors(), _ModelOpt(), _GptOss(), _Gguf())
-}
-"""Other people's layouts that can be written, by name; `ours` joins them."""
-
-
-def layout(name: object) -> Layout:
-    """Layout of that name.
-
-    Raises
-    ------
-    TypeError, ValueError
-        There is none.
-    """
-    return choose("layout", name, LAYOUTS)
+OTHERS: tuple[Layout, ...] = (_CompressedTensors(), _ModelOpt(), _GptOss(), _Gguf())
+"""Other people's layouts that can be written."""
 
 
 def as_stored(name: str, b: Blocks, *, divides: bool) -> float:

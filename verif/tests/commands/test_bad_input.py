@@ -69,7 +69,7 @@ CASES = {
     "in-folder": ("quantize . out.safetensors", ["IN", "'.'"]),
     "in-suffix": (
         "quantize notes.txt out.safetensors",
-        ["IN", ".npy, .npz or .safetensors", "notes.txt"],
+        ["IN", ".npy, .npz, .safetensors or .gguf", "notes.txt"],
     ),
     "in-foreign": ("quantize foreign.safetensors out.safetensors", ["IN", "foreign.safetensors"]),
     "in-foreign-npy": ("quantize foreign.npy out.safetensors", ["IN", "foreign.npy"]),

@@ -36,7 +36,10 @@ CASES = {
     "missing": ("none.npy b.npy", ["A must be ", "'none.npy'"]),
     "missing-b": ("a.npy none.npz:x", ["B must be ", "'none.npz"]),
     "foreign": ("foreign.npy b.npy", ["A must be ", "'foreign.npy'"]),
-    "suffix": ("notes.txt b.npy", ["A must be ", ".npy, .npz or .safetensors", "'notes.txt'"]),
+    "suffix": (
+        "notes.txt b.npy",
+        ["A must be ", ".npy, .npz, .safetensors or .gguf", "'notes.txt'"],
+    ),
     "dtype": ("ints.npy b.npy", ["A must be ", "float32", "I64 5x64", "'ints.npy'"]),
     "argument-missing": ("a.npy", ["B"]),
     "format-a": ("a.npy b.npy --format-a mxfp5", ["format_a", FORMATS, "'mxfp5'"]),

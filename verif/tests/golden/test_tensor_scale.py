@@ -62,7 +62,7 @@ def test_modelopt_next_to_ties(rng: np.random.Generator) -> None:
                                       np.nextafter(middle, np.float32(np.inf)))):  # fmt: skip
                 x[3 * n + step, 0] = m
                 quotient = Fraction(rounded(Fraction(float(m)) / divisor))
-                nearest = min(abs(quotient - v) for v in values)
+                nearest = min(abs(quotient - v) for v in values if isinstance(v, Fraction))
                 codes = [c for c, v in enumerate(values) if abs(quotient - v) == nearest]
                 wanted.append(min(codes, key=lambda c: c % 2))
         b = golden.quantize(x, "nvfp4", rule="modelopt", tensor_scale=float(t))
