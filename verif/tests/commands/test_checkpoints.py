@@ -57,7 +57,8 @@ def test_a_folder_becomes_a_folder(model, capfd):
         sizes = sum(entry.bytes for entry in file.entries.values())
     index = json.loads(held[INDEX])
     assert index["metadata"] == {"total_size": sizes, "made": "by hand"}
-    parts = {name: [".codes", ".scales"] if name in WEIGHTS else [""] for name in PLACES}
+    made = [".codes", ".scales", ".tensor_scale"]
+    parts = {name: made if name in WEIGHTS else [""] for name in PLACES}
     assert index["weight_map"] == {
         name + part: SHARDS[PLACES[name]] for name in PLACES for part in parts[name]
     }
