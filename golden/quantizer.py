@@ -46,8 +46,9 @@ def quantize(
     Parameters
     ----------
     x
-        float32, float16 or bfloat16 array of one or more axes. Subnormals count at full value,
-        -0 counts as 0.
+        float32, float16 or bfloat16 array of one or more axes, or a tensor of another library in
+        the CPU's memory (by DLPack, such as PyTorch's). Subnormals count at full value, -0 counts
+        as 0.
     format
         Row of the format table, such as ``amxfp4`` or ``mxfp4``.
     axis
@@ -71,9 +72,10 @@ def quantize(
     Raises
     ------
     TypeError
-        `x` is of another type, or a parameter is of the wrong kind.
+        `x` is of another type or requires a gradient, or a parameter is of the wrong kind.
     ValueError
-        `x` is empty, `axis` out of range, or `format`, `ties` or `block` unknown.
+        `x` is empty or on another device, `axis` out of range, or `format`, `ties` or `block`
+        unknown.
 
     Examples
     --------
