@@ -61,8 +61,9 @@ def fake_quantize(
 
     T is PyTorch's cast from float32 to the type of `x`: to nearest, ties to even; overflow becomes
     infinity. It changes nothing where that type has the values: in float32, without a factor in
-    bfloat16, and in float16 with E5M2 and E4M3 scales, unless `x` has an infinity. In float16 with E8M0 scales, what
-    is below 2^-14 may be rounded, and ``-roundup`` formats may reach 65536, which is infinity.
+    bfloat16, and in float16 with E5M2 and E4M3 scales, unless `x` has an infinity. In float16 with
+    E8M0 scales, what is below 2^-14 may be rounded, and ``-roundup`` formats may reach 65536, which
+    is infinity.
 
     The gradient is that of the identity (straight-through estimator, arXiv 1308.3432), also for
     elements that saturate.
