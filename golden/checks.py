@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from amxfp4.params.formats import BlockFormat
 
+from .dlpack import as_array
+
 __all__ = [
     "check_array",
     "check_axis",
@@ -85,10 +87,11 @@ def check_array(
 
 
 def check_floats(parameter: str, x: npt.ArrayLike, *others: str) -> npt.NDArray[Any]:
-    """Return `x` as a native array of float32, float16 or bfloat16, or of one of the `others`."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{parameter} must be an array without a mask: fill it first")
-    array = np.asarray(x)
+    """Return `x` as a native array of float32, float16 or bfloat16, or of one of the `others`.
+
+    It may be a tensor of another library; see `amxfp4.golden.dlpack.as_array`.
+    """
+    array = as_array(parameter, x)
     if not array.dtype.isnative:  # words are read as integers further down
         array = array.byteswap().view(array.dtype.newbyteorder("="))
     names = (*others, "float32", "float16", "bfloat16")

@@ -18,6 +18,7 @@ from amxfp4.params.engine import NONE, RECORDS, EngineConfig
 
 from .blocks import Blocks
 from .checks import check_floats
+from .dlpack import as_array
 from .formats import values, words
 from .packing import pack, unpack
 from .products import matmul, scaled
@@ -69,7 +70,7 @@ def operand_a(config: EngineConfig, a: Any) -> tuple[Blocks, bytes]:
         return blocks, pack(blocks).tobytes()
     if isinstance(a, Blocks):
         raise TypeError(f"A must be an array of {config.input} words for this engine, not Blocks")
-    raw = np.asarray(a)
+    raw = as_array("A", a)
     if raw.dtype.kind != "u":
         raw = words(check_floats("A", raw).astype(np.float32), config.input)
     blocks = _operand("A", values(raw, config.input), config.format_a, 1, config)
@@ -96,7 +97,9 @@ def operand_b(config: EngineConfig, b: Any) -> Blocks:
 
 def _operand(name: str, x: Any, format: str, axis: int, config: EngineConfig) -> Blocks:
     """Quantize a matrix as an engine reads it, or check that it is quantized so."""
-    shape = x.shape if isinstance(x, Blocks) else check_floats(name, x).shape
+    if not isinstance(x, Blocks):
+        x = check_floats(name, x)
+    shape = x.shape
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"{name} must be a matrix with elements, not of shape {shape}")
     if not isinstance(x, Blocks):

@@ -54,7 +54,7 @@ def sqnr(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     Parameters
     ----------
     x, y
-        float64, float32, float16 or bfloat16 arrays of one shape.
+        float64, float32, float16 or bfloat16 arrays of one shape, or tensors as `quantize` takes.
 
     Returns
     -------

@@ -52,8 +52,9 @@ def quantize(
     Parameters
     ----------
     x
-        float32, float16 or bfloat16 array of one or more axes. Subnormals count at full value,
-        -0 counts as 0.
+        float32, float16 or bfloat16 array of one or more axes, or a tensor of another library in
+        the CPU's memory (by DLPack, such as PyTorch's). Subnormals count at full value, -0 counts
+        as 0.
     format
         Row of the format table, such as ``amxfp4`` or ``mxfp4``.
     axis
@@ -84,10 +85,10 @@ def quantize(
     Raises
     ------
     TypeError
-        `x` is of another type, or a parameter is of the wrong kind.
+        `x` is of another type or requires a gradient, or a parameter is of the wrong kind.
     ValueError
-        `x` is empty, `axis` or `tensor_scale` out of range, `format`, `ties`, `block` or `rule`
-        unknown, or the rule is for another format or other ties.
+        `x` is empty or on another device, `axis` or `tensor_scale` out of range, `format`, `ties`,
+        `block` or `rule` unknown, or the rule is for another format or other ties.
 
     Examples
     --------
