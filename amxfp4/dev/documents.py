@@ -10,8 +10,9 @@ A document marks where a table goes::
 
 from __future__ import annotations
 
+import ast
 import functools
-import importlib
+import importlib.util
 import json
 import re
 import tomllib
@@ -241,8 +242,10 @@ def _layers(root: Path) -> str:
 
 
 def _purpose(room: str) -> str:
-    """Return what the docstring of a package says first."""
-    described = " ".join((importlib.import_module(room).__doc__ or "").split())
+    """Return what the docstring of a room says first, without what the room imports."""
+    spec = importlib.util.find_spec(room)
+    source = Path(spec.origin).read_text() if spec and spec.origin else ""
+    described = " ".join((ast.get_docstring(ast.parse(source)) or "").split())
     return re.split(r"[.;](?: |$)", described)[0].replace("`", "")
 
 

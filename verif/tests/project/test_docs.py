@@ -25,6 +25,8 @@ ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 dev ")
 # Half a minute each; tests of their own run such commands by day, on smaller units.
 BY_NIGHT = ("host.md", "bring-up.md", "energy.md", "sweeps.md")
 # Each builds an engine of its own; the tests of host commands share one.
+NEEDS = {"torch.md": "torch"}
+"""What the examples of a document import and the test extra does not bring."""
 LATE = ("amxfp4 host", ".venv/bin/python examples/")
 
 
@@ -71,6 +73,9 @@ def run_document(text, elsewhere=ELSEWHERE):
     ids=lambda path: path.name,
 )
 def test_document_runs(document, tmp_path, monkeypatch, kept_verilog, at_night):
+    if document.name in NEEDS:
+        name = NEEDS[document.name]
+        pytest.importorskip(name, reason=f"pip install 'amxfp4[{name}]'")
     # Documents may name files of the project as seen from its folder.
     for name in ("verif", "docs", "examples", "synth"):
         if (ROOT / name).exists():

@@ -52,6 +52,9 @@ PLANTED = [
     ("rtl-libraries", "rtl", "import numpy", "rtl.planted_25 -> numpy"),
     ("reference", "golden/reference.py", "from amxfp4.golden import rounding", "-> amxfp4.golden"),
     ("golden-libraries", "golden", "import safetensors", "golden.planted_27 -> safetensors"),
+    ("torch", "golden", "import torch", "golden.planted_28 -> torch"),
+    ("torch", "commands", "from amxfp4 import torch", "commands.planted_29 -> amxfp4.torch"),
+    ("layers", "gen", "from amxfp4.torch import fake_quantize", "gen.planted_30 -> amxfp4.torch"),
 ]
 
 
