@@ -22,6 +22,7 @@ html_show_copyright = False
 templates_path = ["templates"]
 myst_heading_anchors = 4  # as GitHub makes them
 default_role = "code"
+autodoc_mock_imports = ["torch"]  # the site is made without it
 autodoc_typehints = "none"  # docstrings give types with shapes and ranges
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
