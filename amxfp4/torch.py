@@ -60,10 +60,10 @@ def fake_quantize(
         y = T(golden.dequantize(golden.quantize(x, format, axis=axis, ...)))        dL/dx = dL/dy
 
     T is PyTorch's cast from float32 to the type of `x`: to nearest, ties to even; overflow becomes
-    infinity. It changes nothing where that type has the values: in float32, without a factor in
-    bfloat16, and in float16 with E5M2 and E4M3 scales, unless `x` has an infinity. In float16 with
-    E8M0 scales, what is below 2^-14 may be rounded, and ``-roundup`` formats may reach 65536, which
-    is infinity.
+    infinity. It changes nothing where that type has the values: in float32; without a factor of the
+    tensor, also in bfloat16, and in float16 with E5M2 and E4M3 scales, unless `x` has an infinity.
+    In float16 with E8M0 scales, what is below 2^-14 may be rounded, and ``-roundup`` formats may
+    reach 65536, which is infinity.
 
     The gradient is that of the identity (straight-through estimator, arXiv 1308.3432), also for
     elements that saturate.
@@ -170,7 +170,8 @@ def quantize_linears(
         Patterns of layers' names (``fnmatch``: ``*`` stands for dots, too). A layer is quantized if
         its name matches one of `include` and none of `exclude`.
     **options
-        Further ones of `amxfp4.golden.quantize`, for both: ``ties``, ``block``.
+        Further ones of `amxfp4.golden.quantize`, for both: ``ties``, ``block``, ``tensor_scale``,
+        ``rule``.
 
     Returns
     -------

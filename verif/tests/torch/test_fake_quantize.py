@@ -34,6 +34,8 @@ def test_values_are_those_of_the_model(format: str, word: str, rng: np.random.Ge
     raw = stimulus.blocks(rng, 400, 64, word, formats=[format])
     x = torch.from_numpy(raw.copy()).view(TYPES[word])
     cases: list[tuple[int, dict[str, Any]]] = [(-1, {}), (0, {"ties": "RNE", "block": 16})]
+    if format == "nvfp4":
+        cases += [(-1, {"tensor_scale": "auto"}), (-1, {"rule": "modelopt"})]
     for axis, options in cases:
         y = ours.fake_quantize(x, format, axis=axis, **options)
         blocks = golden.quantize(values(raw, word), format, axis=axis, **options)
