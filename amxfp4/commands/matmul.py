@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.tensors import TENSORS, found, opened
+from amxfp4.commands.tensors import TENSORS, found, opened, others, warn_of_poor
 from amxfp4.golden import Blocks, dequantize, files
 from amxfp4.golden.engine import product
 from amxfp4.golden.products import scaled
@@ -112,7 +112,8 @@ def _operand(parameter: str, source: str) -> npt.NDArray[Any] | Blocks:
     path, name = split(source)
     with opened(parameter, path) as file:
         codes = found(parameter, file)
-        names = [*codes, *(name for name, entry in file.entries.items() if entry.word)]
+        rest = others(file, codes)
+        names = [*codes, *(name for name, entry in rest.items() if entry.word)]
         if name in file.entries or not names:
             names = [*codes, *file.entries]
         chosen = pick(parameter, source, names, name)
@@ -143,7 +144,9 @@ def _quantized(
             f"quantized again"
         )
         x = dequantize(x)
-    return golden.quantize(x, format, axis=axis, block=block)
+    q = golden.quantize(x, format, axis=axis, block=block)
+    warn_of_poor(name, sqnr(x, dequantize(q)))
+    return q
 
 
 def _rtl(

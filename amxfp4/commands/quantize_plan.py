@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4.commands.checkpoint import Conversion, Notes, Shard
-from amxfp4.commands.tensors import decibels, size
+from amxfp4.commands.tensors import decibels, size, warn_of_poor
 from amxfp4.golden import files
 from amxfp4.golden.blocks import blocks_shape
 from amxfp4.golden.files import Checkpoint, Entry, Layout, TensorFile
@@ -19,9 +19,6 @@ from amxfp4.params.formats import BlockFormat, Ties
 from amxfp4.util.console import Table
 
 __all__ = ["Fate", "Options", "Plan", "foretell", "plan", "report"]
-
-_POOR = 6.0
-"""SQNR in dB below which a quantization is poor: its error is half as large as the tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +220,7 @@ def report(
             print(f"{done}: {name} ({fate.entry}): {fate.reason}")
     _companions(file, conversion)
     for name, ratio in ratios.items():
-        if ratio < _POOR:
-            print(f"{name}: SQNR {ratio:.2f} dB, below {_POOR:g} dB, is poor")
+        warn_of_poor(name, ratio)
 
 
 def _count(kept: Mapping[str, Fate]) -> None:

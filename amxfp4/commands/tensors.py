@@ -25,11 +25,14 @@ __all__ = [
     "require_suffix",
     "show_codes",
     "size",
+    "warn_of_poor",
 ]
 
 TENSORS = "a .npy, .npz, .safetensors or .gguf file of tensors, or a checkpoint"
 BLOCKS = "a file or a checkpoint of blocks, in a layout of docs/files.md"
 
+_POOR = 6.0
+"""SQNR in dB below which a quantization is poor: its error is half as large as the tensor."""
 PIECE = 1 << 21
 """Elements worked on at a time, so that memory does not depend on the size of a tensor."""
 
@@ -63,6 +66,12 @@ def copy(file: TensorFile, name: str, writer: Writer) -> None:
 def decibels(value: float) -> str:
     """Show an SQNR; a dash where it is none."""
     return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def warn_of_poor(name: str, ratio: float) -> None:
+    """Say so where an SQNR in dB is poor."""
+    if ratio < _POOR:
+        print(f"{name}: SQNR {ratio:.2f} dB, below {_POOR:g} dB, is poor")
 
 
 def size(shape: tuple[int, ...]) -> str:
