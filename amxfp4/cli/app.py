@@ -17,6 +17,7 @@ from typer.main import get_command
 
 import amxfp4
 from amxfp4.cli import dev, fpga, host, synth
+from amxfp4.cli.explain import explain
 from amxfp4.cli.groups import group
 from amxfp4.cli.options import (
     ResultFile,
@@ -254,37 +255,6 @@ def command() -> Any:
     return get_command(app)
 
 
-def _explain(error: Exception) -> str:
-    """Say in one line what `error` is about."""
-    if isinstance(error, OSError) and error.strerror:
-        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        text = f"{error.strerror}: {' -> '.join(names)}" if names else error.strerror
-    elif isinstance(error, typer.TyperException):
-        text = _explain_usage(error)
-    else:
-        text = str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
-def _explain_usage(error: Any) -> str:
-    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
-    if context is None:
-        return str(error.format_message())
-    path = context.command_path
-    if hasattr(error, "possibilities"):  # there is no such option
-        options = [p for p in context.command.get_params(context) if p.param_type_name == "option"]
-        known = ", ".join(max(o.opts, key=len) for o in options)
-        return f"option of {path} must be one of {known}, not {error.option_name!r}"
-    if parameter is not None:
-        option = parameter.param_type_name == "option"
-        name = max(parameter.opts, key=len) if option else parameter.metavar
-        if not error.message:
-            return f"{name} is missing: {parameter.help}"
-        if error.message.startswith("must be "):
-            return f"{name} {error.message}"
-    return f"{error.format_message()} (`{path} --help` says what is allowed)"
-
-
 def _outcome(error: Exception) -> tuple[int, str] | None:
     """Exit code and text of an error of the user's; ``None`` for a defect of ours."""
     if isinstance(error, ModuleNotFoundError):
@@ -295,7 +265,7 @@ def _outcome(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, AssertionError):  # a check of the hardware failed, unless a plain assert
         return None if type(error) is AssertionError else (FAILED, str(error))
     if isinstance(error, OSError | TypeError | ValueError | typer.TyperException):
-        return BAD_INPUT, f"amxfp4: error: {_explain(error)}"
+        return BAD_INPUT, f"amxfp4: error: {explain(error)}"
     return None
 
 
