@@ -186,6 +186,20 @@ def info(
 
 
 @app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="Tensors: FILE, or FILE:NAME for one.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Tensors: FILE, or FILE:NAME for one.")],
+) -> int:
+    """Compare the tensors of two files, of blocks in any layouts or of plain numbers.
+
+    Exit code 0 if all values are equal, 1 if any differ or a tensor is in one file alone.
+    """
+    from amxfp4.commands import compare as command
+
+    return command.compare(a, b)
+
+
+@app.command()
 def formats() -> None:
     """List the block formats."""
     from amxfp4.util import console

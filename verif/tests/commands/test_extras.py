@@ -31,6 +31,7 @@ ASKED = {
     "formats": ([], None),
     "quantize": (["x.npy", "blocks.safetensors"], None),
     "info": (["blocks.safetensors"], None),
+    "compare": (["x.npy", "x.npy"], None),
     "dequantize": (["blocks.safetensors", "back.npy"], None),
     "matmul": (["x.npy", "x.npy"], None),
     "verilog quantizer": ([], "rtl"),
