@@ -17,7 +17,7 @@ from .checks import check_codes, check_kind
 from .formats import decode
 from .rounding import FP64, convert
 
-__all__ = ["dequantize", "dequantize_words", "owner_values", "scale_values"]
+__all__ = ["dequantize", "dequantize_words", "owner_values", "scale_values", "value_table"]
 
 _CHUNK = 1 << 16
 """Elements worked on at a time: indices and values stay in the L2 cache."""
@@ -164,8 +164,18 @@ def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
            [-3.     , -0.09375]], dtype=float32)
     """
     check_kind("b", b, Blocks)
-    table = _value_bits(b.row, FP32) if b.tensor_scale == 1 else _scaled_bits(b, None)
-    return _in_place(b, table)
+    return _in_place(b, _table(b))
+
+
+def value_table(b: Blocks) -> npt.NDArray[np.float32]:
+    """Value [256 scale codes, 16 element codes] that `dequantize` gives to a code of a tensor."""
+    return _table(b).view(np.float32)
+
+
+def _table(b: Blocks) -> npt.NDArray[np.uint32]:
+    if b.tensor_scale != 1:
+        return _scaled_bits(b, None)
+    return _value_bits(b.row, FP32).view(np.uint32)
 
 
 def owner_values(b: Blocks, code_8: float) -> npt.NDArray[np.float32]:

@@ -178,8 +178,29 @@ def info(
     source: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .npy, .npz, .safetensors or .gguf file.")
     ],
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Count zeros, saturated elements and more, by tensor.")
+    ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="ORIGINAL", help="With --stats: the file before, for an SQNR."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE.html", help="With --stats: a page of tables and pictures."),
+    ] = None,
 ) -> None:
     """List the tensors of a file, with their block formats."""
+    for name, given in (("--against", against), ("--html", html)):
+        if given is not None and not stats:
+            raise ValueError(f"{name} must come with --stats, not alone: {str(given)!r}")
+    if html is not None:
+        extras.require("synth")
+    if stats:
+        from amxfp4.commands import stats as figures
+
+        figures.stats(source, against=against, html=html)
+        return
     from amxfp4.commands import info as command
 
     command.info(source)
