@@ -17,15 +17,15 @@ from .checks import check_codes, check_kind
 from .formats import decode
 from .rounding import FP64, convert
 
-__all__ = ["dequantize", "dequantize_words", "owner_values"]
+__all__ = ["dequantize", "dequantize_words", "owner_values", "scale_values", "value_table"]
 
 _CHUNK = 1 << 16
 """Elements worked on at a time: indices and values stay in the L2 cache."""
 _STRIP = 64
 
 
-def _scale_values(row: BlockFormat) -> npt.NDArray[np.float64]:
-    """Value of each of 256 scale codes; decoders ignore a sign bit."""
+def scale_values(row: BlockFormat) -> npt.NDArray[np.float64]:
+    """Value of each of 256 scale codes, NaN where it is none; decoders ignore a sign bit."""
     magnitudes = 1 << (row.scale.width - row.scale.signed_bit)
     return decode((np.arange(256) % magnitudes).astype(np.uint8), row.scale)
 
@@ -35,7 +35,7 @@ def _value_bits(row: BlockFormat, word: FloatFormat) -> npt.NDArray[np.unsignedi
     """Output words [256 scale codes, 16 element codes] of one format."""
     codes = np.arange(1 << row.element.width, dtype=np.uint8)
     # float64 holds every product exactly; adding +0 turns -0 into +0.
-    values = _scale_values(row)[:, None] * decode(codes, row.element) + 0.0
+    values = scale_values(row)[:, None] * decode(codes, row.element) + 0.0
     # Narrowing also makes every NaN the canonical one and overflows to infinity.
     table = convert(values.view(np.uint64), FP64, word)
     table.flags.writeable = False
@@ -126,7 +126,7 @@ def _expand(
 def _scaled_bits(b: Blocks, code_8: float | None) -> npt.NDArray[np.uint32]:
     """FP32 words [256 scale codes, 16 element codes] of a tensor with a factor: R(q R(s t))."""
     row = b.row
-    scales = _scale_values(row)
+    scales = scale_values(row)
     elements = decode(np.arange(1 << row.element.width, dtype=np.uint8), row.element)
     if code_8 is not None:
         elements[len(elements) // 2] = code_8
@@ -164,8 +164,18 @@ def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
            [-3.     , -0.09375]], dtype=float32)
     """
     check_kind("b", b, Blocks)
-    table = _value_bits(b.row, FP32) if b.tensor_scale == 1 else _scaled_bits(b, None)
-    return _in_place(b, table)
+    return _in_place(b, _table(b))
+
+
+def value_table(b: Blocks) -> npt.NDArray[np.float32]:
+    """Value [256 scale codes, 16 element codes] that `dequantize` gives to a code of a tensor."""
+    return _table(b).view(np.float32)
+
+
+def _table(b: Blocks) -> npt.NDArray[np.uint32]:
+    if b.tensor_scale != 1:
+        return _scaled_bits(b, None)
+    return _value_bits(b.row, FP32).view(np.uint32)
 
 
 def owner_values(b: Blocks, code_8: float) -> npt.NDArray[np.float32]:

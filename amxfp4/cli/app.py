@@ -1,4 +1,4 @@
-"""The ``amxfp4`` command: files and numerics; groups of commands are in the modules beside.
+"""The ``amxfp4`` command; commands on files and groups of commands are in the modules beside.
 
 Every command imports what it needs when it runs, so that ``--help`` and mistakes answer at once.
 """
@@ -16,32 +16,20 @@ import typer
 from typer.main import get_command
 
 import amxfp4
-from amxfp4.cli import dev, fpga, host, synth
+from amxfp4.cli import dev, files, fpga, host, synth
+from amxfp4.cli.explain import explain
 from amxfp4.cli.groups import group
 from amxfp4.cli.options import (
-    TENSORS,
-    ResultFile,
-    TransposeB,
-    choice,
-    configured,
     for_each,
     integer,
-    number_or,
-    passing,
-    pattern,
-    unit_options,
 )
-from amxfp4.params.array import ArrayConfig
 from amxfp4.params.fields import OneOf
 from amxfp4.params.formats import FORMATS
-from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.units import UNITS
 from amxfp4.util import extras
 
 __all__ = ["command", "main", "run"]
 
-LAYOUTS = ("blocks", "compressed-tensors", "modelopt", "gpt-oss", "gguf")
-RULES = ("nearest", "modelopt")
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 """Exit codes; no other place decides them but commands that return 0 or 1."""
 
@@ -117,105 +105,8 @@ def verilog_all(out: VerilogFolder = Path("build/verilog")) -> None:
         units.generate(config(), out)
 
 
-@app.command()
-@passing("options", unit_options(QuantizerConfig, only=("format", "block", "ties")), dict)
-def quantize(
-    source: Annotated[Path, typer.Argument(metavar="IN", help=f"{TENSORS}.")],
-    target: Annotated[
-        Path,
-        typer.Argument(metavar="OUT", help="The .safetensors file, or a checkpoint's new folder."),
-    ],
-    options: Any,
-    axis: Annotated[int, integer("Axis along which blocks run; negative counts from the end")] = -1,
-    min_axes: Annotated[int, integer("Keep tensors of fewer axes as they are")] = 2,
-    include: Annotated[
-        list[str] | None, pattern("Quantize only tensors of such names, as 'model.layers.*'")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, pattern("Keep tensors of such names as they are, as 'lm_head*'")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")
-    ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Start anew where OUT is an unfinished conversion.")
-    ] = False,
-    layout: Annotated[
-        str, choice("Whose layout OUT has (docs/files.md).", OneOf(LAYOUTS))
-    ] = "blocks",
-    tensor_scale: Annotated[
-        str, typer.Option(metavar="T", help="Factor of every tensor; auto: of NVFP4 its own.")
-    ] = "auto",
-    rule: Annotated[
-        str, choice("modelopt: NVFP4 bit for bit as ModelOpt writes it.", OneOf(RULES))
-    ] = "nearest",
-) -> None:
-    """Quantize the floating-point tensors of a file to blocks; keep the others as they are.
-
-    A checkpoint is converted shard by shard. After Ctrl-C the same command goes on.
-    """
-    from amxfp4.commands import quantize as command
-
-    command.quantize(
-        source, target, axis=axis, min_axes=min_axes, include=include or (),
-        exclude=exclude or (), dry_run=dry_run, again=again, layout=layout,
-        tensor_scale=number_or(("auto",), "--tensor-scale", tensor_scale), rule=rule, **options,
-    )  # fmt: skip
-
-
-@app.command()
-def dequantize(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A file or a checkpoint of blocks, in any layout.")
-    ],
-    target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="The .safetensors or .npy file to write.")
-    ],
-) -> None:
-    """Turn blocks back into FP32 tensors."""
-    from amxfp4.commands import dequantize as command
-
-    command.dequantize(source, target)
-
-
-@app.command()
-@configured(ArrayConfig)
-def matmul(
-    a: Annotated[str, typer.Argument(metavar="A", help="Tensor [M, K]: FILE, or FILE:NAME.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Tensor [K, N]: FILE, or FILE:NAME.")],
-    config: Any,
-    transpose_b: TransposeB = False,
-    through: Annotated[
-        str,
-        choice(
-            "golden: the model alone; rtl: the array in Verilator, every word checked.",
-            OneOf(("golden", "rtl")),
-        ),
-    ] = "golden",
-    out: ResultFile = None,
-    build: Annotated[Path, typer.Option(metavar="DIR", help="Folder of builds.")] = Path("build"),
-) -> int:
-    """Multiply two tensors in 4-bit blocks: C = A B.
-
-    With --through rtl every tile runs through the generated array, and every word is checked.
-    """
-    if through == "rtl":
-        extras.require("sim")
-    from amxfp4.commands import matmul as product
-
-    return product.matmul(
-        a, b, config=config, transpose_b=transpose_b, through=through, out=out, build=build
-    )
-
-
-@app.command()
-def info(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help=f"{TENSORS}.")],
-) -> None:
-    """List the tensors of a file or of a checkpoint, with their block formats."""
-    from amxfp4.commands import info as command
-
-    command.info(source)
+for _command in (files.quantize, files.dequantize, files.matmul, files.info, files.compare):
+    app.command()(_command)
 
 
 @app.command()
@@ -288,37 +179,6 @@ def command() -> Any:
     return get_command(app)
 
 
-def _explain(error: Exception) -> str:
-    """Say in one line what `error` is about."""
-    if isinstance(error, OSError) and error.strerror:
-        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        text = f"{error.strerror}: {' -> '.join(names)}" if names else error.strerror
-    elif isinstance(error, typer.TyperException):
-        text = _explain_usage(error)
-    else:
-        text = str(error) or type(error).__name__
-    return " ".join(text.split())
-
-
-def _explain_usage(error: Any) -> str:
-    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
-    if context is None:
-        return str(error.format_message())
-    path = context.command_path
-    if hasattr(error, "possibilities"):  # there is no such option
-        options = [p for p in context.command.get_params(context) if p.param_type_name == "option"]
-        known = ", ".join(max(o.opts, key=len) for o in options)
-        return f"option of {path} must be one of {known}, not {error.option_name!r}"
-    if parameter is not None:
-        option = parameter.param_type_name == "option"
-        name = max(parameter.opts, key=len) if option else parameter.metavar
-        if not error.message:
-            return f"{name} is missing: {parameter.help}"
-        if error.message.startswith("must be "):
-            return f"{name} {error.message}"
-    return f"{error.format_message()} (`{path} --help` says what is allowed)"
-
-
 def _outcome(error: Exception) -> tuple[int, str] | None:
     """Exit code and text of an error of the user's; ``None`` for a defect of ours."""
     if isinstance(error, ModuleNotFoundError):
@@ -329,7 +189,7 @@ def _outcome(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, AssertionError):  # a check of the hardware failed, unless a plain assert
         return None if type(error) is AssertionError else (FAILED, str(error))
     if isinstance(error, OSError | TypeError | ValueError | typer.TyperException):
-        return BAD_INPUT, f"amxfp4: error: {_explain(error)}"
+        return BAD_INPUT, f"amxfp4: error: {explain(error)}"
     return None
 
 

@@ -30,7 +30,8 @@ sys.exit(max(map(cli.run, json.loads(sys.argv[2]))))
 ASKED = {
     "formats": ([], None),
     "quantize": (["x.npy", "blocks.safetensors"], None),
-    "info": (["blocks.safetensors"], None),
+    "info": (["blocks.safetensors", "--stats", "--against", "x.npy"], None),
+    "compare": (["x.npy", "x.npy"], None),
     "dequantize": (["blocks.safetensors", "back.npy"], None),
     "matmul": (["x.npy", "x.npy"], None),
     "verilog quantizer": ([], "rtl"),

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from amxfp4 import cli, golden
+from amxfp4.cli import files as cli_files
 from amxfp4.golden import files
 from amxfp4.golden.files import Entry
 from amxfp4.golden.quality import sqnr
+from amxfp4.golden.quantizer import RULES
 
 W = (np.random.default_rng(5).standard_normal((48, 192)) * 1e-3).astype(np.float32)
 NORM = np.linspace(0, 2, 48, dtype=np.float32).astype(ml_dtypes.bfloat16)
@@ -184,3 +186,9 @@ def test_refused(
     assert message in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_names_of_the_command_line() -> None:
+    """Completion knows every layout and rule without importing the model."""
+    assert tuple(files.LAYOUTS) == cli_files.LAYOUTS
+    assert tuple(RULES) == cli_files.RULES
