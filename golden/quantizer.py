@@ -12,10 +12,10 @@ from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties, block_form
 
 from .blocks import Blocks, blocks_shape
 from .checks import check_axis, check_floats
+from .factor.modelopt import ModelOpt, check_modelopt
+from .factor.tensor_scale import auto_scale, check_scale, divided
 from .formats import element_thresholds, one_code, scale_thresholds
-from .modelopt import ModelOpt, check_modelopt
 from .rounding import FP32_SIGN
-from .tensor_scale import auto_scale, check_scale, divided
 
 __all__ = ["RULES", "quantize"]
 
@@ -69,7 +69,7 @@ def quantize(
         R the rounding to FP32. ``auto``: what `auto_scale` says. 1 by default.
     rule
         ``nearest``: the equations above. ``modelopt``: NVFP4 as NVIDIA's ModelOpt writes weights,
-        see `amxfp4.golden.modelopt`; its ties are ``RNE``, its factor ``auto`` by default.
+        see `amxfp4.golden.factor.modelopt`; its ties are ``RNE``, its factor ``auto`` by default.
 
     Returns
     -------

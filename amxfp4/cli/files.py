@@ -66,7 +66,7 @@ def quantize(
 
     A checkpoint is converted shard by shard. After Ctrl-C the same command goes on.
     """
-    from amxfp4.commands import quantize as command
+    from amxfp4.commands.files import quantize as command
 
     command.quantize(
         source, target, axis=axis, min_axes=min_axes, include=include or (),
@@ -84,7 +84,7 @@ def dequantize(
     ],
 ) -> None:
     """Turn blocks back into FP32 tensors."""
-    from amxfp4.commands import dequantize as command
+    from amxfp4.commands.files import dequantize as command
 
     command.dequantize(source, target)
 
@@ -111,7 +111,7 @@ def matmul(
     """
     if through == "rtl":
         extras.require("sim")
-    from amxfp4.commands import matmul as product
+    from amxfp4.commands.files import matmul as product
 
     return product.matmul(
         a, b, config=config, transpose_b=transpose_b, through=through, out=out, build=build
@@ -139,11 +139,11 @@ def info(
     if html is not None:
         extras.require("synth")
     if stats:
-        from amxfp4.commands import stats as figures
+        from amxfp4.commands.files import stats as figures
 
         figures.stats(source, against=against, html=html)
         return
-    from amxfp4.commands import info as command
+    from amxfp4.commands.files import info as command
 
     command.info(source)
 
@@ -156,6 +156,6 @@ def compare(
 
     Exit code 0 if all values are equal, 1 if any differ or a tensor is in one file alone.
     """
-    from amxfp4.commands import compare as command
+    from amxfp4.commands.files import compare as command
 
     return command.compare(a, b)

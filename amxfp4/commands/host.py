@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4 import golden
-from amxfp4.commands.matmul import matrix, pick, split
-from amxfp4.commands.tensors import BLOCKS, found, opened, require_suffix
+from amxfp4.commands.files.matmul import matrix, pick, split
+from amxfp4.commands.files.tensors import BLOCKS, found, opened, require_suffix
 from amxfp4.golden import Blocks, files
 from amxfp4.golden.engine import expected, operand_a, operand_b
 from amxfp4.host import Engine

@@ -10,7 +10,7 @@ import pytest
 
 import amxfp4
 from amxfp4 import cli
-from amxfp4.commands import info as info_command
+from amxfp4.commands.files import info as info_command
 from amxfp4.commands.simulated_board import SMALL
 from amxfp4.params.fields import parameters
 from amxfp4.params.formats import FORMATS

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from amxfp4.commands.stats import Row, Table, share
+from amxfp4.commands.files.stats import Row, Table, share
 from amxfp4.golden.inspection.statistics import BlockStatistics
 from amxfp4.synth.report.drawing import COLOURS, STYLE, Picture
 from amxfp4.util import files

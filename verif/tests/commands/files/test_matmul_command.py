@@ -17,7 +17,7 @@ SMALL = ["--rows", "2", "--cols", "2", "--lanes", "8"]
 FORMATS = "one of amxfp4, amxfp4-e4m3, "
 # No folder can be made there, not even by root, whom permissions do not stop.
 UNWRITABLE = "/proc/amxfp4"
-BUILD = Path(product.__file__).parents[2] / "build"
+BUILD = Path(product.__file__).parents[3] / "build"
 
 # What is typed, and what the line must hold: parameter, range, value.
 CASES = {

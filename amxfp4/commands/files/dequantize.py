@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from amxfp4.commands.tensors import (
+from amxfp4.commands.files.tensors import (
     BLOCKS,
     copy,
     found,

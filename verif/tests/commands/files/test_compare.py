@@ -14,7 +14,7 @@ import pytest
 from amxfp4 import cli, golden
 from amxfp4.golden import Blocks, files
 
-DATA = Path(__file__).parents[2] / "data" / "checkpoints"
+DATA = Path(__file__).parents[3] / "data" / "checkpoints"
 HELD = sorted(p.relative_to(DATA).as_posix() for p in (*DATA.rglob("*.safetensors"),
                                                        *DATA.rglob("*.gguf")))  # fmt: skip
 E2M1 = [Fraction(n, 2) for n in (0, 1, 2, 3, 4, 6, 8, 12)]

@@ -13,12 +13,12 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import engine, reference
+from amxfp4.golden.factor.tensor_scale import auto_scale
 from amxfp4.golden.quality import sqnr
-from amxfp4.golden.tensor_scale import auto_scale
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.formats import E4M3, FP32, block_format
 
-VECTORS = np.load(Path(__file__).parents[2] / "data" / "vectors" / "nvfp4_modelopt.npz")
+VECTORS = np.load(Path(__file__).parents[3] / "data" / "vectors" / "nvfp4_modelopt.npz")
 CASES = sorted({key.rpartition("|x")[0] for key in VECTORS.files if key.endswith("|x")})
 
 

@@ -17,7 +17,7 @@ from amxfp4.golden.dlpack import as_array
 from amxfp4.golden.engine import operand_a, operand_b
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.engine import EngineConfig
-from amxfp4.verif.tests.golden.exporters import (
+from amxfp4.verif.tests.golden.arrays.exporters import (
     BFLOAT,
     CUDA,
     FLOAT,

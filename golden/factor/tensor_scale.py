@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from amxfp4.golden.checks import check_fp32
+from amxfp4.golden.formats import magnitude_value
 from amxfp4.params.formats import BlockFormat
-
-from .checks import check_fp32
-from .formats import magnitude_value
 
 __all__ = ["auto_scale", "check_scale", "divided", "factor", "has_factor", "largest_finite"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amxfp4 import cli
-from amxfp4.verif.tests.commands.checkpoints import make, whole
+from amxfp4.verif.tests.commands.files.checkpoints import make, whole
 
 
 @pytest.fixture

@@ -13,16 +13,24 @@ import pytest
 import safetensors.numpy
 
 from amxfp4 import cli, golden
-from amxfp4.commands import checkpoint, quantize
+from amxfp4.commands.files import checkpoint, quantize
 from amxfp4.golden.files import STATE
 from amxfp4.util.files import locked
-from amxfp4.verif.tests.commands.checkpoints import INDEX, SHARDS, Stopped, again, make, stop, whole
+from amxfp4.verif.tests.commands.files.checkpoints import (
+    INDEX,
+    SHARDS,
+    Stopped,
+    again,
+    make,
+    stop,
+    whole,
+)
 
 # Quantizes, and stops for good in the middle of a tensor of the second shard, whose file is begun.
 STUCK = """
 import sys, time
 from amxfp4 import cli
-from amxfp4.commands import quantize
+from amxfp4.commands.files import quantize
 work = quantize._quantize
 def stick(file, name, options, writer):
     if name == "layers.1.weight":

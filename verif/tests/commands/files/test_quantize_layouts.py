@@ -19,7 +19,7 @@ from amxfp4.golden.quantizer import RULES
 
 W = (np.random.default_rng(5).standard_normal((48, 192)) * 1e-3).astype(np.float32)
 NORM = np.linspace(0, 2, 48, dtype=np.float32).astype(ml_dtypes.bfloat16)
-VECTORS = np.load(Path(__file__).parents[2] / "data" / "vectors" / "nvfp4_modelopt.npz")
+VECTORS = np.load(Path(__file__).parents[3] / "data" / "vectors" / "nvfp4_modelopt.npz")
 WORDS = {"BF16": ml_dtypes.bfloat16, "F16": np.float16, "F32": np.float32}
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from amxfp4.commands.held import Held, held
-from amxfp4.commands.matmul import pick, split
-from amxfp4.commands.tensors import BLOCKS, PIECE, decibels, opened, size
+from amxfp4.commands.files.held import Held, held
+from amxfp4.commands.files.matmul import pick, split
+from amxfp4.commands.files.tensors import BLOCKS, PIECE, decibels, opened, size
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.dequantizer import scale_values
 from amxfp4.golden.files import TensorFile

@@ -14,12 +14,12 @@ import pytest
 import safetensors.numpy
 
 from amxfp4 import cli, golden
-from amxfp4.commands import stats, stats_page
+from amxfp4.commands.files import stats, stats_page
 from amxfp4.golden import Blocks, files
 from amxfp4.golden.inspection.statistics import WordStatistics, block_statistics
 from amxfp4.util import extras
 
-DATA = Path(__file__).parents[2] / "data" / "checkpoints"
+DATA = Path(__file__).parents[3] / "data" / "checkpoints"
 E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
 BLOCKS = ("format", "elements", "zeros", "saturated", "blocks", "one-sided", "all zero", "median",
           "least", "most", "NaN", "zero scales", "RMS", "dB")  # fmt: skip

@@ -13,7 +13,7 @@ import safetensors.numpy
 from amxfp4 import cli, golden
 from amxfp4.golden import files
 from amxfp4.golden.files import Entry, Writer
-from amxfp4.verif.tests.commands.checkpoints import INDEX, PLACES, SHARDS, TENSORS, whole
+from amxfp4.verif.tests.commands.files.checkpoints import INDEX, PLACES, SHARDS, TENSORS, whole
 
 WEIGHTS = [name for name in PLACES if "norm" not in name]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amxfp4.commands.held import Held, held
-from amxfp4.commands.info import info
-from amxfp4.commands.tensors import BLOCKS, PIECE, decibels, opened, require_suffix, size
+from amxfp4.commands.files.held import Held, held
+from amxfp4.commands.files.info import info
+from amxfp4.commands.files.tensors import BLOCKS, PIECE, decibels, opened, require_suffix, size
 from amxfp4.golden.inspection.statistics import BlockStatistics, WordStatistics, block_statistics
 from amxfp4.golden.quality import Ratio
 from amxfp4.util import console
@@ -92,7 +92,7 @@ def stats(source: Path, *, against: Path | None = None, html: Path | None = None
                     before.release()
     shown = tables(rows, sqnr=against is not None)
     if html is not None:
-        from amxfp4.commands import stats_page
+        from amxfp4.commands.files import stats_page
 
         stats_page.write(html, source, against, rows, shown)
     info(source)

@@ -9,12 +9,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from amxfp4.commands.checkpoint import Conversion, Notes, Shard
-from amxfp4.commands.tensors import decibels, size, warn_of_poor
+from amxfp4.commands.files.checkpoint import Conversion, Notes, Shard
+from amxfp4.commands.files.tensors import decibels, size, warn_of_poor
 from amxfp4.golden import files
 from amxfp4.golden.blocks import blocks_shape
+from amxfp4.golden.factor.tensor_scale import has_factor
 from amxfp4.golden.files import Checkpoint, Entry, Layout, TensorFile
-from amxfp4.golden.tensor_scale import has_factor
 from amxfp4.params.formats import BlockFormat, Ties
 from amxfp4.util.console import Table
 

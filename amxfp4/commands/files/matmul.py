@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.tensors import TENSORS, found, opened, others, warn_of_poor
+from amxfp4.commands.files.tensors import TENSORS, found, opened, others, warn_of_poor
 from amxfp4.golden import Blocks, dequantize, files
 from amxfp4.golden.engine import product
 from amxfp4.golden.products import scaled

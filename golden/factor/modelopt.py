@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from amxfp4.golden.formats import decode, one_code
 from amxfp4.params.formats import BlockFormat, FloatFormat, Ties
-
-from .formats import decode, one_code
 
 __all__ = ["ModelOpt", "check_modelopt"]
 

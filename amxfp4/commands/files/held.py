@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.commands.tensors import TENSORS, found, others
+from amxfp4.commands.files.tensors import TENSORS, found, others
 from amxfp4.golden.dequantizer import dequantize
 from amxfp4.golden.files import Entry, Stored, TensorFile
 from amxfp4.util.errors import reading

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from amxfp4.commands import checkpoint, quantize
+from amxfp4.commands.files import checkpoint, quantize
 from amxfp4.golden.files import STATE
-from amxfp4.verif.tests.commands.checkpoints import INDEX, SHARDS, again, stop, whole
+from amxfp4.verif.tests.commands.files.checkpoints import INDEX, SHARDS, again, stop, whole
 
 OTHER = {
     "format": (["--format", "mxfp4"], "--format was amxfp4, not mxfp4"),

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from amxfp4 import cli
-from amxfp4.commands import quantize
+from amxfp4.commands.files import quantize
 from amxfp4.golden import files
 
 __all__ = [

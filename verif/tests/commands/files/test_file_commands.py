@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from amxfp4 import cli, golden
-from amxfp4.commands import quantize as quantize_command
+from amxfp4.commands.files import quantize as quantize_command
 from amxfp4.golden import files
 from amxfp4.golden.packing import join_nibbles
 from amxfp4.golden.quality import sqnr

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4 import golden
-from amxfp4.commands.checkpoint import Conversion
-from amxfp4.commands.quantize_plan import Options, Plan, foretell, plan, report
-from amxfp4.commands.tensors import PIECE, copy, opened, require_suffix
+from amxfp4.commands.files.checkpoint import Conversion
+from amxfp4.commands.files.quantize_plan import Options, Plan, foretell, plan, report
+from amxfp4.commands.files.tensors import PIECE, copy, opened, require_suffix
 from amxfp4.golden import files
+from amxfp4.golden.factor.modelopt import check_modelopt
+from amxfp4.golden.factor.tensor_scale import check_scale, factor, has_factor, largest_finite
 from amxfp4.golden.files import Checkpoint, Entry, TensorFile, Writer
-from amxfp4.golden.modelopt import check_modelopt
 from amxfp4.golden.quality import Ratio
 from amxfp4.golden.quantizer import RULES
-from amxfp4.golden.tensor_scale import check_scale, factor, has_factor, largest_finite
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import Ties, block_format
 from amxfp4.util.console import Step, working

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amxfp4.commands.tensors import found, opened, others, show_codes, size
+from amxfp4.commands.files.tensors import found, opened, others, show_codes, size
 from amxfp4.golden.files import Checkpoint
 from amxfp4.util.console import Table
 

@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from amxfp4 import golden
 from amxfp4.golden import files
-from amxfp4.verif.tests.commands.test_compare import run
+from amxfp4.verif.tests.commands.files.test_compare import run
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_pieces(capfd, monkeypatch):
     safetensors.numpy.save_file({"x": y}, "b.safetensors")
     whole = run(capfd, "a.safetensors", "b.safetensors")
     assert "x: values that differ: 2; first [0, 23]: 24.0 and 25.0" in whole[2]
-    monkeypatch.setattr("amxfp4.commands.compare.PIECE", 7)
+    monkeypatch.setattr("amxfp4.commands.files.compare.PIECE", 7)
     assert run(capfd, "a.safetensors", "b.safetensors") == whole
 
 
@@ -44,7 +44,7 @@ def test_pieces_of_codes(capfd, monkeypatch, rng, layout):
             y.reshape(-1)[n] += 64
         np.save("y.npy", y)
         for size in (1, 100, 320, 321, 1000):
-            monkeypatch.setattr("amxfp4.commands.compare.PIECE", size)
+            monkeypatch.setattr("amxfp4.commands.files.compare.PIECE", size)
             code, _, lines = run(capfd, "y.npy", "a.safetensors")
             assert code == 1
             assert sum("values that differ: 5; first [0, 0, 0]: " in line for line in lines) == 1
