@@ -230,6 +230,7 @@ def test_ends_of_the_output(
     assert (words == config.word.nan_magnitude).sum() > 10  # infinity less infinity
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("output", ["fp32", "bf16"])
 def test_overflow_by_rounding(rng: np.random.Generator, output: str) -> None:
     """Half a unit above the largest finite result is infinity, anything less is not."""
@@ -317,7 +318,7 @@ def _cancelling_cases() -> Iterator[Any]:
         yield _case(*pair, output, by_day=output in by_day)
 
 
-@pytest.mark.by_day(2)
+@pytest.mark.by_day(4)
 @pytest.mark.parametrize(("format_a", "format_b", "output"), list(_cancelling_cases()))
 def test_upper_terms_cancel(
     rng: np.random.Generator, format_a: str, format_b: str, output: str

@@ -34,6 +34,7 @@ def some_by_day(
     return pytest.mark.parametrize("config", marked, ids=rotation.label)
 
 
+@pytest.mark.by_day(2)
 @some_by_day(UNITS, rotation.by_day)
 def test_exhaustive_codes(rng: np.random.Generator, config: DequantizerConfig) -> None:
     """Every element code under every scale code, for every pair of the two scales."""

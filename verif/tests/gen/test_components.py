@@ -82,6 +82,7 @@ def test_generate_is_reproducible():
     assert text == generate(config, "class_sums")
 
 
+@pytest.mark.nightly  # by day each component is generated alone
 def test_array_shares_its_components_with_dot():
     """All but the sequencer, which serves several elements; the digest on top differs."""
     array = ArrayConfig(lanes=1, block=16, format_a="mxfp4", format_b="mxfp4", rows=2, cols=3)

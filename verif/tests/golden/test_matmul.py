@@ -145,6 +145,7 @@ def test_fixed_without_flags_is_exact(rng: np.random.Generator) -> None:
         assert np.array_equal(result[clear], expected[clear])
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("a", NEAREST)
 @pytest.mark.parametrize("b", NEAREST)
 def test_real_tensors_raise_no_flag(a: str, b: str) -> None:
