@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from amxfp4.synth.gates.energy_per_mac import EnergyRow
 from amxfp4.synth.plan.goals import load_peers
 from amxfp4.synth.plan.plan import Plan
@@ -16,6 +14,7 @@ from amxfp4.synth.plan.workers import Outcome
 from amxfp4.synth.report import energy_report, pictures, tables
 from amxfp4.synth.report.drawing import Picture
 from amxfp4.synth.report.tables import Rows, Table
+from amxfp4.synth.report.template import rendered
 from amxfp4.util import files
 
 __all__ = ["Report", "Section", "make", "write"]
@@ -144,15 +143,9 @@ def write(report: Report, path: Path) -> None:
     OSError
         The file cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     targets = dict.fromkeys(job.target for job in report.plan.jobs)
-    text = environment.get_template("page.html").render(
+    text = rendered(
+        Path(__file__).with_name("page.html"),
         title=report.plan.title,
         summary=(
             f"{len(report.plan.jobs)} jobs on {', '.join(targets)}; {len(report.failures)} failed. "

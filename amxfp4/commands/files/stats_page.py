@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import matplotlib
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from amxfp4.commands.files.stats import Row, Table, share
 from amxfp4.golden.inspection.statistics import BlockStatistics
 from amxfp4.synth.report.drawing import COLOURS, STYLE, Picture
+from amxfp4.synth.report.template import rendered
 from amxfp4.util import files
 from amxfp4.util.errors import writing
 
@@ -221,14 +221,8 @@ def write(
         single = [shown(f"{row.name} ({row.kind})", [f]) for row in some
                   if isinstance(f := row.figures, BlockStatistics)]  # fmt: skip
         pictures.append((draw("Tensor by tensor", single), which))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("stats_page.html").render(
+    text = rendered(
+        Path(__file__).with_name("stats_page.html"),
         title=f"Tensors of {source.name}",
         summary=f"{len(rows):,} tensors with values."
         + (f" SQNR against {against.name}." if against is not None else ""),

@@ -12,6 +12,7 @@ ours = pytest.importorskip("amxfp4.torch")
 nn, parametrize, functional = torch.nn, torch.nn.utils.parametrize, torch.nn.functional
 
 
+# Its base is of a module that may not be installed where types are checked.
 class Model(nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
     """Layers in layers, one of them named twice, and a head that shares the embedding's weight."""
 

@@ -123,6 +123,7 @@ class Old(Exporter):
     def __init__(self, words: npt.NDArray[Any], code: int, **options: Any) -> None:
         super().__init__(words, code, Managed, **options)
 
+    # Older exporters know no further arguments: that is what this one stands for.
     def __dlpack__(self, stream: Any = None) -> Any:  # type: ignore[override]
         return super().__dlpack__()
 

@@ -276,3 +276,11 @@ def test_gguf_library_agrees(tmp_path: Path) -> None:
                 if tensor.name in held:
                     wanted = dequantize(tensor.data, tensor.tensor_type)
                     assert_same(held[tensor.name].values(), wanted.reshape(entry.shape))
+
+
+@pytest.mark.parametrize(("codes", "scales"), [("w", "w_scale"), ("w_codes", "w_scale")])
+def test_bytes_that_are_no_blocks(codes: str, scales: str, tmp_path: Path) -> None:
+    """Bytes beside scales, of names and types that no layout has together, are tensors."""
+    entries = {codes: ("U8", join_nibbles(codes_of(32))), scales: ("U8", scales_of())}
+    with files.open_file(_file(tmp_path, entries, {})) as file:
+        assert files.stored(file) == {}
