@@ -144,6 +144,27 @@ def test_tiny_weights_and_divisors(tmp_path: Path) -> None:
     assert b.tensor_scale == np.finfo(np.float32).max
 
 
+def test_divisor_that_is_stored_counts(tmp_path: Path) -> None:
+    """Where R(1 / R(1 / t)) is above t, an element at a tie of t lies below that of the file."""
+    for most in np.linspace(1, 2, 1000, dtype=np.float32):
+        t = most / np.float32(2688)
+        divisor = np.float32(1) / t
+        if np.float32(1) / divisor > t and np.float32(112) * t / t == 112:
+            break
+    x = np.zeros((1, 64), np.float32)
+    x[0, :2] = most, np.float32(112) * t  # a quarter of the scale 448
+    saved(tmp_path / "x.safetensors", {"w": ("F32", x)})
+    out = tmp_path / "q.safetensors"
+    options = ["--format", "nvfp4", "--layout", "compressed-tensors"]
+    assert cli.run(["quantize", str(tmp_path / "x.safetensors"), str(out), *options]) == 0
+    b = golden.load_blocks(out)["w"]
+    assert b.tensor_scale == divisor
+    by = [float(t), float(np.float32(1) / divisor)]
+    codes = [golden.quantize(x, "nvfp4", tensor_scale=f).codes[0, 0, 1] for f in by]
+    assert codes == [1, 0]
+    assert b.codes[0, 0, 1] == 0
+
+
 def test_checkpoint_in_a_layout(tmp_path: Path) -> None:
     """Shards and index name the entries of the layout."""
     model = tmp_path / "model"
