@@ -28,7 +28,10 @@ def join_nibbles(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     >>> join_nibbles(np.array([1, 2, 15, 0], np.uint8))
     array([33, 15], dtype=uint8)
     """
-    return codes[..., ::2] | codes[..., 1::2] << np.uint8(4)
+    pairs = np.ascontiguousarray(codes).view("<u2")
+    # Words of two codes, low byte first: vectors of them are faster than every other byte.
+    joined: npt.NDArray[np.uint8] = (pairs | pairs >> np.uint16(4)).astype(np.uint8)
+    return joined
 
 
 def split_nibbles(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

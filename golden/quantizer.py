@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,11 @@ __all__ = ["RULES", "quantize"]
 
 RULES = {"nearest": False, "modelopt": True}
 """How scales and elements are chosen; whether by ModelOpt's rule."""
-_CHUNK = 1 << 17
-"""Elements worked on at a time: bit patterns, flags and counters stay in the L2 cache."""
+_CHUNK = 1 << 18
+"""Elements worked on at a time: few enough for the caches, enough to hide the cost of calls."""
+_LINE = 64
+"""Elements that a row of scratch memory is a whole and odd number of, so that the rows start in
+different sets of the caches: rows of 4,096 bytes are slow to transpose."""
 
 
 def quantize(
@@ -116,8 +121,11 @@ def quantize(
     t = auto_scale(rows, row) if wanted == "auto" else check_scale(wanted)
     narrow = array.dtype.name == "bfloat16" and t == 1 and not modelopt
     width = 16 if narrow else FP32.width
-    coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width)
-    for part, blocks in _chunks(rows, row.block):
+    chunks = _chunks(rows, row.block)
+    # The first chunk is the largest.
+    size = math.prod(s.stop - s.start for s in chunks[0])
+    coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width, size)
+    for part, blocks in chunks:
         piece = rows[part, blocks.start * row.block : blocks.stop * row.block]
         if t != 1 and not modelopt:
             piece = divided(piece, np.float32(t))
@@ -154,6 +162,44 @@ def _rows_are_adjacent(rows: npt.NDArray[Any]) -> bool:
     return abs(rows.strides[0]) < abs(rows.strides[1])
 
 
+class _Tables:
+    """Thresholds and codes in words of one width, which are the upper bits of FP32's."""
+
+    def __init__(self, row: BlockFormat, ties: Ties, width: int) -> None:
+        self.cut = FP32.width - width
+        self.signed, unsigned = (np.dtype(f"{kind}{width // 8}") for kind in "iu")
+        self.sign_bit = unsigned.type(FP32_SIGN >> self.cut)
+        self.scale_steps = self._upper(scale_thresholds(row, ties))
+        self.element_steps = self._upper(element_thresholds(row, ties))
+        self.negative_steps = self.element_steps.view(unsigned) | self.sign_bit
+        assert FP32.inf_magnitude is not None
+        self.first_nan = (FP32.inf_magnitude >> self.cut) + (row.scale_rule is ScaleRule.NEAREST)
+        assert row.scale.nan_magnitude is not None
+        self.one, self.nan = one_code(row), row.scale.nan_magnitude
+        # Of words of 16 bits a table of all maxima is faster than a search.
+        few = np.arange(1 << (width - 1) if width == 16 else 0)
+        self.scale_codes = self._search(few.astype(self.signed))
+
+    def _upper(self, steps: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
+        """Cut thresholds to the width of the words, rounded up; what no word reaches stays so."""
+        lower = steps & ((1 << self.cut) - 1) != 0
+        upper = (steps >> self.cut) + lower
+        table: npt.NDArray[Any] = np.minimum(upper, np.iinfo(self.signed).max).astype(self.signed)
+        return table
+
+    def scale(self, m: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Scale codes of block maxima [n] that are no NaN."""
+        return self.scale_codes.take(m) if self.scale_codes.size else self._search(m)
+
+    def _search(self, m: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        code = np.searchsorted(self.scale_steps, m, side="right").astype(np.uint8)
+        code[m == 0] = self.one
+        return code
+
+
+_tables = cache(_Tables)
+
+
 class _Coder:
     """Quantizes chunks of rows, with its tables and scratch memory.
 
@@ -162,28 +208,16 @@ class _Coder:
     are; BF16 is its upper half, and so are the thresholds that it can reach.
     """
 
-    def __init__(self, row: BlockFormat, ties: Ties, width: int) -> None:
+    def __init__(self, row: BlockFormat, ties: Ties, width: int, blocks: int) -> None:
         self.row = row
-        self.cut = FP32.width - width
-        self.signed, self.unsigned = (np.dtype(f"{kind}{width // 8}") for kind in "iu")
-        self.scale_steps = self._upper(scale_thresholds(row, ties))
-        self.element_steps = self._upper(element_thresholds(row, ties))
-        self.one = one_code(row)
-        assert row.scale.nan_magnitude is not None
-        self.nan = row.scale.nan_magnitude
+        self.tables = tables = _tables(row, ties, width)
+        self.signed, self.unsigned = tables.element_steps.dtype, tables.negative_steps.dtype
         # The element code of a negative magnitude is sign + magnitude.
         self.sign = 1 << (row.element.width - 1)
-        size = max(_CHUNK, row.block)
-        self.key = np.empty(size, self.signed)
-        self.reached = np.empty(size, np.bool_)
-        self.count = np.empty(size, np.uint8)
-
-    def _upper(self, steps: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
-        """Cut thresholds to the width of the words, rounded up; what no word reaches stays so."""
-        lower = steps & ((1 << self.cut) - 1) != 0
-        upper = (steps >> self.cut) + lower
-        table: npt.NDArray[Any] = np.minimum(upper, np.iinfo(self.signed).max).astype(self.signed)
-        return table
+        stride = (-(-blocks // _LINE) | 1) * _LINE
+        self.key = np.empty((row.block, stride), self.signed)
+        self.reached = np.empty((row.block, stride), np.bool_)
+        self.count = np.empty((row.block, stride), np.uint8)
 
     def __call__(
         self, x: npt.NDArray[Any], codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]
@@ -193,12 +227,13 @@ class _Coder:
         # Keep the order of memory in the long axis, so that copies run along it.
         adjacent = _rows_are_adjacent(x)
         order = (block, blocks, rows) if adjacent else (block, rows, blocks)
-        size = rows * blocks * block
-        key = self.key[:size].reshape(block, -1)
+        key, count = self.key[:, : rows * blocks], self.count[:, : rows * blocks]
         words = key.reshape(order)
         self._load(x, words.transpose(0, 2, 1) if adjacent else words)
-        count = self.count[:size].reshape(block, -1)
-        sides = self._encode(key, count)
+        with np.errstate():
+            # NumPy copies what it broadcasts over rows that are shorter than half its buffer.
+            np.setbufsize(16)
+            sides = self._encode(key, count)
         back = (2, 1, 0) if adjacent else (1, 2, 0)
         codes[...] = count.reshape(order).transpose(back)
         for side, code in zip(scales, sides, strict=False):
@@ -214,7 +249,7 @@ class _Coder:
             pieces.append((x[:, None, whole * block :], key[:rest, :, whole:]))
         for piece, target in pieces:
             source = piece.transpose(2, 0, 1)
-            if self.cut:
+            if self.tables.cut:
                 target[...] = source.view(self.signed)
             else:
                 with np.errstate(invalid="ignore"):  # widening a signalling NaN
@@ -224,35 +259,29 @@ class _Coder:
         self, key: npt.NDArray[Any], count: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Write the element codes of bit patterns [K, n] to count; return both scale codes [n]."""
-        unsigned, sign = key.view(self.unsigned), self.unsigned.type(FP32_SIGN >> self.cut)
+        tables, unsigned = self.tables, key.view(self.unsigned)
         # As signed integers positive words are the largest; as unsigned ones, negative words.
         p = np.maximum(key.max(axis=0), 0)
-        n = np.maximum((unsigned.max(axis=0) ^ sign).view(self.signed), 0)
+        n = np.maximum((unsigned.max(axis=0) ^ tables.sign_bit).view(self.signed), 0)
         m = np.maximum(p, n)
-        assert FP32.inf_magnitude is not None
-        infinity = FP32.inf_magnitude >> self.cut
-        nan = m > infinity if self.row.scale_rule is ScaleRule.NEAREST else m >= infinity
-        pos = self._scale(p if self.row.asymmetric else m, nan)
-        neg = self._scale(n, nan) if self.row.asymmetric else pos
-        steps = self.element_steps
-        negative_steps = steps.view(self.unsigned) | sign
-        reached = self.reached[: key.size].reshape(key.shape)
-        flags = reached.view(np.uint8)
+        nan = m >= tables.first_nan
+        pos = tables.scale(p if self.row.asymmetric else m)
+        neg = tables.scale(n) if self.row.asymmetric else pos
+        negative = tables.negative_steps.take(neg, axis=1)
+        positive = tables.element_steps.take(pos, axis=1)
+        reached = self.reached[:, : key.shape[1]]
+        # All of the scratch memory at once, since one long row is faster than many.
+        flags, total = self.reached.reshape(-1).view(np.uint8), self.count.reshape(-1)
         # Reaching the first negative threshold also sets the sign: it counts sign + 1.
-        np.greater_equal(unsigned, negative_steps[0].take(neg), out=reached)
-        np.multiply(flags, np.uint8(self.sign + 1), out=count)
-        for step in negative_steps[1:]:
-            np.greater_equal(unsigned, step.take(neg), out=reached)
-            count += flags
-        for step in steps:
-            np.greater_equal(key, step.take(pos), out=reached)
-            count += flags
+        np.greater_equal(unsigned, negative[0], out=reached)
+        np.multiply(flags, np.uint8(self.sign + 1), out=total)
+        for step in negative[1:]:
+            np.greater_equal(unsigned, step, out=reached)
+            total += flags
+        for step in positive:
+            np.greater_equal(key, step, out=reached)
+            total += flags
         if nan.any():
+            pos[nan] = neg[nan] = tables.nan
             count[:, nan] = 0
         return pos, neg
-
-    def _scale(self, m: npt.NDArray[Any], nan: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-        code = np.searchsorted(self.scale_steps, m, side="right").astype(np.uint8)
-        code[m == 0] = self.one
-        code[nan] = self.nan
-        return code

@@ -166,7 +166,7 @@ def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> 
         )
         if layout.divides and stored != 1:
             b = dataclasses.replace(b, tensor_scale=stored, divides=True)
-        ratio.add(entry.values(raw), golden.dequantize(b))
+        ratio.add(raw, golden.dequantize(b), entry.values)
         sides = b.scales[: row.scales]
         return layout.piece(row, b.codes, sides), np.stack(sides, axis=-1).reshape(-1), ratio
 

@@ -65,6 +65,12 @@ def _tie_of_block() -> int:
     return check_matmul(a, b, "fp32")
 
 
+@pytest.fixture(autouse=True)
+def _fresh_tables(monkeypatch: Patch) -> None:
+    """Make tables anew for each mutant."""
+    monkeypatch.setattr(quantizer, "_tables", quantizer._Tables)
+
+
 def _other_ties(patch: Patch) -> None:
     other = {Ties.RNA: Ties.RNE, Ties.RNE: Ties.RNA}
     for name in ("scale_thresholds", "element_thresholds"):
@@ -98,8 +104,12 @@ def _zero_scale(patch: Patch) -> None:
 
 
 def _nan_ignored(patch: Patch) -> None:
-    real = quantizer._Coder._scale
-    patch.setattr(quantizer._Coder, "_scale", lambda self, m, nan: real(self, m, nan & False))
+    def tables(*args: Any) -> Any:
+        result = quantizer._Tables(*args)
+        result.first_nan = 1 << 40
+        return result
+
+    patch.setattr(quantizer, "_tables", tables)
 
 
 def _swapped_dequantize(patch: Patch) -> None:
