@@ -82,7 +82,7 @@ def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.flo
     codes
         uint8 [...], each below 2^`fmt.width`.
     fmt
-        A format of at most 8 bits: E2M1, E5M2, E4M3 or E8M0.
+        A format of at most 8 bits: E2M1, or one of scales.
 
     Returns
     -------
@@ -135,7 +135,8 @@ def scale_thresholds(row: BlockFormat, ties: Ties) -> npt.NDArray[np.int32]:
 
     - nearest (arXiv 2411.09909, section 4): m >= 6 * (v[c] + v[c+1]) / 2;
     - floor (OCP MX v1.0, section 6.3): m >= 2^(c+1-127) * 4;
-    - round-up: as floor, but from 7/8 of the next power of two on.
+    - round-up: as floor, but from 7/8 of the next power of two on;
+    - ceiling: m > 6 * v[c].
 
     Parameters
     ----------
@@ -159,6 +160,8 @@ def scale_thresholds(row: BlockFormat, ties: Ties) -> npt.NDArray[np.int32]:
             keys.append(_key(largest * (low + high) / 2, above=above))
         elif row.scale_rule is ScaleRule.FLOOR:
             keys.append(_key(binade * high))
+        elif row.scale_rule is ScaleRule.CEILING:
+            keys.append(_key(largest * low, above=True))
         else:
             # The maximum itself would round past the largest element, to the next binade.
             keys.append(_key((largest + 2 * binade) / 2 * low))

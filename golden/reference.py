@@ -111,6 +111,9 @@ def _scale_code(m: Number, row: BlockFormat, ties: str) -> int:
     assert isinstance(m, Fraction)
     if m == 0:
         return 0
+    if row.scale_rule is ScaleRule.CEILING:
+        whole = (code for value, code in candidates if m <= 6 * value)
+        return next(whole, fmt.max_magnitude)
     exponent = _floor_log2(m)
     grow = row.scale_rule is ScaleRule.ROUND_UP and m / _power(exponent) >= Fraction(7, 4)
     # Clamping the code to [0, 254] is clamping the scale to [2^-127, 2^127].
@@ -156,7 +159,7 @@ def quantize_block(x: Sequence[Number], row: BlockFormat, ties: str = "RNA") -> 
 
 
 def _scale_value(code: int, fmt: FloatFormat) -> Number:
-    # A scale has no sign: bit 7 of an 8-bit code with a sign field is ignored.
+    # A scale has no sign: bit 7 of a code that has room for one is ignored.
     return word_value(code % 128 if fmt.signed_bit else code, fmt)
 
 

@@ -110,6 +110,8 @@ def _tie_tables(
             boundary = 4 * high
         elif row.scale_rule is ScaleRule.ROUND_UP:
             boundary = 7 * low
+        elif row.scale_rule is ScaleRule.CEILING:
+            boundary = 6 * low
         for maximum, scales in ((largest * high, [high]), (boundary, [low, high])):
             near = [m * s for s in scales for m in middles if 0 < m * s < maximum]
             # FP32's range decides first: a Fraction of any size makes a float only below it.

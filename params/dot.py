@@ -22,7 +22,7 @@ __all__ = ["ACCUMULATIONS", "CLASS_SUMS", "FIXED_BITS", "PIPELINE", "SCALING", "
 ACCUMULATIONS = ("exact", "fixed", "fp32")
 """How a sum over blocks is kept (docs/numerics.md)."""
 
-FIXED_BITS: dict[str, tuple[int, int]] = {"e5m2": (12, 8), "e4m3": (10, 8)}
+FIXED_BITS: dict[str, tuple[int, int]] = {"e5m2": (12, 8), "e4m3": (10, 8), "ue5m3": (13, 8)}
 """What an operand's scale format adds to `frac_bits` and to `int_bits` by default.
 
 On the real tensors this project ships with (a layer of SmolLM2-135M) every product of two E5M2 or

@@ -23,6 +23,7 @@ __all__ = [
     "FP32",
     "INPUTS",
     "OUTPUTS",
+    "UE5M3",
     "BlockFormat",
     "FloatFormat",
     "ScaleRule",
@@ -49,6 +50,8 @@ class ScaleRule(enum.StrEnum):
     """2^(floor(log2 m) - 2), the OCP MX rule."""
     ROUND_UP = "round-up"
     """As FLOOR, one binade more when the significand of m is at least 1.75."""
+    CEILING = "ceiling"
+    """The smallest power of two s with m <= 6 s: nothing saturates."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +98,8 @@ E2M1 = FloatFormat(
     max_magnitude=0x7, nan_magnitude=None, inf_magnitude=None,
 )  # fmt: skip
 
-# Scale codes. They are unsigned: encoders write the sign bit as 0 and decoders ignore it. As a
-# scale E5M2 has no infinity: 0x7C to 0x7F are NaN (docs/numerics.md).
+# Scale codes. They are unsigned: encoders write the sign bit of E5M2 and E4M3 as 0 and decoders
+# ignore it. As a scale E5M2 has no infinity: 0x7C to 0x7F are NaN (docs/numerics.md).
 E5M2 = FloatFormat(
     name="e5m2", signed_bit=True, exponent_bits=5, mantissa_bits=2, bias=15,
     max_magnitude=0x7B, nan_magnitude=0x7F, inf_magnitude=None,
@@ -108,6 +111,11 @@ E4M3 = FloatFormat(
 E8M0 = FloatFormat(
     name="e8m0", signed_bit=False, exponent_bits=8, mantissa_bits=0, bias=127,
     max_magnitude=0xFE, nan_magnitude=0xFF, inf_magnitude=None, subnormals=False,
+)  # fmt: skip
+# All eight bits of a code are magnitude: a scale needs no sign (CUDA's UE5M3).
+UE5M3 = FloatFormat(
+    name="ue5m3", signed_bit=False, exponent_bits=5, mantissa_bits=3, bias=15,
+    max_magnitude=0xFE, nan_magnitude=0xFF, inf_magnitude=None,
 )  # fmt: skip
 
 # Tensor words.
@@ -186,9 +194,15 @@ FORMATS: dict[str, BlockFormat] = {
         _row("mxfp4-e5m2", E5M2, 1, ScaleRule.NEAREST, 32),
         _row("mxfp4-e4m3", E4M3, 1, ScaleRule.NEAREST, 32),
         _row("nvfp4", E4M3, 1, ScaleRule.NEAREST, 16),
+        _row("mxfp4-rceil", E8M0, 1, ScaleRule.CEILING, 32),
+        _row("amxfp4-ue5m3", UE5M3, 2, ScaleRule.NEAREST, 32),
+        _row("nvfp4-ue5m3", UE5M3, 1, ScaleRule.NEAREST, 16),
     )
 }
-"""Every format, by canonical name, at its default block size."""
+"""Every format, by canonical name, at its default block size.
+
+A new one goes to the end: the engine's registers count from the first.
+"""
 
 _ALIASES = {"amxfp4-e5m2": "amxfp4"}
 

@@ -57,7 +57,7 @@ class ScaleDecoder(wiring.Component):
 
     Members
     -------
-    code : In(8), E5M2, E4M3 or E8M0; the sign bit of the first two is ignored
+    code : In(8), a format of scales; the sign bit of E5M2 and E4M3 is ignored
     scale : Out, see `ScaleTerms.layout`
     """
 

@@ -38,7 +38,12 @@ def _formats() -> str:
     """Write the format table."""
     from amxfp4.params.formats import FORMATS
 
-    rule = {"nearest": "nearest to m/6", "floor": "floor", "round-up": "round up"}
+    rule = {
+        "nearest": "nearest to m/6",
+        "floor": "floor",
+        "round-up": "round up",
+        "ceiling": "smallest that holds m",
+    }
     rows = [
         (
             f"`{row.name}`", row.block, row.element.name.upper(),

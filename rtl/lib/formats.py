@@ -92,10 +92,15 @@ def scale_thresholds(row: BlockFormat, ties: Ties) -> list[Threshold]:
     6. ``FLOOR`` is 2^(floor(log2 m) - 2), with 2 the exponent of the largest element (OCP MX v1.0
     section 6.3). ``ROUND_UP`` steps where that largest element would round up to the next power
     of two if it could: 7 in place of 8, that is 1.75 instead of 2 (PoT-R in arXiv 2411.09909).
+    ``CEILING`` is the smallest power of two s with m <= 6 s.
     """
     largest = magnitude_value(row.element, row.element.max_magnitude)
     if row.scale_rule is ScaleRule.NEAREST:
         return [t * largest for t in _midpoints(row.scale, ties)]
+    if row.scale_rule is ScaleRule.CEILING:
+        # A scale holds up to its largest element, and not a bit more.
+        codes = range(row.scale.max_magnitude)
+        return [Threshold(largest * magnitude_value(row.scale, c), strict=True) for c in codes]
     binade = Fraction(2) ** (floor_log2(largest) + 1)
     # FLOOR steps at 4 s; ROUND_UP in the binade below, where m / s would grow to 7.
     step = binade / 2 if row.scale_rule is ScaleRule.FLOOR else (largest + binade) / 4

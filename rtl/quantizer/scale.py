@@ -11,7 +11,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from amxfp4.rtl.lib.arith import at_least, count_ones
+from amxfp4.rtl.lib.arith import assign_low, at_least, count_ones
 from amxfp4.rtl.lib.formats import Threshold, floor_log2, magnitude_value, significand
 from amxfp4.rtl.quantizer.key import KeyFormat
 
@@ -121,7 +121,7 @@ class ScaleChooser(wiring.Component):
             m.d.comb += finite_code.eq(0)
         for binade in special:
             with m.Elif(exponent == binade.exponent):
-                m.d.comb += finite_code.eq(binade.passed + count(binade))
+                m.d.comb += assign_low(finite_code, binade.passed + count(binade))
         if last is not binades[-1]:
             with m.Elif(exponent > last.exponent):
                 m.d.comb += finite_code.eq(fmt.max_magnitude)

@@ -66,7 +66,7 @@ def test_rotation_covers_every_parameter() -> None:
     bounded = [f for f, row in FORMATS.items() if row.scale_rule is ScaleRule.NEAREST]
     wanted = {(a, b, "fp32") for a, b in itertools.product(FORMATS, FORMATS)}
     wanted |= {(a, b, acc) for a in bounded for b in bounded for acc in ("exact", "fixed")}
-    assert len(FORMATS) ** 2 == 81
+    assert len(FORMATS) ** 2 == 144
     assert pairs == wanted
     assert len(CONFIGS) == len(wanted)
 

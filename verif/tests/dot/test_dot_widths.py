@@ -38,12 +38,14 @@ def test_widths_hold_the_worst_case_and_no_more(a, b, block):
     assert widths.class_sum.width == total.bit_length() + signed
     significands = 1
     for name in (a, b):
-        significands *= {"e5m2": 7, "e4m3": 15, "e8m0": 1}[FORMATS[name].scale.name]
+        significands *= {"e5m2": 7, "e4m3": 15, "e8m0": 1, "ue5m3": 15}[FORMATS[name].scale.name]
     assert widths.term.width == (total * significands).bit_length() + signed
     largest = 1
     for name in (a, b):
-        # 1.75 * 2^15 over 2^-16; 448 over 2^-9; 2^127 over 2^-127.
-        largest *= {"e5m2": 7 << 29, "e4m3": 14 << 14, "e8m0": 1 << 254}[FORMATS[name].scale.name]
+        # 1.75 * 2^15 over 2^-16; 448 over 2^-9; 2^127 over 2^-127; 1.75 * 2^16 over 2^-17.
+        largest *= {
+            "e5m2": 7 << 29, "e4m3": 14 << 14, "e8m0": 1 << 254, "ue5m3": 14 << 30,
+        }[FORMATS[name].scale.name]  # fmt: skip
     # All lanes in one class, or spread over any: the same sum.
     worst = total * largest
     assert widths.d_bound == worst
@@ -59,7 +61,7 @@ def test_widths_hold_the_worst_case_and_no_more(a, b, block):
         assert any(FORMATS[f].scale_rule is not ScaleRule.NEAREST for f in (a, b))
 
 
-@pytest.mark.parametrize("format", ["amxfp4", "amxfp4-e4m3", "mxfp4"])
+@pytest.mark.parametrize("format", ["amxfp4", "amxfp4-e4m3", "mxfp4", "amxfp4-ue5m3"])
 def test_scale_range_is_golden_s(format):
     """Largest scale, unit and shift follow from the values that golden gives the codes."""
     scale = ScaleRange(FORMATS[format].scale)

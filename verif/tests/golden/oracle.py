@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -21,8 +22,29 @@ from amxfp4.params.formats import FP32, INPUTS, OUTPUTS, block_format
 
 DATA = Path(amxfp4.verif.__file__).parent / "data"
 TIES = ("RNA", "RNE")
-NEAREST = ("amxfp4", "amxfp4-e4m3", "mxfp4-e5m2", "mxfp4-e4m3", "nvfp4")
-"""Formats with E5M2 or E4M3 scales."""
+NEAREST = (
+    "amxfp4", "amxfp4-e4m3", "mxfp4-e5m2", "mxfp4-e4m3", "nvfp4", "amxfp4-ue5m3", "nvfp4-ue5m3",
+)  # fmt: skip
+"""Formats whose scales have a significand."""
+SMALL: dict[str, Any] = {
+    "e2m1": ml_dtypes.float4_e2m1fn, "e5m2": ml_dtypes.float8_e5m2,
+    "e4m3": ml_dtypes.float8_e4m3fn, "e8m0": ml_dtypes.float8_e8m0fnu,
+}  # fmt: skip
+"""Types of small codes that ml_dtypes has."""
+
+
+def small_values(name: str) -> npt.NDArray[np.float64]:
+    """Value of each code as ml_dtypes has it, NaN for infinity; of UE5M3, as FP16's upper bits."""
+    if name != "ue5m3":
+        found = np.arange(16 if name == "e2m1" else 256, dtype=np.uint8).view(SMALL[name])
+        values = found.astype(np.float64)
+        values[np.isinf(values)] = np.nan
+        return values
+    values = np.arange(0, 256 << 7, 1 << 7, np.uint16).view(np.float16).astype(np.float64)
+    # FP16 keeps its last exponent for infinity and NaN.
+    values[0xF8:] = 2 * values[0xF0:0xF8]
+    values[0xFF] = np.nan
+    return values
 
 
 def exact_blocks(b: golden.Blocks) -> list[reference.ExactBlock]:

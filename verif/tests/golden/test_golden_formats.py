@@ -9,33 +9,26 @@ import numpy as np
 import pytest
 
 from amxfp4.golden import formats, reference, rounding
-from amxfp4.params.formats import BF16, E2M1, E4M3, E5M2, E8M0, FORMATS, FP16, FP32, Ties
+from amxfp4.params.formats import BF16, E2M1, E4M3, E5M2, E8M0, FORMATS, FP16, FP32, UE5M3, Ties
+from amxfp4.verif.tests.golden.oracle import small_values
 
-ORACLES = {
-    "e2m1": (E2M1, ml_dtypes.float4_e2m1fn),
-    "e5m2": (E5M2, ml_dtypes.float8_e5m2),
-    "e4m3": (E4M3, ml_dtypes.float8_e4m3fn),
-    "e8m0": (E8M0, ml_dtypes.float8_e8m0fnu),
-}
+SMALL = {f.name: f for f in (E2M1, E5M2, E4M3, E8M0, UE5M3)}
 
 
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", SMALL)
 def test_exhaustive_decode(name: str) -> None:
     """Every code of every small format has ml_dtypes' value; E5M2's infinity is our NaN."""
-    fmt, dtype = ORACLES[name]
-    codes = np.arange(1 << fmt.width, dtype=np.uint8)
-    expected = codes.view(dtype).astype(np.float32)
-    expected[np.isinf(expected)] = np.nan
-    found = formats.decode(codes, fmt)
+    expected = small_values(name)
+    found = formats.decode(np.arange(len(expected), dtype=np.uint8), SMALL[name])
     assert np.array_equal(found, expected, equal_nan=True)
     assert not np.signbit(found[found == 0]).any()
-    assert np.isnan(found).sum() == {"e2m1": 0, "e5m2": 8, "e4m3": 2, "e8m0": 1}[name]
+    assert np.isnan(found).sum() == {"e2m1": 0, "e5m2": 8, "e4m3": 2, "e8m0": 1, "ue5m3": 1}[name]
 
 
-@pytest.mark.parametrize("name", ORACLES)
+@pytest.mark.parametrize("name", SMALL)
 def test_exhaustive_exact_decode(name: str) -> None:
     """The oracle in fractions, which shares no code, agrees on every code."""
-    fmt, _ = ORACLES[name]
+    fmt = SMALL[name]
     for code in range(1 << fmt.width):
         value = formats.decode(np.array([code], np.uint8), fmt)[0]
         expected = reference.word_value(code, fmt)

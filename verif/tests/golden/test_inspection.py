@@ -22,12 +22,12 @@ E2M1 += [-value for value in E2M1]
 
 
 def scale(name: str, code: int) -> Fraction | None:
-    """Value of a scale code, bit by bit; ``None`` for NaN. FP8 ignores its sign."""
+    """Value of a scale code, bit by bit; ``None`` for NaN. Signs are ignored."""
     if name == "e8m0":
         return None if code == 255 else Fraction(2) ** (code - 127)
-    code &= 0x7F
-    bits, bias = {"e5m2": (2, 15), "e4m3": (3, 7)}[name]
-    if code >= {"e5m2": 0x7C, "e4m3": 0x7F}[name]:
+    bits, bias, nan = {"e5m2": (2, 15, 0x7C), "e4m3": (3, 7, 0x7F), "ue5m3": (3, 15, 0xFF)}[name]
+    code &= 0xFF if name == "ue5m3" else 0x7F
+    if code >= nan:
         return None
     exponent, mantissa = code >> bits, code & ((1 << bits) - 1)
     if exponent == 0:

@@ -112,7 +112,7 @@ def test_element_thresholds(format, ties):
             assert expected == int(np.array(x).astype(DTYPES["e2m1"]).view(np.uint8))
 
 
-@pytest.mark.parametrize("format", NEAREST)
+@pytest.mark.parametrize("format", [f for f in NEAREST if FORMATS[f].scale.name in DTYPES])
 def test_scale_thresholds_even_against_ml_dtypes(format):
     """With ties to even, the scale of m = 6x is the cast of x by ml_dtypes, up to the largest."""
     fmt = FORMATS[format].scale
@@ -144,12 +144,17 @@ def test_scale_thresholds_ties_away(format):
 @pytest.mark.parametrize("ties", Ties)
 @pytest.mark.parametrize("format", POWERS)
 def test_scale_thresholds_powers_of_two(format, ties):
-    """The exponent is that of m less two, one more from 1.75 on when rounding up, clamped."""
+    """The exponent is that of m less two, one more by the significand, clamped."""
     row = FORMATS[format]
     steps = scale_thresholds(row, ties)
-    up = row.scale_rule is ScaleRule.ROUND_UP
+    grows = {
+        ScaleRule.FLOOR: lambda _: False,
+        ScaleRule.ROUND_UP: lambda sig: sig >= 1.75,
+        ScaleRule.CEILING: lambda sig: sig > 1.5,
+    }[row.scale_rule]
+    above = math.nextafter(1.5, 2)
     for exponent in range(-149, 140):
-        for sig in (1.0, 1.5, math.nextafter(1.75, 0), 1.75, math.nextafter(2, 0)):
+        for sig in (1.0, 1.5, above, math.nextafter(1.75, 0), 1.75, math.nextafter(2, 0)):
             m = Fraction(sig) * Fraction(2) ** exponent
-            expected = min(max(exponent - 2 + (up and sig >= 1.75) + 127, 0), 254)
+            expected = min(max(exponent - 2 + grows(sig) + 127, 0), 254)
             assert _passed(steps, m) == expected, (sig, exponent)

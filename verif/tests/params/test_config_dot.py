@@ -22,7 +22,8 @@ units = pytest.mark.parametrize("unit", ["dot", "array"])
 def _configs(draw):
     block = draw(st.sampled_from(BLOCK_SIZES))
     formats = [draw(st.sampled_from([*FORMATS, "amxfp4-e5m2"])) for _ in range(2)]
-    bounded = all("pot" not in f and f not in ("mxfp4", "mxfp4-roundup") for f in formats)
+    powers = ("mxfp4", "mxfp4-roundup", "mxfp4-rceil")
+    bounded = all("pot" not in f and f not in powers for f in formats)
     acc = draw(st.sampled_from([None, *(ACCUMULATIONS if bounded else ["fp32"])]))
     fields = {
         "format_a": formats[0],

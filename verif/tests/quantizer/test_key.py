@@ -149,7 +149,7 @@ def test_key_format_depends_on_the_scale_alone(tabulate):
             fields = [*(getattr(keys, name) for name in names), keys.window and keys.ends]
             same = kinds.setdefault((row.scale.name, row.scale_rule, ties), fields)
             assert fields == same, format
-    assert len(kinds) == 8
+    assert len(kinds) == 12
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,11 @@ def some_by_day(configs: list[QuantizerConfig], chosen: Callable[[QuantizerConfi
     return pytest.mark.parametrize("config", marked, ids=rotation.label)
 
 
-# Finite scale codes that BF16 block maxima reach. Every code of E5M2 and E4M3; of E8M0 the
+# Finite scale codes that BF16 block maxima reach. Every code of E5M2, E4M3 and UE5M3; of E8M0 the
 # largest maximum is just below 2^128, which the floor rule turns into 2^125, code 252, and
-# rounding up into 2^126.
-REACHED = {"e5m2": 0x7B + 1, "e4m3": 0x7E + 1}
-REACHED_E8M0 = {ScaleRule.FLOOR: 252 + 1, ScaleRule.ROUND_UP: 253 + 1}
+# rounding up into 2^126, as 6 times that is more.
+REACHED = {"e5m2": 0x7B + 1, "e4m3": 0x7E + 1, "ue5m3": 0xFE + 1}
+REACHED_E8M0 = {ScaleRule.FLOOR: 252 + 1, ScaleRule.ROUND_UP: 253 + 1, ScaleRule.CEILING: 253 + 1}
 
 
 def _scales(checked: Checked, config: QuantizerConfig) -> npt.NDArray[np.uint8]:
