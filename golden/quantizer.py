@@ -18,6 +18,7 @@ from .factor.modelopt import ModelOpt, check_modelopt
 from .factor.tensor_scale import auto_scale, check_scale, divided
 from .formats import element_thresholds, one_code, scale_thresholds
 from .rounding import FP32_SIGN
+from .search import check_search, searched
 
 __all__ = ["RULES", "quantize"]
 
@@ -25,6 +26,8 @@ RULES = {"nearest": False, "modelopt": True}
 """How scales and elements are chosen; whether by ModelOpt's rule."""
 _CHUNK = 1 << 18
 """Elements worked on at a time: few enough for the caches, enough to hide the cost of calls."""
+_CHUNK_SEARCHED = 1 << 15
+"""Elements worked on at a time where scales are searched, in FP64."""
 _LINE = 64
 """Elements that a row of scratch memory is a whole and odd number of, so that the rows start in
 different sets of the caches: rows of 4,096 bytes are slow to transpose."""
@@ -39,6 +42,7 @@ def quantize(
     block: int | None = None,
     tensor_scale: float | str | None = None,
     rule: str = "nearest",
+    search: tuple[int, int] | None = None,
 ) -> Blocks:
     """Quantize a tensor to blocks along one axis (arXiv 2411.09909, section 4).
 
@@ -75,6 +79,9 @@ def quantize(
     rule
         ``nearest``: the equations above. ``modelopt``: NVFP4 as NVIDIA's ModelOpt writes weights,
         see `amxfp4.golden.factor.modelopt`; its ties are ``RNE``, its factor ``auto`` by default.
+    search
+        (lo, hi): each scale is chosen among the codes from lo to hi above that of S, by the error
+        of its elements, see `amxfp4.golden.search`. Not with scales that are powers of two.
 
     Returns
     -------
@@ -92,8 +99,9 @@ def quantize(
     TypeError
         `x` is of another type or requires a gradient, or a parameter is of the wrong kind.
     ValueError
-        `x` is empty or on another device, `axis` or `tensor_scale` out of range, `format`, `ties`,
-        `block` or `rule` unknown, or the rule is for another format or other ties.
+        `x` is empty or on another device, `axis`, `tensor_scale` or `search` out of range,
+        `format`, `ties`, `block` or `rule` unknown, or the rule is for another format or other
+        ties.
 
     Examples
     --------
@@ -108,6 +116,7 @@ def quantize(
     mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
     if modelopt:
         check_modelopt(row, mode)
+    steps = None if search is None else check_search(search, row, rule)
     array = check_floats("x", x)
     if array.ndim == 0 or array.size == 0:
         raise ValueError(f"x must have one or more elements along an axis, not shape {array.shape}")
@@ -121,10 +130,10 @@ def quantize(
     t = auto_scale(rows, row) if wanted == "auto" else check_scale(wanted)
     narrow = array.dtype.name == "bfloat16" and t == 1 and not modelopt
     width = 16 if narrow else FP32.width
-    chunks = _chunks(rows, row.block)
+    chunks = _chunks(rows, row.block, _CHUNK if steps is None else _CHUNK_SEARCHED)
     # The first chunk is the largest.
     size = math.prod(s.stop - s.start for s in chunks[0])
-    coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width, size)
+    coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width, size, steps)
     for part, blocks in chunks:
         piece = rows[part, blocks.start * row.block : blocks.stop * row.block]
         if t != 1 and not modelopt:
@@ -141,10 +150,10 @@ def quantize(
     )
 
 
-def _chunks(rows: npt.NDArray[Any], block: int) -> list[tuple[slice, slice]]:
-    """Cut [rows, blocks] into pieces of about `_CHUNK` elements that run along the memory."""
+def _chunks(rows: npt.NDArray[Any], block: int, size: int) -> list[tuple[slice, slice]]:
+    """Cut [rows, blocks] into pieces of about `size` elements that run along the memory."""
     count, blocks = rows.shape[0], -(-rows.shape[1] // block)
-    limit = max(1, _CHUNK // block)
+    limit = max(1, size // block)
     if _rows_are_adjacent(rows):
         row_step = min(count, limit)
         block_step = min(blocks, max(1, limit // row_step))
@@ -208,8 +217,10 @@ class _Coder:
     are; BF16 is its upper half, and so are the thresholds that it can reach.
     """
 
-    def __init__(self, row: BlockFormat, ties: Ties, width: int, blocks: int) -> None:
-        self.row = row
+    def __init__(
+        self, row: BlockFormat, ties: Ties, width: int, blocks: int, search: range | None
+    ) -> None:
+        self.row, self.search = row, search
         self.tables = tables = _tables(row, ties, width)
         self.signed, self.unsigned = tables.element_steps.dtype, tables.negative_steps.dtype
         # The element code of a negative magnitude is sign + magnitude.
@@ -267,6 +278,23 @@ class _Coder:
         nan = m >= tables.first_nan
         pos = tables.scale(p if self.row.asymmetric else m)
         neg = tables.scale(n) if self.row.asymmetric else pos
+        if self.search is not None:
+            pos, neg = self._searched(key, count, pos, neg)
+        self._count(key, count, pos, neg)
+        if nan.any():
+            pos[nan] = neg[nan] = tables.nan
+            count[:, nan] = 0
+        return pos, neg
+
+    def _count(
+        self,
+        key: npt.NDArray[Any],
+        count: npt.NDArray[np.uint8],
+        pos: npt.NDArray[np.uint8],
+        neg: npt.NDArray[np.uint8],
+    ) -> None:
+        """Write the element codes of bit patterns [K, n] under scale codes [n] to count."""
+        tables, unsigned = self.tables, key.view(self.unsigned)
         negative = tables.negative_steps.take(neg, axis=1)
         positive = tables.element_steps.take(pos, axis=1)
         reached = self.reached[:, : key.shape[1]]
@@ -281,7 +309,19 @@ class _Coder:
         for step in positive:
             np.greater_equal(key, step, out=reached)
             total += flags
-        if nan.any():
-            pos[nan] = neg[nan] = tables.nan
-            count[:, nan] = 0
-        return pos, neg
+
+    def _searched(
+        self, key: npt.NDArray[Any], count: npt.NDArray[np.uint8], *sides: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Scale codes of blocks by the error of their elements, from those of their maxima."""
+        with np.errstate(invalid="ignore"):  # widening a signalling NaN
+            x = (key.astype(np.int32) << self.tables.cut).view(np.float32).astype(np.float64)
+
+        def encode(pos: npt.NDArray[np.uint8], neg: npt.NDArray[np.uint8]) -> Any:
+            self._count(key, count, pos, neg)
+            return count
+
+        assert self.search is not None
+        start = sides if self.row.asymmetric else sides[:1]
+        found = searched(x, start, self.row, self.search, encode)
+        return found[0], found[-1]

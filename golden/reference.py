@@ -120,8 +120,50 @@ def _scale_code(m: Number, row: BlockFormat, ties: str) -> int:
     return min(max(exponent - 2 + grow + fmt.bias, 0), fmt.max_magnitude)
 
 
-def quantize_block(x: Sequence[Number], row: BlockFormat, ties: str = "RNA") -> ExactBlock:
+def _element_code(v: Number, scale: int, row: BlockFormat, ties: str) -> int:
+    s = word_value(scale, row.scale)
+    assert isinstance(s, Fraction)
+    if v == 0 or s == 0:
+        return 0
+    if math.isinf(v):
+        q = row.element.max_magnitude
+    else:
+        q = _nearest(abs(Fraction(v)) / s, _candidates(row.element), ties)
+    return q + 8 if v < 0 and q else q
+
+
+def _best_scale(
+    given: int, side: Sequence[Number], row: BlockFormat, ties: str, search: tuple[int, int]
+) -> int:
+    """Code of least error about `given`; the smallest of equals."""
+    if not any(side) or any(math.isinf(v) for v in side):
+        return given
+    candidates = [
+        code
+        for code in range(given + search[0], given + search[1] + 1)
+        if 1 <= code <= row.scale.max_magnitude
+    ]
+
+    def error(code: int) -> Fraction:
+        total = Fraction(0)
+        for v in side:
+            q, s = _element_code(v, code, row, ties) % 8, word_value(code, row.scale)
+            value = Fraction(word_value(q, row.element)) * Fraction(s)
+            total += (abs(Fraction(v)) - value) ** 2
+        return total
+
+    return min(candidates, key=error, default=given)
+
+
+def quantize_block(
+    x: Sequence[Number],
+    row: BlockFormat,
+    ties: str = "RNA",
+    search: tuple[int, int] | None = None,
+) -> ExactBlock:
     """Quantize one block of at most K values (arXiv 2411.09909, section 4).
+
+    With `search` each scale is the one of least squared error among codes so far from S(m).
 
     Examples
     --------
@@ -138,23 +180,15 @@ def quantize_block(x: Sequence[Number], row: BlockFormat, ties: str = "RNA") -> 
         special = special or any(math.isinf(v) for v in padded)
     if special:
         return ExactBlock((0,) * row.block, nan_code, nan_code if row.scales == 2 else None)
-    p: Number = max([Fraction(0), *padded])
-    n: Number = max([Fraction(0), *(-v for v in padded)])
-    if row.scales == 2:
-        pos, neg = _scale_code(p, row, ties), _scale_code(n, row, ties)
-    else:
-        pos = neg = _scale_code(max(p, n), row, ties)
-    codes = []
-    for v in padded:
-        s = word_value(pos if v > 0 else neg, row.scale)
-        assert isinstance(s, Fraction)
-        if v == 0 or s == 0:
-            q = 0
-        elif math.isinf(v):
-            q = row.element.max_magnitude
-        else:
-            q = _nearest(abs(Fraction(v)) / s, _candidates(row.element), ties)
-        codes.append(q + 8 if v < 0 and q else q)
+    positive, negative = [v for v in padded if v > 0], [v for v in padded if v < 0]
+    sides = [positive, negative] if row.scales == 2 else [positive + negative]
+    scales = []
+    for side in sides:
+        largest: Number = max([Fraction(0), *(abs(v) for v in side)])
+        code = _scale_code(largest, row, ties)
+        scales.append(_best_scale(code, side, row, ties, search) if search else code)
+    pos, neg = scales[0], scales[-1]
+    codes = [_element_code(v, pos if v > 0 else neg, row, ties) for v in padded]
     return ExactBlock(tuple(codes), pos, neg if row.scales == 2 else None)
 
 

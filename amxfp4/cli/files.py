@@ -15,6 +15,7 @@ from amxfp4.cli.options import (
     configured,
     integer,
     number_or,
+    pair_or_none,
     passing,
     pattern,
     unit_options,
@@ -61,6 +62,12 @@ def quantize(
     rule: Annotated[
         str, choice("modelopt: NVFP4 bit for bit as ModelOpt writes it.", OneOf(RULES))
     ] = "nearest",
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LO,HI", help="Choose scales, of codes about S(m), by error."
+        ),
+    ] = None,
 ) -> None:
     """Quantize the floating-point tensors of a file to blocks; keep the others as they are.
 
@@ -71,7 +78,8 @@ def quantize(
     command.quantize(
         source, target, axis=axis, min_axes=min_axes, include=include or (),
         exclude=exclude or (), dry_run=dry_run, again=again, layout=layout,
-        tensor_scale=number_or(("auto",), "--tensor-scale", tensor_scale), rule=rule, **options,
+        tensor_scale=number_or(("auto",), "--tensor-scale", tensor_scale), rule=rule,
+        search=pair_or_none("--search", search), **options,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "integer",
     "number",
     "number_or",
+    "pair_or_none",
     "passing",
     "pattern",
     "unit_options",
@@ -73,6 +74,17 @@ def number_or(words: Iterable[str], option: str, text: str) -> float | str:
     except ValueError:
         known = " or ".join(words)
         raise typer.BadParameter(f"{option} must be a number or {known}, not {text!r}") from None
+
+
+def pair_or_none(option: str, text: str | None) -> tuple[int, int] | None:
+    """Read an option that is two integers, as ``-1,2``."""
+    if text is None:
+        return None
+    try:
+        first, second = (int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{option} must be two integers LO,HI, not {text!r}") from None
+    return first, second
 
 
 integer = functools.partial(number, kind=int)

@@ -25,6 +25,7 @@ from amxfp4.golden.factor.tensor_scale import check_scale, factor, has_factor, l
 from amxfp4.golden.files import Checkpoint, Entry, TensorFile, Writer
 from amxfp4.golden.quality import Ratio
 from amxfp4.golden.quantizer import RULES
+from amxfp4.golden.search import check_search
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import Ties, block_format
 from amxfp4.util.console import Step, working
@@ -55,6 +56,7 @@ def quantize(
     layout: str = "blocks",
     tensor_scale: float | str = "auto",
     rule: str = "nearest",
+    search: tuple[int, int] | None = None,
 ) -> None:
     """Quantize the floating-point tensors of `source` into `target`, and say how well.
 
@@ -71,7 +73,7 @@ def quantize(
         Start anew where a conversion into `target` was interrupted.
     layout
         Of `target`, see `golden.save_blocks`.
-    ties, tensor_scale, rule
+    ties, tensor_scale, rule, search
         As `golden.quantize` takes them.
 
     Raises
@@ -89,13 +91,15 @@ def quantize(
     how.check_format(row)
     if modelopt:
         check_modelopt(row, mode)
+    if search is not None:
+        check_search(search, row, rule)
     if tensor_scale != "auto":
         with np.errstate(over="ignore"):
             tensor_scale = check_scale(float(np.float32(tensor_scale)))
     if min_axes < 1:
         raise ValueError(f"--min-axes must be at least 1, not {min_axes}")
     options = Options(
-        row, axis, mode, min_axes, tuple(include), tuple(exclude), how, tensor_scale, rule
+        row, axis, mode, min_axes, tuple(include), tuple(exclude), how, tensor_scale, rule, search
     )
     if source.exists() and not files.is_checkpoint(source):
         require_suffix("OUT", target, how.suffix)
@@ -162,8 +166,9 @@ def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> 
         raw, ratio = np.ascontiguousarray(piece), Ratio()
         x = raw.view(ml_dtypes.bfloat16) if entry.word == "bf16" else raw
         b = golden.quantize(
-            x, row.name, ties=options.ties, block=row.block, tensor_scale=t, rule=options.rule
-        )
+            x, row.name, ties=options.ties, block=row.block, tensor_scale=t, rule=options.rule,
+            search=options.search,
+        )  # fmt: skip
         if layout.divides and stored != 1:
             b = dataclasses.replace(b, tensor_scale=stored, divides=True)
         ratio.add(raw, golden.dequantize(b), entry.values)

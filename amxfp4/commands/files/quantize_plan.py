@@ -34,6 +34,7 @@ class Options:
     layout: Layout
     tensor_scale: float | str
     rule: str
+    search: tuple[int, int] | None = None
 
     @property
     def has_factor(self) -> bool:
@@ -48,6 +49,7 @@ class Options:
             "--ties": str(self.ties), "--min-axes": self.min_axes,
             "--include": sorted(set(self.include)), "--exclude": sorted(set(self.exclude)),
             "--layout": self.layout.name, "--tensor-scale": self.tensor_scale, "--rule": self.rule,
+            "--search": self.search and list(self.search),
         }  # fmt: skip
 
     def reason(self, name: str, entry: Entry) -> str:
@@ -85,6 +87,8 @@ class Options:
     def __str__(self) -> str:
         said = f"format={self.row.name} block={self.row.block} axis={self.axis} ties={self.ties}"
         more = {"layout": self.layout.name, "rule": self.rule}
+        if self.search is not None:
+            more["search"] = ",".join(map(str, self.search))
         usual = (files.OURS.name, "nearest")
         return said + "".join(f" {k}={v}" for k, v in more.items() if v not in usual)
 

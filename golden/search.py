@@ -1,0 +1,127 @@
+"""Scales that are searched: the code near that of the maximum whose elements have the least error.
+
+For each scale, so with two scales for each sign, c0 is the code of S(m), and of the finite codes
+above 0 from c0 + lo to c0 + hi the one is taken that minimizes::
+
+    E(c) = sum (|x_i| - q_i(c) s(c))^2        over the elements that the scale governs, exactly
+
+q_i(c) is the element under scale s(c), as without a search; of equal errors the smallest code wins.
+Where there is no such code, no element, a NaN or an infinity, the scale is what it is without a
+search. Nothing else of a format changes: a search costs time, or area, where scales are chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4.params.formats import BlockFormat, ScaleRule
+
+from .formats import decode
+
+__all__ = ["LIMIT", "Encode", "check_search", "searched"]
+
+LIMIT = 16
+"""How far from c0 candidates may be."""
+_UNIT = 149
+"""Every FP32 number, and every element times a scale, is a multiple of 2^-149."""
+_CLOSE = 2.0**-44
+"""Relative distance below which sums in FP64 of up to 128 squares decide nothing."""
+
+_integers = np.frompyfunc(int, 1, 1)
+
+_Codes = npt.NDArray[np.uint8]
+_Values = npt.NDArray[np.float64]
+Encode = Callable[[_Codes, _Codes], _Codes]
+"""Element codes [K, n] under scale codes [n] of positive and of negative elements."""
+
+
+def check_search(search: object, row: BlockFormat, rule: str) -> range:
+    """Return the offsets of the candidates.
+
+    Raises
+    ------
+    TypeError
+        `search` is no pair of integers.
+    ValueError
+        It is out of range, or scales of `row` or of `rule` are not searched.
+    """
+    pair = isinstance(search, tuple | list) and len(search) == 2
+    if not pair or not all(isinstance(n, int) and not isinstance(n, bool) for n in search):
+        raise TypeError(f"search must be a pair of integers (lo, hi), not {search!r}")
+    lo, hi = search
+    if not -LIMIT <= lo <= hi <= LIMIT:
+        raise ValueError(
+            f"search must be (lo, hi) with {-LIMIT} <= lo <= hi <= {LIMIT}, not {search!r}"
+        )
+    if row.scale_rule is not ScaleRule.NEAREST:
+        raise ValueError(f"search must be left out for the scales of {row.name}, not {search!r}")
+    if rule != "nearest":
+        raise ValueError(f"search must be left out with rule {rule!r}, not {search!r}")
+    return range(lo, hi + 1)
+
+
+def searched(
+    x: _Values, start: Sequence[_Codes], row: BlockFormat, offsets: range, encode: Encode
+) -> list[_Codes]:
+    """Scale codes [n] of each side of blocks x [K, n], from those of their maxima.
+
+    Parameters
+    ----------
+    x
+        float64; NaN and infinity included.
+    start
+        Codes of S(p) and S(n), or of S(max(p, n)).
+    """
+    largest = [np.where(of, np.abs(x), 0).max(axis=0) for of in _governed(x, len(start))]
+    # No element, NaN and infinity stay as they are.
+    sought = [(m > 0) & np.isfinite(m) for m in largest]
+    x = np.where(np.isfinite(x), x, 0)
+    governed = [of.astype(np.float64) for of in _governed(x, len(start))]
+    negative = x < 0
+    table = decode(np.arange(1 << row.element.width, dtype=np.uint8), row.element)
+    scales = decode(np.arange(256, dtype=np.uint8), row.scale)
+    best = [code.copy() for code in start]
+    least = [np.full(x.shape[1], np.inf) for _ in start]
+    # Values under each offset, and at which of them the least error is.
+    values: list[_Values] = []
+    places = [np.zeros(x.shape[1], np.intp) for _ in start]
+    for place, offset in enumerate(offsets):
+        wanted = [code.astype(np.int16) + offset for code in start]
+        tried = [np.clip(c, 1, row.scale.max_magnitude).astype(np.uint8) for c in wanted]
+        value = table.take(encode(tried[0], tried[-1]))
+        factor = scales[tried[0]]
+        value *= np.where(negative, scales[tried[1]], factor) if len(start) == 2 else factor
+        values.append(value)
+        error = x - value
+        np.square(error, out=error)
+        for side, of in enumerate(governed):
+            total = np.einsum("kn,kn->n", error, of)
+            distance, both = least[side] - total, least[side] + total
+            better = distance > 0
+            close = np.isfinite(both) & (np.abs(distance) <= _CLOSE * both)
+            valid = sought[side] & (wanted[side] == tried[side])
+            at = np.flatnonzero(close & valid)
+            if at.size:
+                before = np.stack(values)[places[side][at], :, at].T
+                exact = [_exact(x[:, at], v, of[:, at]) for v in (value[:, at], before)]
+                better[at] = exact[0] < exact[1]
+            better &= valid
+            best[side][better] = tried[side][better]
+            least[side][better] = total[better]
+            places[side][better] = place
+    return best
+
+
+def _governed(x: _Values, sides: int) -> list[npt.NDArray[np.bool_]]:
+    """Elements that each side's scale governs."""
+    return [x > 0, x < 0] if sides == 2 else [np.ones(x.shape, np.bool_)]
+
+
+def _exact(x: _Values, value: _Values, of: _Values) -> npt.NDArray[np.object_]:
+    """Add up squares as integers [n], in units of 2^-298."""
+    whole, found = (_integers(np.ldexp(v * of, _UNIT)) for v in (x, value))
+    total: npt.NDArray[np.object_] = np.square(whole - found).sum(axis=0)
+    return total

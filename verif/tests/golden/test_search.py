@@ -1,0 +1,143 @@
+"""Scales that are searched: against fractions, at ties, at the ends of the codes."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amxfp4 import golden
+from amxfp4.golden import formats, reference, search, stimulus
+from amxfp4.params.formats import FORMATS, INPUTS, block_format
+from amxfp4.verif.tests.golden.oracle import NEAREST, TIES, exact_blocks
+
+PAIRS = [(0, 3), (-1, 1), (-2, 5), (1, 2), (0, 0)]
+
+
+def check(words: Any, word: str, format: str, ties: str, pair: tuple[int, int]) -> int:
+    """Compare every code and scale of blocks [count, K] with fractions; return what moved."""
+    row = block_format(format, words.shape[1])
+    x = formats.values(words, word)
+    b = golden.quantize(x, format, ties=ties, block=row.block, search=pair)
+    for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
+        values = [reference.word_value(w, INPUTS[word]) for w in given]
+        expected = reference.quantize_block(values, row, ties, pair)
+        assert found == expected, f"{format} {ties} {word} {pair} {given}"
+    plain = golden.quantize(x, format, ties=ties, block=row.block)
+    return int((plain.scale_pos != b.scale_pos).sum())
+
+
+@pytest.mark.parametrize("word", INPUTS)
+@pytest.mark.parametrize("format", NEAREST)
+def test_random_blocks(rng: np.random.Generator, format: str, word: str) -> None:
+    """Every family of blocks: codes and scales are those of the fractions, and some scales move."""
+    moved = 0
+    for number, family in enumerate(stimulus.FAMILIES):
+        words = stimulus.blocks(rng, 4, 16, word, family)
+        pair, ties = PAIRS[number % len(PAIRS)], TIES[number % len(TIES)]
+        moved += check(words, word, format, ties, pair)
+    assert moved > 10
+
+
+@pytest.mark.parametrize("format", ["amxfp4", "nvfp4", "amxfp4-ue5m3"])
+def test_exact_ties(rng: np.random.Generator, format: str) -> None:
+    """Errors that are equal, or differ by less than FP64 sees, are decided exactly."""
+    equal = np.zeros((40, 16), np.float32)
+    equal[:, :3] = rng.choice([1, 2, 3, 4, 6, -5, -1.5], (40, 3)) * 2.0 ** rng.integers(
+        -6, 7, (40, 1)
+    )
+    near = equal.copy()
+    near[:, 4] = 2.0**-40
+    huge = equal * np.float32(2.0**100)
+    for x in (equal, near, huge, -huge):
+        check(x.view(np.uint32), "fp32", format, "RNA", (-2, 5))
+
+
+def test_exact_sums_are_needed(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the exact decision the same blocks fail."""
+    monkeypatch.setattr(search, "_CLOSE", -1.0)
+    with pytest.raises(AssertionError, match="amxfp4"):
+        test_exact_ties(rng, "amxfp4")
+
+
+@pytest.mark.parametrize("format", NEAREST)
+def test_no_search_is_plain(rng: np.random.Generator, format: str) -> None:
+    """The pair (0, 0) changes only scales that are 0, to which nothing below is nearer."""
+    x = rng.standard_normal((64, 128)).astype(np.float32)
+    plain, same = golden.quantize(x, format), golden.quantize(x, format, search=(0, 0))
+    assert np.array_equal(plain.codes, same.codes)
+    for one, other in zip(plain.scales, same.scales, strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("format", NEAREST)
+def test_error_never_grows(rng: np.random.Generator, format: str) -> None:
+    """Where 0 is among the candidates, no block's error is larger; over all it is much smaller."""
+    x = rng.standard_normal((64, 256)).astype(np.float32)
+    errors = [
+        np.square(x - golden.dequantize(golden.quantize(x, format, search=pair)), dtype=np.float64)
+        for pair in (None, (0, 3), (-2, 5))
+    ]
+    size = FORMATS[format].block
+    plain, few, many = (e.reshape(-1, size).sum(axis=1) for e in errors)
+    assert (few <= plain).all()
+    assert (many <= few).all()
+    assert few.sum() < 0.95 * plain.sum()
+
+
+def test_special_blocks() -> None:
+    """No element, NaN and infinity as without a search; so are scales that no candidate is for."""
+    x = np.zeros((5, 32), np.float32)
+    x[1, :2] = np.nan, 1
+    x[2, :3] = np.inf, -1.3, -0.2
+    x[3, :2] = 1e30, -2.0
+    x[4, 0] = 2.0**-30
+    plain, b = golden.quantize(x), golden.quantize(x, search=(-1, 3))
+    for row in (0, 1):
+        assert np.array_equal(plain.codes[row], b.codes[row])
+    assert np.array_equal(plain.scale_pos[:3], b.scale_pos[:3])
+    assert np.array_equal(plain.scale_neg[:2], b.scale_neg[:2])
+    assert b.scale_pos[3, 0] == 0x7B
+    # S(m) is 0 there, and the smallest scale has no smaller error: the least of the candidates.
+    assert (plain.scale_pos[4, 0], b.scale_pos[4, 0]) == (0, 1)
+    assert golden.quantize(x[4:], search=(-2, -1)).scale_pos[0, 0] == 0
+
+
+def test_axes_and_padding(rng: np.random.Generator) -> None:
+    """Any axis, odd sizes, BF16: the blocks of the last axis."""
+    x = rng.standard_normal((45, 7)).astype(np.float32)
+    across = golden.quantize(x, "nvfp4", axis=0, search=(-1, 2))
+    along = golden.quantize(np.ascontiguousarray(x.T), "nvfp4", search=(-1, 2))
+    assert np.array_equal(across.codes, along.codes)
+    assert np.array_equal(across.scale_pos, along.scale_pos)
+
+
+PAIR = "search must be a pair of integers (lo, hi), not "
+RANGE = "search must be (lo, hi) with -16 <= lo <= hi <= 16, not "
+OUT = "search must be left out "
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "kind": ({"search": 3}, PAIR + "3"),
+    "float": ({"search": (0, 1.5)}, PAIR + "(0, 1.5)"),
+    "order": ({"search": (1, 0)}, RANGE + "(1, 0)"),
+    "range": ({"search": (0, 17)}, RANGE + "(0, 17)"),
+    "power": ({"format": "mxfp4", "search": (0, 1)}, OUT + "for the scales of mxfp4"),
+    "rule": ({"format": "nvfp4", "rule": "modelopt", "search": (0, 1)}, OUT + "with rule 'mod"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_search(case: str) -> None:
+    options, message = BAD[case]
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        golden.quantize(np.ones(32, np.float32), **options)
+
+
+def test_fractions_decide_alone() -> None:
+    """The oracle's own example: 5 and 1 under scales 1 and 1.25."""
+    row = block_format("amxfp4", 16)
+    values = [Fraction(5), Fraction(1)]
+    assert reference.quantize_block(values, row).scale_pos == 0x3B
+    assert reference.quantize_block(values, row, search=(0, 3)).scale_pos == 0x3D
