@@ -184,7 +184,7 @@ def quantize_block(
     sides = [positive, negative] if row.scales == 2 else [positive + negative]
     scales = []
     for side in sides:
-        largest: Number = max([Fraction(0), *(abs(v) for v in side)])
+        largest: Number = max([Fraction(0), *side, *(-v for v in side)])
         code = _scale_code(largest, row, ties)
         scales.append(_best_scale(code, side, row, ties, search) if search else code)
     pos, neg = scales[0], scales[-1]

@@ -48,10 +48,10 @@ def check_search(search: object, row: BlockFormat, rule: str) -> range:
     ValueError
         It is out of range, or scales of `row` or of `rule` are not searched.
     """
-    pair = isinstance(search, tuple | list) and len(search) == 2
-    if not pair or not all(isinstance(n, int) and not isinstance(n, bool) for n in search):
+    pair = tuple(search) if isinstance(search, tuple | list) else ()
+    if len(pair) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) for n in pair):
         raise TypeError(f"search must be a pair of integers (lo, hi), not {search!r}")
-    lo, hi = search
+    lo, hi = pair
     if not -LIMIT <= lo <= hi <= LIMIT:
         raise ValueError(
             f"search must be (lo, hi) with {-LIMIT} <= lo <= hi <= {LIMIT}, not {search!r}"

@@ -40,7 +40,7 @@ def small_values(name: str) -> npt.NDArray[np.float64]:
         values = found.astype(np.float64)
         values[np.isinf(values)] = np.nan
         return values
-    values = np.arange(0, 256 << 7, 1 << 7, np.uint16).view(np.float16).astype(np.float64)
+    values = (np.arange(256, dtype=np.uint16) << 7).view(np.float16).astype(np.float64)
     # FP16 keeps its last exponent for infinity and NaN.
     values[0xF8:] = 2 * values[0xF0:0xF8]
     values[0xFF] = np.nan

@@ -11,7 +11,7 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import formats, reference, stimulus
-from amxfp4.params.formats import FORMATS, FP32, Ties, block_format
+from amxfp4.params.formats import FORMATS, FP32, UE5M3, Ties, block_format
 from amxfp4.verif.tests.golden.oracle import DATA, TIES, check_quantize, check_reference
 
 CASES = list(itertools.product(FORMATS, TIES))
@@ -168,3 +168,42 @@ def test_nan_payloads() -> None:
             b = golden.quantize(x, format)
             assert b.scale_pos.tolist() == [row.scale.nan_magnitude]
             assert not b.codes.any()
+
+
+@pytest.mark.parametrize("word", ["bf16", "fp32"])
+def test_ceiling_is_torchaos(word: str) -> None:
+    """Scales of all maxima, and codes of blocks, are those that torchao's RCEIL chooses."""
+    data = np.load(DATA / "vectors" / "rceil_torchao.npz")
+    maxima = data[f"max_{word}"]
+    alone = np.zeros((len(maxima), 32), maxima.dtype)
+    alone[:, 0] = maxima
+    found = golden.quantize(formats.values(alone, word), "mxfp4-rceil", ties="RNE").scale_pos[:, 0]
+    due = data[f"max_{word}|scale"]
+    # One maximum just above 6 * 2^-127 has scale code 0 there.
+    good = data[f"max_{word}|ok"] & ((due > 0) | (maxima <= 0x01400000))
+    assert good.sum() == {"bf16": 32_640, "fp32": 15_163}[word]
+    assert np.array_equal(found[good], due[good])
+    x = data[f"x_{word}"]
+    b = golden.quantize(formats.values(x, word) if word == "bf16" else x, "mxfp4-rceil", ties="RNE")
+    good = data[f"x_{word}|ok"]
+    assert good.sum() == 770
+    assert np.array_equal(b.scale_pos[good, 0], data[f"x_{word}|scale"][good])
+    codes = data[f"x_{word}|codes"]
+    assert np.array_equal(b.codes[good, 0], np.where(codes == 8, 0, codes)[good])
+
+
+def test_ue5m3_is_auto_rounds() -> None:
+    """Values of codes, scales and values of blocks are auto-round's, but scales of zero blocks."""
+    data = np.load(DATA / "vectors" / "ue5m3_autoround.npz")
+    table = formats.decode(np.arange(256, dtype=np.uint8), UE5M3)
+    assert np.array_equal(table, data["table"], equal_nan=True)
+    compared = 0
+    for name in (key[:-2] for key in data if key.endswith("|x")):
+        x = data[f"{name}|x"]
+        values = formats.values(x, "bf16") if x.dtype == np.uint16 else x
+        b = golden.quantize(values, "nvfp4-ue5m3", ties="RNE")
+        assert np.array_equal(golden.dequantize(b), data[f"{name}|y"]), name
+        some = values.reshape(32, -1, 16).any(axis=-1)
+        assert np.array_equal(b.scale_pos[some], data[f"{name}|scale"][some]), name
+        compared += values.size
+    assert compared == 114_688

@@ -99,6 +99,8 @@ def test_special_blocks() -> None:
     for row in (0, 1):
         assert np.array_equal(plain.codes[row], b.codes[row])
     assert np.array_equal(plain.scale_pos[:3], b.scale_pos[:3])
+    assert plain.scale_neg is not None
+    assert b.scale_neg is not None
     assert np.array_equal(plain.scale_neg[:2], b.scale_neg[:2])
     assert b.scale_pos[3, 0] == 0x7B
     # S(m) is 0 there, and the smallest scale has no smaller error: the least of the candidates.
