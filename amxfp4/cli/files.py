@@ -64,9 +64,7 @@ def quantize(
     ] = "nearest",
     search: Annotated[
         str | None,
-        typer.Option(
-            metavar="LO,HI", help="Choose scales, of codes about S(m), by error."
-        ),
+        typer.Option(metavar="LO,HI", help="Choose scales, of codes about S(m), by error."),
     ] = None,
 ) -> None:
     """Quantize the floating-point tensors of a file to blocks; keep the others as they are.

@@ -213,3 +213,23 @@ def test_names_of_the_command_line() -> None:
     """Completion knows every layout and rule without importing the model."""
     assert tuple(files.LAYOUTS) == cli_files.LAYOUTS
     assert tuple(RULES) == cli_files.RULES
+
+
+def test_search(source: tuple[Path, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Scales are searched as golden does it, the output says so, and bad pairs are refused."""
+    path, x = source
+    out = path.with_name("q.safetensors")
+    command = ["quantize", str(path), str(out), "--format", "amxfp4-ue5m3", "--search"]
+    assert cli.run([*command, "-1,2"]) == 0
+    assert "search=-1,2" in capsys.readouterr().out
+    b = golden.load_blocks(out)["a.weight"]
+    due = golden.quantize(x, "amxfp4-ue5m3", search=(-1, 2))
+    assert np.array_equal(golden.pack(b), golden.pack(due))
+    assert not np.array_equal(golden.pack(b), golden.pack(golden.quantize(x, "amxfp4-ue5m3")))
+    before = out.read_bytes()
+    for bad, message in (
+        ("3", "two integers LO,HI, not '3'"), ("2,1", "not (2, 1)"), ("0,x", "not '0,x'"),
+    ):  # fmt: skip
+        assert cli.run([*command, bad]) == 2
+        assert message in capsys.readouterr().err
+    assert out.read_bytes() == before
