@@ -101,7 +101,7 @@ def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.flo
 
 def one_code(row: BlockFormat) -> int:
     """Scale code of a side without elements: 1.0, and 2^-127 (code 0) for power-of-two scales."""
-    if row.scale_rule is not ScaleRule.NEAREST:
+    if row.power_of_two:
         return 0
     return int(np.flatnonzero(_values(row.scale) == 1)[0])
 
@@ -128,12 +128,14 @@ def _even(code: int) -> bool:
 
 
 @cache
-def scale_thresholds(row: BlockFormat, ties: Ties) -> npt.NDArray[np.int32]:
+def scale_thresholds(
+    row: BlockFormat, ties: Ties, held: int | None = None
+) -> npt.NDArray[np.int32]:
     """FP32 bit patterns of the block maxima at which the scale code grows by one.
 
     Entry c is the smallest m with S(m) > c, so S(m) is the number of entries that m reaches:
 
-    - nearest (arXiv 2411.09909, section 4): m >= 6 * (v[c] + v[c+1]) / 2;
+    - nearest (arXiv 2411.09909, section 4), with 6 or `held`: m >= 6 * (v[c] + v[c+1]) / 2;
     - floor (OCP MX v1.0, section 6.3): m >= 2^(c+1-127) * 4;
     - round-up: as floor, but from 7/8 of the next power of two on;
     - ceiling: m > 6 * v[c].
@@ -144,6 +146,8 @@ def scale_thresholds(row: BlockFormat, ties: Ties) -> npt.NDArray[np.int32]:
         The format; its element gives the 6 and the 4, its scale the values v.
     ties
         Whether m exactly on a midpoint takes the upper code (RNA) or the even one (RNE).
+    held
+        What the maximum is to be in units of the scale, where that is not the largest element.
 
     Returns
     -------
@@ -155,9 +159,9 @@ def scale_thresholds(row: BlockFormat, ties: Ties) -> npt.NDArray[np.int32]:
     keys = []
     for code in range(scale.max_magnitude):
         low, high = magnitude_value(scale, code), magnitude_value(scale, code + 1)
-        if row.scale_rule is ScaleRule.NEAREST:
+        if not row.power_of_two:
             above = ties is Ties.RNE and not _even(code + 1)
-            keys.append(_key(largest * (low + high) / 2, above=above))
+            keys.append(_key((held or largest) * (low + high) / 2, above=above))
         elif row.scale_rule is ScaleRule.FLOOR:
             keys.append(_key(binade * high))
         elif row.scale_rule is ScaleRule.CEILING:

@@ -18,7 +18,7 @@ from .factor.modelopt import ModelOpt, check_modelopt
 from .factor.tensor_scale import auto_scale, check_scale, divided
 from .formats import element_thresholds, one_code, scale_thresholds
 from .rounding import FP32_SIGN
-from .search import check_search, searched
+from .search import Candidate, around, check_search, least_error
 
 __all__ = ["RULES", "quantize"]
 
@@ -130,7 +130,8 @@ def quantize(
     t = auto_scale(rows, row) if wanted == "auto" else check_scale(wanted)
     narrow = array.dtype.name == "bfloat16" and t == 1 and not modelopt
     width = 16 if narrow else FP32.width
-    chunks = _chunks(rows, row.block, _CHUNK if steps is None else _CHUNK_SEARCHED)
+    compared = steps is not None or row.scale_rule is ScaleRule.FOUR_OR_SIX
+    chunks = _chunks(rows, row.block, _CHUNK_SEARCHED if compared else _CHUNK)
     # The first chunk is the largest.
     size = math.prod(s.stop - s.start for s in chunks[0])
     coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width, size, steps)
@@ -175,6 +176,7 @@ class _Tables:
     """Thresholds and codes in words of one width, which are the upper bits of FP32's."""
 
     def __init__(self, row: BlockFormat, ties: Ties, width: int) -> None:
+        self.row, self.ties = row, ties
         self.cut = FP32.width - width
         self.signed, unsigned = (np.dtype(f"{kind}{width // 8}") for kind in "iu")
         self.sign_bit = unsigned.type(FP32_SIGN >> self.cut)
@@ -182,12 +184,12 @@ class _Tables:
         self.element_steps = self._upper(element_thresholds(row, ties))
         self.negative_steps = self.element_steps.view(unsigned) | self.sign_bit
         assert FP32.inf_magnitude is not None
-        self.first_nan = (FP32.inf_magnitude >> self.cut) + (row.scale_rule is ScaleRule.NEAREST)
+        self.first_nan = (FP32.inf_magnitude >> self.cut) + (not row.power_of_two)
         assert row.scale.nan_magnitude is not None
         self.one, self.nan = one_code(row), row.scale.nan_magnitude
         # Of words of 16 bits a table of all maxima is faster than a search.
         few = np.arange(1 << (width - 1) if width == 16 else 0)
-        self.scale_codes = self._search(few.astype(self.signed))
+        self.scale_codes = self._reached(few.astype(self.signed))
 
     def _upper(self, steps: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
         """Cut thresholds to the width of the words, rounded up; what no word reaches stays so."""
@@ -198,10 +200,17 @@ class _Tables:
 
     def scale(self, m: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         """Scale codes of block maxima [n] that are no NaN."""
-        return self.scale_codes.take(m) if self.scale_codes.size else self._search(m)
+        return self.scale_codes.take(m) if self.scale_codes.size else self._reached(m)
 
-    def _search(self, m: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        code = np.searchsorted(self.scale_steps, m, side="right").astype(np.uint8)
+    def scale_of_four(self, m: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Scale codes under which the maxima are 4."""
+        return self._reached(m, self._upper(scale_thresholds(self.row, self.ties, 4)))
+
+    def _reached(
+        self, m: npt.NDArray[Any], steps: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        steps = self.scale_steps if steps is None else steps
+        code = np.searchsorted(steps, m, side="right").astype(np.uint8)
         code[m == 0] = self.one
         return code
 
@@ -279,7 +288,12 @@ class _Coder:
         pos = tables.scale(p if self.row.asymmetric else m)
         neg = tables.scale(n) if self.row.asymmetric else pos
         if self.search is not None:
-            pos, neg = self._searched(key, count, pos, neg)
+            start = [pos, neg] if self.row.asymmetric else [pos]
+            pos, neg = self._chosen(key, count, start, around(start, self.row, self.search))
+        elif self.row.scale_rule is ScaleRule.FOUR_OR_SIX:
+            there = [np.ones(m.shape, np.bool_)]
+            pair = [([code], there) for code in (pos, tables.scale_of_four(m))]
+            pos, neg = self._chosen(key, count, [pos], pair)
         self._count(key, count, pos, neg)
         if nan.any():
             pos[nan] = neg[nan] = tables.nan
@@ -310,10 +324,14 @@ class _Coder:
             np.greater_equal(key, step, out=reached)
             total += flags
 
-    def _searched(
-        self, key: npt.NDArray[Any], count: npt.NDArray[np.uint8], *sides: npt.NDArray[Any]
+    def _chosen(
+        self,
+        key: npt.NDArray[Any],
+        count: npt.NDArray[np.uint8],
+        start: list[npt.NDArray[np.uint8]],
+        candidates: list[Candidate],
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """Scale codes of blocks by the error of their elements, from those of their maxima."""
+        """Scale codes of least error among candidates, by side."""
         with np.errstate(invalid="ignore"):  # widening a signalling NaN
             x = (key.astype(np.int32) << self.tables.cut).view(np.float32).astype(np.float64)
 
@@ -321,7 +339,5 @@ class _Coder:
             self._count(key, count, pos, neg)
             return count
 
-        assert self.search is not None
-        start = sides if self.row.asymmetric else sides[:1]
-        found = searched(x, start, self.row, self.search, encode)
+        found = least_error(x, start, candidates, self.row, encode)
         return found[0], found[-1]

@@ -98,16 +98,16 @@ def _floor_log2(x: Fraction) -> int:
     return exponent
 
 
-def _scale_code(m: Number, row: BlockFormat, ties: str) -> int:
+def _scale_code(m: Number, row: BlockFormat, ties: str, held: int = 6) -> int:
     fmt = row.scale
     candidates = _candidates(fmt)
-    if row.scale_rule is ScaleRule.NEAREST:
+    if not row.power_of_two:
         if m == math.inf:
             return fmt.max_magnitude
         assert isinstance(m, Fraction)
         if m == 0:
             return next(code for value, code in candidates if value == 1)
-        return _nearest(m / 6, candidates, ties)
+        return _nearest(m / held, candidates, ties)
     assert isinstance(m, Fraction)
     if m == 0:
         return 0
@@ -133,16 +133,9 @@ def _element_code(v: Number, scale: int, row: BlockFormat, ties: str) -> int:
 
 
 def _best_scale(
-    given: int, side: Sequence[Number], row: BlockFormat, ties: str, search: tuple[int, int]
+    candidates: Sequence[int], side: Sequence[Number], row: BlockFormat, ties: str
 ) -> int:
-    """Code of least error about `given`; the smallest of equals."""
-    if not any(side) or any(math.isinf(v) for v in side):
-        return given
-    candidates = [
-        code
-        for code in range(given + search[0], given + search[1] + 1)
-        if 1 <= code <= row.scale.max_magnitude
-    ]
+    """Code of least error; the first of equals."""
 
     def error(code: int) -> Fraction:
         total = Fraction(0)
@@ -152,7 +145,7 @@ def _best_scale(
             total += (abs(Fraction(v)) - value) ** 2
         return total
 
-    return min(candidates, key=error, default=given)
+    return min(candidates, key=error)
 
 
 def quantize_block(
@@ -176,7 +169,7 @@ def quantize_block(
     nan_code = row.scale.nan_magnitude
     assert nan_code is not None
     special = any(math.isnan(v) for v in padded)
-    if row.scale_rule is not ScaleRule.NEAREST:
+    if row.power_of_two:
         special = special or any(math.isinf(v) for v in padded)
     if special:
         return ExactBlock((0,) * row.block, nan_code, nan_code if row.scales == 2 else None)
@@ -186,7 +179,15 @@ def quantize_block(
     for side in sides:
         largest: Number = max([Fraction(0), *side, *(-v for v in side)])
         code = _scale_code(largest, row, ties)
-        scales.append(_best_scale(code, side, row, ties, search) if search else code)
+        tried = [code]
+        if largest in (0, math.inf):
+            pass
+        elif search:
+            around = range(code + search[0], code + search[1] + 1)
+            tried = [c for c in around if 1 <= c <= row.scale.max_magnitude] or tried
+        elif row.scale_rule is ScaleRule.FOUR_OR_SIX:
+            tried.append(_scale_code(largest, row, ties, 4))
+        scales.append(tried[0] if len(tried) == 1 else _best_scale(tried, side, row, ties))
     pos, neg = scales[0], scales[-1]
     codes = [_element_code(v, pos if v > 0 else neg, row, ties) for v in padded]
     return ExactBlock(tuple(codes), pos, neg if row.scales == 2 else None)

@@ -8,6 +8,8 @@ above 0 from c0 + lo to c0 + hi the one is taken that minimizes::
 q_i(c) is the element under scale s(c), as without a search; of equal errors the smallest code wins.
 Where there is no such code, no element, a NaN or an infinity, the scale is what it is without a
 search. Nothing else of a format changes: a search costs time, or area, where scales are chosen.
+
+``nvfp4-46`` has two candidates: the scales nearest to m / 6 and to m / 4 (arXiv 2512.02010).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from amxfp4.params.formats import BlockFormat, ScaleRule
 
 from .formats import decode
 
-__all__ = ["LIMIT", "Encode", "check_search", "searched"]
+__all__ = ["LIMIT", "Candidate", "Encode", "around", "check_search", "least_error"]
 
 LIMIT = 16
 """How far from c0 candidates may be."""
@@ -36,6 +38,8 @@ _Codes = npt.NDArray[np.uint8]
 _Values = npt.NDArray[np.float64]
 Encode = Callable[[_Codes, _Codes], _Codes]
 """Element codes [K, n] under scale codes [n] of positive and of negative elements."""
+Candidate = tuple[list[_Codes], list[npt.NDArray[np.bool_]]]
+"""Scale codes [n] of each side, and whether there are such codes."""
 
 
 def check_search(search: object, row: BlockFormat, rule: str) -> range:
@@ -63,20 +67,36 @@ def check_search(search: object, row: BlockFormat, rule: str) -> range:
     return range(lo, hi + 1)
 
 
-def searched(
-    x: _Values, start: Sequence[_Codes], row: BlockFormat, offsets: range, encode: Encode
+def around(start: Sequence[_Codes], row: BlockFormat, offsets: range) -> list[Candidate]:
+    """Candidates about the codes of the maxima of each side."""
+    found = []
+    for offset in offsets:
+        wanted = [code.astype(np.int16) + offset for code in start]
+        codes = [np.clip(c, 1, row.scale.max_magnitude).astype(np.uint8) for c in wanted]
+        found.append((codes, [c == w for c, w in zip(codes, wanted, strict=True)]))
+    return found
+
+
+def least_error(
+    x: _Values,
+    start: Sequence[_Codes],
+    candidates: Sequence[Candidate],
+    row: BlockFormat,
+    encode: Encode,
 ) -> list[_Codes]:
-    """Scale codes [n] of each side of blocks x [K, n], from those of their maxima.
+    """Scale codes [n] of each side of blocks x [K, n]: the candidates of least error.
 
     Parameters
     ----------
     x
         float64; NaN and infinity included.
     start
-        Codes of S(p) and S(n), or of S(max(p, n)).
+        Codes of S(p) and S(n), or of S(max(p, n)): for sides without an element or a candidate,
+        with a NaN or an infinity.
+    candidates
+        Of equal errors the first wins.
     """
     largest = [np.where(of, np.abs(x), 0).max(axis=0) for of in _governed(x, len(start))]
-    # No element, NaN and infinity stay as they are.
     sought = [(m > 0) & np.isfinite(m) for m in largest]
     x = np.where(np.isfinite(x), x, 0)
     governed = [of.astype(np.float64) for of in _governed(x, len(start))]
@@ -85,15 +105,13 @@ def searched(
     scales = decode(np.arange(256, dtype=np.uint8), row.scale)
     best = [code.copy() for code in start]
     least = [np.full(x.shape[1], np.inf) for _ in start]
-    # Values under each offset, and at which of them the least error is.
+    # Values under each candidate, and at which of them the least error is.
     values: list[_Values] = []
     places = [np.zeros(x.shape[1], np.intp) for _ in start]
-    for place, offset in enumerate(offsets):
-        wanted = [code.astype(np.int16) + offset for code in start]
-        tried = [np.clip(c, 1, row.scale.max_magnitude).astype(np.uint8) for c in wanted]
-        value = table.take(encode(tried[0], tried[-1]))
-        factor = scales[tried[0]]
-        value *= np.where(negative, scales[tried[1]], factor) if len(start) == 2 else factor
+    for place, (codes, there) in enumerate(candidates):
+        value = table.take(encode(codes[0], codes[-1]))
+        factor = scales[codes[0]]
+        value *= np.where(negative, scales[codes[1]], factor) if len(start) == 2 else factor
         values.append(value)
         error = x - value
         np.square(error, out=error)
@@ -102,14 +120,14 @@ def searched(
             distance, both = least[side] - total, least[side] + total
             better = distance > 0
             close = np.isfinite(both) & (np.abs(distance) <= _CLOSE * both)
-            valid = sought[side] & (wanted[side] == tried[side])
+            valid = sought[side] & there[side]
             at = np.flatnonzero(close & valid)
             if at.size:
                 before = np.stack(values)[places[side][at], :, at].T
                 exact = [_exact(x[:, at], v, of[:, at]) for v in (value[:, at], before)]
                 better[at] = exact[0] < exact[1]
             better &= valid
-            best[side][better] = tried[side][better]
+            best[side][better] = codes[side][better]
             least[side][better] = total[better]
             places[side][better] = place
     return best

@@ -13,7 +13,6 @@ from amxfp4.params.formats import (
     OUTPUTS,
     BlockFormat,
     FloatFormat,
-    ScaleRule,
     block_format,
 )
 
@@ -104,10 +103,10 @@ class DotConfig(UnitConfig):
         set_field("block", block)
         set_field("lanes", block if self.lanes is None else LANES.check("lanes", self.lanes, block))
         self._check_fields()
-        bounded = all(row.scale_rule is ScaleRule.NEAREST for row in rows)
+        bounded = not any(row.power_of_two for row in rows)
         acc = self.acc or ("exact" if bounded else "fp32")
         if acc != "fp32" and not bounded:
-            power_of_two = next(r.name for r in rows if r.scale_rule is not ScaleRule.NEAREST)
+            power_of_two = next(row.name for row in rows if row.power_of_two)
             raise ValueError(f"acc must be fp32 for the scales of {power_of_two}, not {acc!r}")
         set_field("acc", acc)
         frac_bits, int_bits = (

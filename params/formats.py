@@ -23,6 +23,7 @@ __all__ = [
     "FP32",
     "INPUTS",
     "OUTPUTS",
+    "QUANTIZED",
     "UE5M3",
     "BlockFormat",
     "FloatFormat",
@@ -52,6 +53,8 @@ class ScaleRule(enum.StrEnum):
     """As FLOOR, one binade more when the significand of m is at least 1.75."""
     CEILING = "ceiling"
     """The smallest power of two s with m <= 6 s: nothing saturates."""
+    FOUR_OR_SIX = "four or six"
+    """Of the nearest to m / 6 and to m / 4 the one of less squared error (arXiv 2512.02010)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +164,11 @@ class BlockFormat:
         return self.scales == 2
 
     @property
+    def power_of_two(self) -> bool:
+        """Whether scales are powers of two: far apart, and over a range that no sum spans."""
+        return self.scale.mantissa_bits == 0
+
+    @property
     def record_bits(self) -> int:
         """Bits of a block record (docs/numerics.md)."""
         return self.element.width * self.block + self.scale.width * self.scales
@@ -197,12 +205,16 @@ FORMATS: dict[str, BlockFormat] = {
         _row("mxfp4-rceil", E8M0, 1, ScaleRule.CEILING, 32),
         _row("amxfp4-ue5m3", UE5M3, 2, ScaleRule.NEAREST, 32),
         _row("nvfp4-ue5m3", UE5M3, 1, ScaleRule.NEAREST, 16),
+        _row("nvfp4-46", E4M3, 1, ScaleRule.FOUR_OR_SIX, 16),
     )
 }
 """Every format, by canonical name, at its default block size.
 
 A new one goes to the end: the engine's registers count from the first.
 """
+
+QUANTIZED = tuple(n for n, row in FORMATS.items() if row.scale_rule is not ScaleRule.FOUR_OR_SIX)
+"""Formats that a quantizer in hardware writes: it has no circuit that compares errors."""
 
 _ALIASES = {"amxfp4-e5m2": "amxfp4"}
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from amxfp4.params.config import BlockStreamConfig, cuts_of
 from amxfp4.params.fields import Names, OneOf, field
-from amxfp4.params.formats import INPUTS, FloatFormat, Ties
+from amxfp4.params.formats import INPUTS, QUANTIZED, FloatFormat, Ties
 
 __all__ = ["MAXIMA", "QUANTIZER_PIPELINE", "TIES", "QuantizerConfig"]
 
@@ -35,6 +35,7 @@ class QuantizerConfig(BlockStreamConfig):
 
     unit: ClassVar[str] = "quantizer"
 
+    format: str = field("Block format", OneOf(QUANTIZED), "amxfp4")
     input: str = field("Format of an input word", OneOf(tuple(INPUTS)), "bf16")
     ties: str = field("Rounding of halfway values", TIES, "RNA")
     maxima: str = field("Circuit that finds the maxima of a block", OneOf(MAXIMA), "tree")

@@ -43,6 +43,7 @@ def _formats() -> str:
         "floor": "floor",
         "round-up": "round up",
         "ceiling": "smallest that holds m",
+        "four or six": "m/6 or m/4, by error",
     }
     rows = [
         (

@@ -19,6 +19,8 @@ __all__ = ["auto_scale", "check_scale", "divided", "factor", "has_factor", "larg
 
 _CHUNK = 1 << 17
 """Elements worked on at a time."""
+_LARGEST_SCALE = {"nvfp4": 448, "nvfp4-46": 256}
+"""Scale of a tensor's largest element; of ``nvfp4-46`` one that can still grow by 6 / 4."""
 _SMALLEST = np.float32(2.0**-149)
 _LARGEST = np.finfo(np.float32).max
 
@@ -47,19 +49,21 @@ def auto_scale(x: npt.NDArray[Any], row: BlockFormat) -> float:
 
 def has_factor(row: BlockFormat) -> bool:
     """Whether tensors of a format have a factor by default."""
-    return row.name == "nvfp4"
+    return row.name in _LARGEST_SCALE
 
 
 def factor(largest: np.float32, row: BlockFormat) -> float:
-    """Factor R(max|x| / (6 * 448)) of NVFP4; 1 of an all-zero tensor and of other formats.
+    """Factor R(max|x| / (6 * 448)) of NVFP4, of ``nvfp4-46`` with 256; 1 where there is none.
+
+    It is 1 of an all-zero tensor and of other formats.
 
     NaN and infinity are passed over, so that one of them does not change all other elements; and
     the factor is never below 2^-149, the smallest FP32 number.
     """
     if not has_factor(row) or largest == 0:
         return 1.0
-    ends = [magnitude_value(f, f.max_magnitude) for f in (row.scale, row.element)]
-    return float(max(np.float32(largest) / np.float32(ends[0] * ends[1]), _SMALLEST))
+    end = magnitude_value(row.element, row.element.max_magnitude) * _LARGEST_SCALE[row.name]
+    return float(max(np.float32(largest) / np.float32(end), _SMALLEST))
 
 
 def largest_finite(x: npt.NDArray[Any]) -> np.float32:

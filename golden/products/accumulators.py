@@ -19,7 +19,7 @@ from amxfp4.golden.products.operands import Contraction, Operand, block_terms
 from amxfp4.golden.rounding import integer_terms, round_to_fp32, round_to_odd
 from amxfp4.params.checks import choose
 from amxfp4.params.dot import FIXED_BITS
-from amxfp4.params.formats import BlockFormat, ScaleRule
+from amxfp4.params.formats import BlockFormat
 
 __all__ = ["ACCUMULATORS", "Accumulator", "Exact", "Fixed", "Fp32", "Sum", "accumulator"]
 
@@ -138,7 +138,7 @@ def accumulator(
     """Accumulator of the mode `acc` for two formats; a parameter that is None is not given."""
     mode = choose("acc", acc, ACCUMULATORS)
     for row in rows:
-        if row.scale_rule is not ScaleRule.NEAREST and not mode.any_scale:
+        if row.power_of_two and not mode.any_scale:
             raise ValueError(f"acc must be fp32 for the scales of {row.name}, not {acc!r}")
     given = {name: value for name, value in parameters.items() if value is not None}
     owners = {f.name: name for name, kind in ACCUMULATORS.items() for f in fields(kind)}

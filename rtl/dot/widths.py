@@ -9,7 +9,7 @@ from amaranth.hdl import Shape, Signal
 from amaranth.lib import data
 
 from amxfp4.params.dot import DotConfig
-from amxfp4.params.formats import BlockFormat, FloatFormat, ScaleRule
+from amxfp4.params.formats import BlockFormat, FloatFormat
 from amxfp4.rtl.lib.formats import magnitude_value
 
 __all__ = ["DotWidths", "ScaleRange", "holding"]
@@ -218,7 +218,7 @@ class DotWidths:
     @property
     def power_of_two(self) -> bool:
         """Whether an operand's scale is a power of two, with its wide range."""
-        return any(row.scale_rule is not ScaleRule.NEAREST for row in self.rows)
+        return any(row.power_of_two for row in self.rows)
 
     def table(self) -> dict[str, int]:
         """Bits of every intermediate, by name, in the order of the data path."""

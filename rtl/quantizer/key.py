@@ -19,7 +19,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from amxfp4.params.formats import FloatFormat, ScaleRule, Ties
+from amxfp4.params.formats import FloatFormat, Ties
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.rtl.lib.arith import assign_low
 from amxfp4.rtl.lib.formats import (
@@ -61,7 +61,7 @@ class KeyFormat:
     @property
     def infinity_is_nan(self) -> bool:
         """Whether an infinity makes its block NaN: it does when the scale is a power of two."""
-        return self.config.row.scale_rule is not ScaleRule.NEAREST
+        return self.config.row.power_of_two
 
     @cached_property
     def scale_steps(self) -> list[Threshold]:

@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from amxfp4.golden.formats import element_thresholds, scale_thresholds, values
-from amxfp4.params.formats import FORMATS, FP32, INPUTS, Ties
+from amxfp4.params.formats import FORMATS, FP32, INPUTS, QUANTIZED, Ties
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.rtl.quantizer import key as quantizer_key
 from amxfp4.rtl.quantizer.key import KeyFormat
@@ -159,7 +159,7 @@ def decisions():
 
 
 REPRESENTATIVES = {
-    (row.scale.name, row.scale_rule): row.name for row in reversed(list(FORMATS.values()))
+    (FORMATS[name].scale.name, FORMATS[name].scale_rule): name for name in reversed(QUANTIZED)
 }
 """One format for every way to choose a scale: symmetry and block size do not reach the parts."""
 

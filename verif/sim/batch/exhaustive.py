@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import formats
-from amxfp4.params.formats import FloatFormat, ScaleRule
+from amxfp4.params.formats import FloatFormat
 from amxfp4.params.quantizer import QuantizerConfig
 
 __all__ = ["alone", "companions", "maxima", "mix", "non_finite", "sign_bit"]
@@ -87,7 +87,7 @@ def companions(
     word, row, sign = config.word, config.row, sign_bit(config.word)
     assert word.inf_magnitude is not None
     dtype = f"u{word.width // 8}"
-    last = word.inf_magnitude + (row.scale_rule is ScaleRule.NEAREST)  # infinity counts there
+    last = word.inf_magnitude + (not row.power_of_two)  # infinity counts there
     alone = np.zeros((last, row.block), dtype)
     alone[:, 0] = np.arange(last)
     values = formats.values(alone, word.name)

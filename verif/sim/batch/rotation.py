@@ -6,7 +6,7 @@ from itertools import combinations, product
 
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, Ties
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, QUANTIZED, Ties
 from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
 
 __all__ = [
@@ -33,15 +33,22 @@ def lane_counts(block: int) -> list[int]:
 def by_day(config: QuantizerConfig | DequantizerConfig) -> bool:
     """Whether tests over every format, type of words and tie rule build this unit by day.
 
-    There is every format: as a quantizer of BF16, and every third of FP16 and of FP32. Ties change
-    from one to the next, as outputs of dequantizers do.
+    There is every format: as a quantizer of BF16, and every fifth of FP16 and of FP32. Ties change
+    from one to the next, as outputs of dequantizers do, of which there is one for each kind of
+    scales: how a format chooses them is nothing to a dequantizer.
     """
-    index = list(FORMATS).index(config.format)
     if isinstance(config, DequantizerConfig):
-        return config.output == list(OUTPUTS)[index % len(OUTPUTS)]
+        kinds = {(row.scale.name, row.scales): name for name, row in reversed(FORMATS.items())}
+        first = list(reversed(kinds.values()))
+        outputs = list(OUTPUTS)
+        return (
+            config.format in first
+            and config.output == outputs[first.index(config.format) % len(outputs)]
+        )
+    index = QUANTIZED.index(config.format)
     turn = list(INPUTS).index(config.input)
     ties = list(Ties)[(index + (turn > 0)) % len(Ties)]
-    return config.ties == ties and (turn == 0 or index % 3 == turn - 1)
+    return config.ties == ties and (turn == 0 or index % 5 == turn - 1)
 
 
 def _cells() -> list[tuple[int, int, str, int, int]]:
@@ -67,6 +74,7 @@ def quantizers() -> list[QuantizerConfig]:
             maxima=MAXIMA[(index // 3 + turn + 1) % len(MAXIMA)],
         )
         for index, turn, name, block, lanes in _cells()
+        if name in QUANTIZED
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dot import ACCUMULATIONS, CLASS_SUMS, PIPELINE, SCALING, DotConfig
-from amxfp4.params.formats import FORMATS, OUTPUTS, BlockFormat, ScaleRule
+from amxfp4.params.formats import FORMATS, OUTPUTS, BlockFormat
 from amxfp4.verif.sim.products.products import tile_of
 
 __all__ = ["BY_DAY", "HOLDERS", "WAYS_BY_DAY", "configurations", "label", "ways"]
@@ -24,7 +24,8 @@ _LANES = (
 )  # fmt: skip
 _WIDE = {20: (64, 64), 45: (128, 128)}
 _BLOCKS = (32, 16, 32, 64, 16, 128, 16)
-_SHAPES = ((1, 1), (1, 3), (2, 2))
+_SHAPES = ((1, 1), (1, 3), (1, 1), (2, 2))
+_BESIDE_UE5M3 = {"amxfp4", "mxfp4", "amxfp4-ue5m3", "nvfp4-ue5m3"}
 
 
 def _hardware(row: BlockFormat) -> tuple[str, int]:
@@ -35,18 +36,23 @@ def _hardware(row: BlockFormat) -> tuple[str, int]:
 def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
     """Every ordered pair of formats in every mode, and whether it is one of the day's.
 
-    By day every format is on either side once in FP32, and once in one of the other modes; of those
-    that are the same hardware here, since they differ only in how a quantizer picks scales, one.
+    Of formats that are the same hardware here, since they differ only in how a quantizer picks
+    scales, there is one. UE5M3 meets itself, and those it stands beside in tables; what it would be
+    with others are the widths of a table. By day every format is on either side once in FP32, and
+    once in one of the other modes.
     """
     for acc in ACCUMULATIONS:
         every = acc == "fp32"
-        rows = [row for row in FORMATS.values() if every or row.scale_rule is ScaleRule.NEAREST]
-        units = list({_hardware(row): row for row in rows}.values())
+        rows = [row for row in FORMATS.values() if every or not row.power_of_two]
+        units = list(reversed({_hardware(row): row for row in reversed(rows)}.values()))
         # Neighbours, around the end: no format meets itself.
         chosen = units if every else units[acc == "fixed" :: 2]
         by_day = [(units[units.index(unit) - 1], unit) for unit in chosen]
-        for row_a, row_b in itertools.product(rows, repeat=2):
-            yield (row_a, row_b) in by_day, row_a, row_b, acc
+        for row_a, row_b in itertools.product(units, repeat=2):
+            day = (row_a, row_b) in by_day
+            few = "ue5m3" in (row_a.scale.name, row_b.scale.name)
+            if day or not few or {row_a.name, row_b.name} <= _BESIDE_UE5M3:
+                yield day, row_a, row_b, acc
 
 
 BY_DAY = sum(day for day, *_ in _pairs())

@@ -14,14 +14,14 @@ import pytest
 from amxfp4.golden import Blocks
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dot import ACCUMULATIONS, CLASS_SUMS, PIPELINE, SCALING, DotConfig
-from amxfp4.params.formats import FORMATS, ScaleRule
+from amxfp4.params.formats import FORMATS
 from amxfp4.verif.sim.batch import rotation
 from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.products import directed, product_rotation
 from amxfp4.verif.sim.products.products import check_products, expected_results, pick
 from amxfp4.verif.sim.products.random_products import operand
 
-BOUNDED = [f for f, row in FORMATS.items() if row.scale_rule is ScaleRule.NEAREST]
+BOUNDED = [f for f, row in FORMATS.items() if not row.power_of_two]
 SHAPES = ((1, 1), (1, 3), (2, 2), (4, 2), (3, 1))
 CONFIGURATIONS = 10
 """How many ways to build one dot product are drawn and compared at night."""

@@ -95,6 +95,8 @@ def test_rotation_covers_every_parameter() -> None:
 
 
 def test_day_covers_every_value() -> None:
-    """By day each format is there, and both outputs with one scale and with two."""
-    assert [c.format for c in BY_DAY] == list(FORMATS)
+    """By day each kind of scales is there, and both outputs with one scale and with two."""
+    kinds = {(row.scale.name, row.scales) for row in FORMATS.values()}
+    assert {(c.row.scale.name, c.row.scales) for c in BY_DAY} == kinds
+    assert len(BY_DAY) == len(kinds)
     assert {(c.row.scales, c.output) for c in BY_DAY} == set(product((1, 2), OUTPUTS))

@@ -9,7 +9,7 @@ import pytest
 
 from amxfp4.golden.formats import decode
 from amxfp4.params.dot import DotConfig
-from amxfp4.params.formats import BLOCK_SIZES, FORMATS, ScaleRule
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS
 from amxfp4.rtl.dot.widths import DotWidths, ScaleRange, holding
 
 
@@ -58,7 +58,7 @@ def test_widths_hold_the_worst_case_and_no_more(a, b, block):
     else:
         assert widths.accumulator.width == 32
         assert widths.power_of_two
-        assert any(FORMATS[f].scale_rule is not ScaleRule.NEAREST for f in (a, b))
+        assert any(FORMATS[f].power_of_two for f in (a, b))
 
 
 @pytest.mark.parametrize("format", ["amxfp4", "amxfp4-e4m3", "mxfp4", "amxfp4-ue5m3"])

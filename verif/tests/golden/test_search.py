@@ -12,7 +12,7 @@ import pytest
 from amxfp4 import golden
 from amxfp4.golden import formats, reference, search, stimulus
 from amxfp4.params.formats import FORMATS, INPUTS, block_format
-from amxfp4.verif.tests.golden.oracle import NEAREST, TIES, exact_blocks
+from amxfp4.verif.tests.golden.oracle import DATA, NEAREST, TIES, exact_blocks
 
 PAIRS = [(0, 3), (-1, 1), (-2, 5), (1, 2), (0, 0)]
 
@@ -143,3 +143,53 @@ def test_fractions_decide_alone() -> None:
     values = [Fraction(5), Fraction(1)]
     assert reference.quantize_block(values, row).scale_pos == 0x3B
     assert reference.quantize_block(values, row, search=(0, 3)).scale_pos == 0x3D
+
+
+def _error(x: Any, codes: Any, scale: int) -> Fraction:
+    row = block_format("nvfp4-46")
+    block = reference.ExactBlock(tuple(codes.tolist()), scale, None)
+    values = reference.dequantize_block(block, row)
+    return sum(
+        ((Fraction(float(v)) - Fraction(y)) ** 2 for v, y in zip(x, values, strict=True)),
+        Fraction(0),
+    )
+
+
+def test_four_over_six() -> None:
+    """Codes and scales are fouroversix's, but where its errors in FP32 tie and ours do not."""
+    data = np.load(DATA / "vectors" / "fouroversix_mse.npz")
+    compared = 0
+    for name in (key[:-2] for key in data if key.endswith("|x")):
+        words, t = data[f"{name}|x"], data[f"{name}|amax"] / np.float32(1536)
+        x = formats.values(words, "bf16") if words.dtype == np.uint16 else words
+        b = golden.quantize(x, "nvfp4-46", ties="RNE", tensor_scale="auto")
+        if not x.any():
+            continue  # its scales of a zero tensor are 0
+        assert b.tensor_scale == t
+        codes = data[f"{name}|mse|codes"].reshape(b.codes.shape)
+        codes = np.where(codes == 8, 0, codes)
+        scale = data[f"{name}|mse|scale"]
+        same = (codes == b.codes).all(axis=-1) & (scale == b.scale_pos)
+        blocks = (x / t).astype(np.float32).reshape(b.codes.shape)
+        some = blocks.any(axis=-1) & data[f"{name}|mse|ok"]
+        compared += int(some.sum())
+        for at in zip(*np.nonzero(~same & some), strict=True):
+            ours = _error(blocks[at], b.codes[at], int(b.scale_pos[at]))
+            theirs = _error(blocks[at], codes[at], int(scale[at]))
+            assert ours <= theirs <= ours * (1 + Fraction(1, 1 << 20))
+    assert compared > 9_000
+
+
+def test_four_over_six_in_fractions(rng: np.random.Generator) -> None:
+    """Scales and codes are those of the fractions, and either scale is chosen."""
+    chosen = []
+    for word in INPUTS:
+        for family in stimulus.FAMILIES:
+            words = stimulus.blocks(rng, 6, 16, word, family)
+            x, row = formats.values(words, word), block_format("nvfp4-46")
+            b, plain = golden.quantize(x, row.name), golden.quantize(x, "nvfp4")
+            for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
+                values = [reference.word_value(w, INPUTS[word]) for w in given]
+                assert found == reference.quantize_block(values, row)
+            chosen += (b.scale_pos != plain.scale_pos).ravel().tolist()
+    assert 0.1 < np.mean(chosen) < 0.9

@@ -42,7 +42,7 @@ DTYPES = {
     "fp32": np.float32,
 }
 NEAREST = [f for f, row in FORMATS.items() if row.scale_rule is ScaleRule.NEAREST]
-POWERS = [f for f in FORMATS if f not in NEAREST]
+POWERS = [f for f, row in FORMATS.items() if row.power_of_two]
 
 
 def _passed(steps: list[Threshold], x: Fraction) -> int:

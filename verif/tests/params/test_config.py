@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from amxfp4.params.checks import choose
 from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, Ties, block_format
+from amxfp4.params.formats import (
+    BLOCK_SIZES,
+    FORMATS,
+    INPUTS,
+    OUTPUTS,
+    QUANTIZED,
+    Ties,
+    block_format,
+)
 from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
 from amxfp4.params.units import UNITS
 
@@ -29,7 +37,7 @@ def _configs(draw):
         "block": block,
         "lanes": draw(st.sampled_from([None, 1, 2, 4, 8, 16, *([block] if block else [])])),
     }
-    if draw(st.booleans()):
+    if fields["format"] not in (*QUANTIZED, "amxfp4-e5m2") or draw(st.booleans()):
         return DequantizerConfig(**fields, output=draw(st.sampled_from(list(OUTPUTS))))
     ties = draw(st.sampled_from([*Ties, *map(str, Ties)]))
     fields |= {"input": draw(st.sampled_from(list(INPUTS))), "ties": ties}

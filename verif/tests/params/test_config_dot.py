@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dot import ACCUMULATIONS, CLASS_SUMS, PIPELINE, SCALING, DotConfig
-from amxfp4.params.formats import BLOCK_SIZES, FORMATS, OUTPUTS, ScaleRule
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS, OUTPUTS
 from amxfp4.params.units import UNITS
 
 units = pytest.mark.parametrize("unit", ["dot", "array"])
@@ -202,7 +202,7 @@ def test_defaults_of_fixed(a, b, frac_bits, int_bits):
 @pytest.mark.parametrize(("a", "b"), list(itertools.product(FORMATS, FORMATS)))
 def test_default_acc(a, b):
     """Sums are exact by default, and in FP32 where a scale is a power of two."""
-    powers = any(FORMATS[f].scale_rule is not ScaleRule.NEAREST for f in (a, b))
+    powers = any(FORMATS[f].power_of_two for f in (a, b))
     config = DotConfig(format_a=a, format_b=b, block=16)
     assert config.acc == ("fp32" if powers else "exact")
 

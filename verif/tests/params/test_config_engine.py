@@ -7,7 +7,7 @@ import pytest
 
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.engine import DEPTHS, STREAM_BYTES, EngineConfig
-from amxfp4.params.formats import FORMATS, INPUTS
+from amxfp4.params.formats import INPUTS, QUANTIZED
 from amxfp4.params.units import UNITS
 
 
@@ -67,7 +67,7 @@ def test_largest_k():
     (ValueError, f"input must be one of {', '.join([*INPUTS, 'records'])}, not 'fp8'",
      {"input": "fp8"}),
     (ValueError, "ties must be one of RNA, RNE, not 'up'", {"ties": "up"}),
-    (ValueError, f"requantize must be one of none, {', '.join(FORMATS)}, not 'fp4'",
+    (ValueError, f"requantize must be one of none, {', '.join(QUANTIZED)}, not 'fp4'",
      {"requantize": "fp4"}),
     (TypeError, "requantize must be a string, not None", {"requantize": None}),
     (ValueError, "cols must divide the block size 32 to requantize, not 3",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from amxfp4.golden import stimulus
-from amxfp4.params.formats import FORMATS, ScaleRule, Ties
+from amxfp4.params.formats import QUANTIZED, ScaleRule, Ties
 from amxfp4.params.quantizer import MAXIMA, QuantizerConfig
 from amxfp4.verif.sim.batch import beats, exhaustive, rotation
 from amxfp4.verif.sim.batch.check import Checked, check_quantizer
@@ -21,7 +21,7 @@ from amxfp4.verif.sim.batch.randoms import check_random, check_resets
 TIES = [str(t) for t in Ties]
 UNITS = [
     QuantizerConfig(format=format, ties=ties, lanes=4, input=word)
-    for word, format, ties in product(("bf16", "fp16"), FORMATS, TIES)
+    for word, format, ties in product(("bf16", "fp16"), QUANTIZED, TIES)
 ]
 """Those of the exhaustive tests; all tests of a unit share its build."""
 BY_LANES = [QuantizerConfig(lanes=lanes) for lanes in rotation.lane_counts(32)]
@@ -141,7 +141,7 @@ def test_options_change_nothing(
 def test_rotation_covers_every_parameter() -> None:
     """The configurations of the random tests have every value of every parameter."""
     configs = rotation.quantizers()
-    assert {c.format for c in configs} == set(FORMATS)
+    assert {c.format for c in configs} == set(QUANTIZED)
     assert {c.ties for c in configs} == set(TIES)
     assert {c.input for c in configs} == {"bf16", "fp16", "fp32"}
     assert {c.block for c in configs} == {16, 32, 64, 128}
@@ -158,7 +158,7 @@ def test_rotation_covers_every_parameter() -> None:
 def test_day_covers_every_value() -> None:
     """By day each format is there, and each value of the rest but for the largest sizes."""
     words = [c for c in BY_DAY if c.input == "bf16"]
-    assert [c.format for c in words] == list(FORMATS)
+    assert [c.format for c in words] == list(QUANTIZED)
     options = [c for c in rotation.options() if rotation.options_by_day(c)]
     assert {(c.row.scales, c.ties) for c in words} == set(product((1, 2), TIES))
     assert {(c.input, c.ties) for c in BY_DAY} == set(product(("bf16", "fp16"), TIES))
