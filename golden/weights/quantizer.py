@@ -17,9 +17,10 @@ from .blocks import WeightBlocks, groups_shape
 __all__ = ["quantize"]
 
 _Floats = npt.NDArray[np.float32]
-_LARGEST = {np.dtype(kind): np.finfo(kind).max for kind in (np.float32, np.float16)}
 
-_FEW_BITS = 2.0**-13
+_FP32_LARGEST = np.finfo(np.float32).max
+_FP16_LARGEST = np.float32(np.finfo(np.float16).max)
+_FP16_NORMAL = 2.0**-13
 """Scales from here on are no subnormal FP16 numbers."""
 
 
@@ -42,7 +43,8 @@ def quantize(
 
     Halfway between two values the lower one is taken, the more negative one. Where p and n are 0
     both count as 1. If packed, s' is s rounded to FP16, and the values T[code] s, rounded to FP16,
-    are coded again: the table's value nearest to their quotient by s', rounded to FP16.
+    are coded again: the table's value nearest to their quotient by s', rounded to FP16. Both
+    roundings saturate at 65504.
 
     Parameters
     ----------
@@ -63,8 +65,7 @@ def quantize(
         - No element of a sign: its scale is 0.
         - A scale that rounds to 0: elements of that sign get the code of zero.
         - A NaN: all scales of the group are NaN, all elements have the code of zero.
-        - An infinity counts as the largest FP32 number in p and n. It gets the outermost code.
-        - A scale above 65504, if packed, saturates there.
+        - An infinity counts as the largest FP32 number in p and n, and gets the outermost code.
 
     Raises
     ------
@@ -133,19 +134,19 @@ class _Coder:
         with np.errstate(all="ignore"):  # of IEEE 754, whose results are what is wanted
             padded[:, : x.shape[1]] = x
             padded[:, x.shape[1] :] = 0
-            found, kept = self._encode(padded.reshape(-1, size), scales.dtype)
+            found, kept = self._encode(padded.reshape(-1, size))
         codes[...] = found.reshape(codes.shape)
         for side, scale in zip(scales, kept, strict=True):
             side[...] = scale.reshape(rows, groups)
 
-    def _encode(self, x: _Floats, kind: Any) -> tuple[npt.NDArray[np.uint8], list[Any]]:
+    def _encode(self, x: _Floats) -> tuple[npt.NDArray[np.uint8], list[Any]]:
         """Codes of groups [n, K], and their scales [n] for each side, FP32 or FP16."""
         scales = self._scales(x)
         nan = np.isnan(scales[0])
         codes = self._nearest(self._quotients(x, scales))
         kept: list[Any] = scales
         if self.row.packed:
-            kept = [np.minimum(s.astype(kind), _LARGEST[kind]) for s in scales]
+            kept = [np.minimum(s, _FP16_LARGEST).astype(np.float16) for s in scales]
             self._code_again(codes, scales, kept)
         codes[nan] = self.row.zero
         return codes, kept
@@ -153,7 +154,7 @@ class _Coder:
     def _scales(self, x: _Floats) -> list[_Floats]:
         """FP32 scales of each side; all NaN for a group with one."""
         p, n = x.max(axis=1), -x.min(axis=1)
-        p, n = (np.clip(m, 0, _LARGEST[x.dtype]) + np.float32(0) for m in (p, n))
+        p, n = (np.clip(m, 0, _FP32_LARGEST) + np.float32(0) for m in (p, n))
         if not self.row.asymmetric:
             p = n = np.maximum(p, n)
         empty = (p == 0) & (n == 0)
@@ -161,6 +162,7 @@ class _Coder:
         for m in sides:
             m[empty] = 1
             m /= self.values[-1]
+            m[np.isnan(m)] = np.nan  # one NaN, whichever came in
         return sides
 
     def _quotients(self, x: _Floats, scales: list[_Floats]) -> _Floats:
@@ -193,16 +195,18 @@ class _Coder:
         """Code the FP16 values of codes [n, K] again by FP16 scales, in place.
 
         What a code becomes depends on its group alone. It stays what it is where FP16 has all bits
-        of a scale: quotients then move by less than a hundredth of the distance of two values.
+        of the scale and holds all values: quotients then move by less than a hundredth of the
+        distance of two values.
         """
-        doubtful = np.any([(s < _FEW_BITS) | (s > _LARGEST[k.dtype]) for s, k in
-                           zip(scales, kept, strict=True)], axis=0)  # fmt: skip
+        large = _FP16_LARGEST / self.values[-1]
+        doubtful = np.any([(s < _FP16_NORMAL) | (s > large) for s in scales], axis=0)
         if not doubtful.any():
             return
         exact, rounded = ([s[doubtful, None] for s in sides] for sides in (scales, kept))
         divisors = [np.where(s > 0, s, np.float16(np.inf)) for s in rounded]
         positive = self.values > 0
-        y = (self.values * np.where(positive, exact[0], exact[-1])).astype(np.float16)
+        y = self.values * np.where(positive, exact[0], exact[-1])
+        y = np.clip(y, -_FP16_LARGEST, _FP16_LARGEST).astype(np.float16)
         quotients = y / np.where(positive, divisors[0], divisors[-1])
         again = np.searchsorted(self.steps, quotients.astype(np.float32)).astype(np.uint8)
         codes[doubtful] = np.take_along_axis(again, codes[doubtful], axis=1)
