@@ -4,7 +4,7 @@
 of the hardware reads these blocks: the array multiplies E2M1 elements with 8-bit scales.
 """
 
-from .blocks import WeightBlocks, groups_shape
+from .blocks import WeightBlocks, groups_shape, refuse_weights
 from .dequantizer import dequantize
 from .packing import bytes_of, pack_codes, unpack_codes
 from .quantizer import quantize
@@ -16,5 +16,6 @@ __all__ = [
     "groups_shape",
     "pack_codes",
     "quantize",
+    "refuse_weights",
     "unpack_codes",
 ]

@@ -12,7 +12,7 @@ from amxfp4.golden.blocks import blocks_shape
 from amxfp4.golden.checks import check_array, check_axis, check_shape
 from amxfp4.params.weights import WEIGHT_BLOCKS, WeightFormat, weight_format
 
-__all__ = ["WeightBlocks", "groups_shape"]
+__all__ = ["WeightBlocks", "groups_shape", "refuse_weights"]
 
 Scales = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 
@@ -107,3 +107,18 @@ def _check_scales(name: str, scales: Any, row: WeightFormat, shape: tuple[int, .
 def groups_shape(row: WeightFormat, shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """Shape [..., groups] of a tensor's scales of one side."""
     return blocks_shape(shape, axis, row.size(shape[axis]))
+
+
+def refuse_weights(parameter: str, x: object) -> None:
+    """Refuse weights as an operand of a product.
+
+    Raises
+    ------
+    TypeError
+        `x` is `WeightBlocks`; the message says why that will not do.
+    """
+    if isinstance(x, WeightBlocks):
+        raise TypeError(
+            f"{parameter} must be of E2M1 elements with 8-bit scales, which the array multiplies, "
+            f"not WeightBlocks of {x.format}; quantize what dequantize returns"
+        )

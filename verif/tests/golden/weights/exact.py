@@ -103,12 +103,12 @@ def quantize_group(x: Sequence[Fraction], format: str, packed: bool) -> Group:
     prefix, _, name = format.partition("-")
     table = TABLES[name]
     top = table[-1]
-    p, n = max(0, *x), max(0, *(-v for v in x))
+    p, n = max(Fraction(0), *x), max(Fraction(0), *(-v for v in x))
     if prefix == "fpq":
         p = n = max(p, n)
     if p == n == 0:
-        p = n = 1
-    scales = [rounded(Fraction(m) / top, FP32) for m in (p, n)]
+        p = n = Fraction(1)
+    scales = [rounded(m / top, FP32) for m in (p, n)]
     codes = [_code(name, _quotient(v, scales[v <= 0], FP32, top)) for v in x]
     kind = FP32
     if packed:

@@ -161,7 +161,7 @@ def test_edges(
         assert b.codes[0, : len(codes)].tolist() == codes
         assert (b.codes[0, len(codes) :] == b.row.zero).all()
         wanted = [pos] if neg is None else [pos, neg]
-        assert np.array_equal([s[0] for s in b.scales], kind(wanted), equal_nan=True)
+        assert np.array_equal([s[0] for s in b.scales], np.array(wanted, kind), equal_nan=True)
         assert all(s.dtype == kind and not np.signbit(s).any() for s in b.scales)
 
 

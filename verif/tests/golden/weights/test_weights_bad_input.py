@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
+from amxfp4.golden import engine
+from amxfp4.params.engine import EngineConfig
 
 X = np.ones((2, 130), np.float32)
 B = golden.quantize(X, "afpq-nf3")
@@ -67,10 +69,16 @@ def test_blocks_wrong(changes: Any, error: type[Exception], message: str) -> Non
 def test_no_products(call: Any) -> None:
     """The array cannot multiply them, and the error says why."""
     x = golden.quantize(X)
-    message = "must be Blocks, not WeightBlocks of afpq-nf3: the array multiplies E2M1 elements"
+    message = "must be of E2M1 .* which the array multiplies, not WeightBlocks of afpq-nf3"
     for name, operands in (("a", (B, x)), ("b", (x, B))):
         with pytest.raises(TypeError, match=f"{name} {message}"):
             call(*operands)
+
+
+@pytest.mark.parametrize(("name", "call"), [("A", engine.operand_a), ("B", engine.operand_b)])
+def test_no_operands_of_an_engine(name: str, call: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be of E2M1 .*, not WeightBlocks of afpq-nf3"):
+        call(EngineConfig(), B)
 
 
 def test_no_records() -> None:
