@@ -65,7 +65,7 @@ def quantize(
         - No element of a sign: its scale is 0.
         - A scale that rounds to 0: elements of that sign get the code of zero.
         - A NaN: all scales of the group are NaN, all elements have the code of zero.
-        - An infinity counts as the largest FP32 number in p and n, and gets the outermost code.
+        - An infinity counts as the largest FP32 number of its sign.
 
     Raises
     ------
