@@ -11,6 +11,10 @@ __all__ = ["bytes_of", "pack_codes", "unpack_codes"]
 
 _TOGETHER = 8
 """Codes of 3 bits that fill whole bytes, three of them."""
+# Eight codes are one number of 64 bits, and move together in pairs: 2 x 3 bits, 2 x 6, 2 x 12.
+_SHIFTS = (8 - 3, 16 - 6, 32 - 12)
+_MASKS = (0x003F003F003F003F, 0x00000FFF00000FFF, 0x0000000000FFFFFF)
+_APART = 0x0707070707070707
 
 
 def bytes_of(count: int, bits: int) -> int:
@@ -40,11 +44,9 @@ def pack_codes(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]
     if bits == 4:
         packed = join_nibbles(codes)
     else:
-        # Eight codes are one number of 64 bits; from above and below they meet in 24.
         words = np.ascontiguousarray(codes).view("<u8")
-        words = (words | words >> np.uint64(8 - 3)) & np.uint64(0x003F003F003F003F)
-        words = (words | words >> np.uint64(16 - 6)) & np.uint64(0x00000FFF00000FFF)
-        words = (words | words >> np.uint64(32 - 12)) & np.uint64(0xFFFFFF)
+        for shift, mask in zip(_SHIFTS, _MASKS, strict=True):
+            words = (words | words >> np.uint64(shift)) & np.uint64(mask)
         three = words.astype("<u4").view(np.uint8).reshape(*words.shape, 4)[..., :3]
         packed = three.reshape(*codes.shape[:-1], -1)
     return packed[..., : bytes_of(count, bits)]
@@ -55,11 +57,12 @@ def unpack_codes(raw: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDArr
     if bits == 4:
         return np.ascontiguousarray(split_nibbles(raw)[..., :count])
     threes = -(-raw.shape[-1] // 3)
-    padded = np.zeros((*raw.shape[:-1], threes, 4), np.uint8)
-    bytes_ = np.zeros((*raw.shape[:-1], threes * 3), np.uint8)
-    bytes_[..., : raw.shape[-1]] = raw
-    padded[..., :3] = bytes_.reshape(*raw.shape[:-1], threes, 3)
-    words = padded.view("<u4")
-    codes = (words >> (3 * np.arange(_TOGETHER, dtype=np.uint32))) & np.uint32(7)
-    flat = codes.astype(np.uint8).reshape(*raw.shape[:-1], -1)
-    return np.ascontiguousarray(flat[..., :count])
+    whole = np.zeros((*raw.shape[:-1], 3 * threes), np.uint8)
+    whole[..., : raw.shape[-1]] = raw
+    padded = np.zeros((*raw.shape[:-1], threes, _TOGETHER), np.uint8)
+    padded[..., :3] = whole.reshape(*raw.shape[:-1], threes, 3)
+    words = padded.view("<u8")
+    for shift, mask in zip(_SHIFTS[::-1], (*_MASKS[1::-1], _APART), strict=True):
+        words |= words << np.uint64(shift)
+        words &= np.uint64(mask)
+    return np.ascontiguousarray(padded.reshape(*raw.shape[:-1], -1)[..., :count])

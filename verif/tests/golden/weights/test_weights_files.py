@@ -13,8 +13,9 @@ import safetensors.numpy
 
 from amxfp4 import golden
 from amxfp4.golden import files
-from amxfp4.golden.weights import bytes_of, pack_codes, unpack_codes
-from amxfp4.params.weights import WEIGHT_FORMATS
+from amxfp4.golden.files.layouts import weights as layout
+from amxfp4.golden.weights import bytes_of, pack_codes, packing, unpack_codes
+from amxfp4.params.weights import WEIGHT_FORMATS, WeightFormat
 from amxfp4.verif.tests.golden.weights.exact import NAMES
 
 quantize: Any = golden.quantize
@@ -95,10 +96,10 @@ def test_layout(format: str, packed: bool, rng: np.random.Generator, tmp_path: P
 
 def test_other_layouts_refuse(tmp_path: Path) -> None:
     b = quantize(np.ones((2, 128), np.float32), "afpq-nf4")
-    for layout in ("modelopt", "compressed-tensors", "gpt-oss", "gguf"):
-        path = tmp_path / ("q.gguf" if layout == "gguf" else "q.safetensors")
-        with pytest.raises(ValueError, match=f"format must be .* for layout {layout}, not 'afpq-n"):
-            golden.save_blocks(path, {"w": b}, layout=layout)
+    for other in ("modelopt", "compressed-tensors", "gpt-oss", "gguf"):
+        path = tmp_path / ("q.gguf" if other == "gguf" else "q.safetensors")
+        with pytest.raises(ValueError, match=f"format must be .* for layout {other}, not 'afpq-n"):
+            golden.save_blocks(path, {"w": b}, layout=other)
     assert not list(tmp_path.iterdir())
 
 
@@ -136,3 +137,35 @@ def test_whole_is_read(tmp_path: Path) -> None:
     path = tmp_path / "q.safetensors"
     safetensors.numpy.save_file({"w.codes": ONES, "w.scales": SCALE}, path, META)
     assert not golden.dequantize(golden.load_blocks(path)["w"]).any()
+
+
+def _high_bits_first(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(packing, "_SHIFTS", (8 + 3, 16 + 6, 32 + 12))
+
+
+def _swapped_sides(patch: pytest.MonkeyPatch) -> None:
+    real = golden.WeightBlocks
+    patch.setattr(
+        layout, "WeightBlocks", lambda codes, pos, neg, *rest: real(codes, neg, pos, *rest)
+    )
+
+
+def _always_fp32(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WeightFormat, "scale_bits", 32)
+
+
+@pytest.mark.parametrize("mutate", [_high_bits_first, _swapped_sides, _always_fp32])
+def test_mutant_is_found(mutate: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file that is written or read wrong is found out."""
+
+    def check() -> None:
+        x = np.random.default_rng(3).standard_normal((2, 130)).astype(np.float32)
+        b = quantize(x, "afpq-nf3", packed=True)
+        assert pack_codes(b.codes, 3)[1, 0].tolist() == _bits(b.codes[1, 0].tolist(), 3)
+        golden.save_blocks(tmp_path / "q.safetensors", {"w": b})
+        _assert_same(golden.load_blocks(tmp_path / "q.safetensors")["w"], b)
+
+    check()
+    mutate(monkeypatch)
+    with pytest.raises((AssertionError, TypeError, ValueError)):
+        check()
