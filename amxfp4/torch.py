@@ -78,7 +78,8 @@ def fake_quantize(
     axis
         The reduction axis, along which blocks run.
     **options
-        Further ones of `amxfp4.golden.quantize`: ``ties``, ``block``, ``tensor_scale``, ``rule``.
+        Further ones of `amxfp4.golden.quantize`: ``ties``, ``block``, ``tensor_scale``, ``rule``,
+        ``packed``.
 
     Returns
     -------

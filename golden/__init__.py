@@ -22,10 +22,12 @@ from .files import Tensor, load_blocks, load_tensors, save_blocks, save_tensors
 from .packing import pack, unpack
 from .products import dot, matmul
 from .quantizer import quantize
+from .weights import WeightBlocks
 
 __all__ = [
     "Blocks",
     "Tensor",
+    "WeightBlocks",
     "dequantize",
     "dequantize_words",
     "dot",

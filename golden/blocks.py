@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from amxfp4.params.formats import BlockFormat, block_format
 
-from .checks import check_array, check_axis, check_codes, check_fp32, check_shape
+from .checks import (
+    check_array,
+    check_axis,
+    check_codes,
+    check_floats,
+    check_fp32,
+    check_shape,
+)
 
-__all__ = ["Blocks", "blocks_shape"]
+__all__ = ["CHUNK", "Blocks", "blocks_shape", "chunks", "in_place", "rows_are_adjacent", "rows_of"]
+
+CHUNK = 1 << 18
+"""Elements worked on at a time: few enough for the caches, enough to hide the cost of calls."""
+_STRIP = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,3 +123,66 @@ class Blocks:
 def blocks_shape(shape: tuple[int, ...], axis: int, block: int) -> tuple[int, ...]:
     """Shape [..., blocks] of a tensor's scales: `axis` moved to the end and cut into blocks."""
     return (*shape[:axis], *shape[axis + 1 :], -(-shape[axis] // block))
+
+
+def rows_of(x: npt.ArrayLike, axis: int) -> tuple[npt.NDArray[Any], tuple[int, ...], int]:
+    """Rows [rows, n] along an axis of what is to be quantized, its shape, and the axis.
+
+    The rows are a view of the input unless it has three or more axes in an odd order; the axis is
+    counted from the front.
+
+    Raises
+    ------
+    TypeError
+        `x` is no array of floating-point words, or `axis` no integer.
+    ValueError
+        `x` is empty, or `axis` out of range.
+    """
+    array = check_floats("x", x)
+    if array.ndim == 0 or array.size == 0:
+        raise ValueError(f"x must have one or more elements along an axis, not shape {array.shape}")
+    axis = check_axis(axis, array.ndim)
+    rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    return rows, array.shape, axis
+
+
+def chunks(rows: npt.NDArray[Any], block: int, size: int = CHUNK) -> list[tuple[slice, slice]]:
+    """Cut [rows, blocks] into pieces of about `size` elements that run along the memory.
+
+    The first is the largest.
+    """
+    count, blocks = rows.shape[0], -(-rows.shape[1] // block)
+    limit = max(1, size // block)
+    if rows_are_adjacent(rows):
+        row_step = min(count, limit)
+        block_step = min(blocks, max(1, limit // row_step))
+    else:
+        block_step = min(blocks, limit)
+        row_step = min(count, max(1, limit // block_step))
+    return [
+        (slice(r, min(r + row_step, count)), slice(b, min(b + block_step, blocks)))
+        for r in range(0, count, row_step)
+        for b in range(0, blocks, block_step)
+    ]
+
+
+def rows_are_adjacent(rows: npt.NDArray[Any]) -> bool:
+    """Whether neighbours in memory are of neighbouring rows, not of one row."""
+    return abs(rows.strides[0]) < abs(rows.strides[1])
+
+
+def in_place(
+    values: npt.NDArray[np.float32], shape: tuple[int, ...], axis: int
+) -> npt.NDArray[np.float32]:
+    """Values [..., blocks, K] of a tensor in its own shape and axis order, without padding."""
+    values = values.reshape(*values.shape[:-2], -1)[..., : shape[axis]]
+    if axis == len(shape) - 1:
+        return np.ascontiguousarray(values)
+    # Back to its place between the other axes, a strip at a time: whole cache lines on both sides.
+    before, after = shape[:axis], shape[axis + 1 :]
+    source = values.reshape(math.prod(before), math.prod(after), -1)
+    result = np.empty((len(source), source.shape[2], source.shape[1]), np.float32)
+    for start in range(0, source.shape[1], _STRIP):
+        strip = slice(start, start + _STRIP)
+        result[:, :, strip] = source[:, strip].transpose(0, 2, 1)
+    return result.reshape(shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any
 
@@ -12,16 +11,17 @@ import numpy.typing as npt
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format
 
-from .blocks import Blocks
+from .blocks import Blocks, in_place
 from .checks import check_codes, check_kind
 from .formats import decode
 from .rounding import FP64, convert
+from .weights import WeightBlocks
+from .weights import dequantize as dequantize_weights
 
 __all__ = ["dequantize", "dequantize_words", "owner_values", "scale_values", "value_table"]
 
 _CHUNK = 1 << 16
 """Elements worked on at a time: indices and values stay in the L2 cache."""
-_STRIP = 64
 
 
 def scale_values(row: BlockFormat) -> npt.NDArray[np.float64]:
@@ -139,13 +139,13 @@ def _scaled_bits(b: Blocks, code_8: float | None) -> npt.NDArray[np.uint32]:
     return values.view(np.uint32)
 
 
-def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
+def dequantize(b: Blocks | WeightBlocks) -> npt.NDArray[np.float32]:
     """Values of a quantized tensor, in its original shape and axis order.
 
     As `dequantize_words` with FP32 output: exact for E5M2 and E4M3 scales, overflow to infinity
     with E8M0, zeros are +0, a NaN scale makes every element of its sign the canonical NaN. With a
     factor t of the tensor a value is R(q * R(s * t)), or R(q * R(s / t)) of a divisor; R rounds to
-    FP32, to nearest, ties to even.
+    FP32, to nearest, ties to even. Of weights in a format of AFPQ: `amxfp4.golden.weights`.
 
     Parameters
     ----------
@@ -163,8 +163,10 @@ def dequantize(b: Blocks) -> npt.NDArray[np.float32]:
     array([[ 6.     ,  1.125  ],
            [-3.     , -0.09375]], dtype=float32)
     """
+    if isinstance(b, WeightBlocks):
+        return dequantize_weights(b)
     check_kind("b", b, Blocks)
-    return _in_place(b, _table(b))
+    return _by_table(b, _table(b))
 
 
 def value_table(b: Blocks) -> npt.NDArray[np.float32]:
@@ -192,20 +194,10 @@ def owner_values(b: Blocks, code_8: float) -> npt.NDArray[np.float32]:
     -------
     float32 of shape `b.shape`: equal to `dequantize`, in other bits where a zero is -0.
     """
-    return _in_place(b, _scaled_bits(b, code_8))
+    return _by_table(b, _scaled_bits(b, code_8))
 
 
-def _in_place(b: Blocks, table: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+def _by_table(b: Blocks, table: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
     """Values of codes by a table, in the shape and axis order of the tensor."""
     words = _expand(b.codes, b.scale_pos, b.scale_neg, table)
-    values = words.view(np.float32).reshape(*words.shape[:-2], -1)[..., : b.shape[b.axis]]
-    if b.axis == len(b.shape) - 1:
-        return np.ascontiguousarray(values)
-    # Back to its place between the other axes, a strip at a time: whole cache lines on both sides.
-    before, after = b.shape[: b.axis], b.shape[b.axis + 1 :]
-    source = values.reshape(math.prod(before), math.prod(after), -1)
-    result = np.empty((len(source), source.shape[2], source.shape[1]), np.float32)
-    for start in range(0, source.shape[1], _STRIP):
-        strip = slice(start, start + _STRIP)
-        result[:, :, strip] = source[:, strip].transpose(0, 2, 1)
-    return result.reshape(b.shape)
+    return in_place(words.view(np.float32), b.shape, b.axis)

@@ -23,6 +23,7 @@ from .formats import values, words
 from .packing import pack, unpack
 from .products import matmul, scaled
 from .quantizer import quantize
+from .weights import refuse_weights
 
 __all__ = [
     "Matrix",
@@ -70,6 +71,7 @@ def operand_a(config: EngineConfig, a: Any) -> tuple[Blocks, bytes]:
         return blocks, pack(blocks).tobytes()
     if isinstance(a, Blocks):
         raise TypeError(f"A must be an array of {config.input} words for this engine, not Blocks")
+    refuse_weights("A", a)
     raw = as_array("A", a)
     if raw.dtype.kind != "u":
         raw = words(check_floats("A", raw).astype(np.float32), config.input)
@@ -97,6 +99,7 @@ def operand_b(config: EngineConfig, b: Any) -> Blocks:
 
 def _operand(name: str, x: Any, format: str, axis: int, config: EngineConfig) -> Blocks:
     """Quantize a matrix as an engine reads it, or check that it is quantized so."""
+    refuse_weights(name, x)
     if not isinstance(x, Blocks):
         x = check_floats(name, x)
     shape = x.shape

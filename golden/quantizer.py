@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties, block_format
+from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties
+from amxfp4.params.weights import WeightFormat, WeightName, any_format
 
-from .blocks import Blocks, blocks_shape
-from .checks import check_axis, check_floats
+from .blocks import CHUNK, Blocks, blocks_shape, chunks, rows_are_adjacent, rows_of
 from .factor.modelopt import ModelOpt, check_modelopt
 from .factor.tensor_scale import auto_scale, check_scale, divided
 from .formats import element_thresholds, one_code, scale_thresholds
 from .rounding import FP32_SIGN
 from .search import Candidate, around, check_search, least_error
+from .weights import WeightBlocks, check_plain
+from .weights import quantize as quantize_weights
 
 __all__ = ["RULES", "quantize"]
 
 RULES = {"nearest": False, "modelopt": True}
 """How scales and elements are chosen; whether by ModelOpt's rule."""
-_CHUNK = 1 << 18
-"""Elements worked on at a time: few enough for the caches, enough to hide the cost of calls."""
 _CHUNK_SEARCHED = 1 << 15
 """Elements worked on at a time where scales are searched, in FP64."""
 _LINE = 64
@@ -33,6 +33,16 @@ _LINE = 64
 different sets of the caches: rows of 4,096 bytes are slow to transpose."""
 
 
+@overload
+def quantize(  # type: ignore[overload-overlap]  # Literals are strings, too
+    x: npt.ArrayLike,
+    format: WeightName,
+    *,
+    axis: int = -1,
+    block: int | None = None,
+    packed: bool = False,
+) -> WeightBlocks: ...
+@overload
 def quantize(
     x: npt.ArrayLike,
     format: str = "amxfp4",
@@ -43,7 +53,19 @@ def quantize(
     tensor_scale: float | str | None = None,
     rule: str = "nearest",
     search: tuple[int, int] | None = None,
-) -> Blocks:
+) -> Blocks: ...
+def quantize(
+    x: npt.ArrayLike,
+    format: str = "amxfp4",
+    *,
+    axis: int = -1,
+    ties: str | None = None,
+    block: int | None = None,
+    tensor_scale: float | str | None = None,
+    rule: str = "nearest",
+    search: tuple[int, int] | None = None,
+    packed: bool = False,
+) -> Blocks | WeightBlocks:
     """Quantize a tensor to blocks along one axis (arXiv 2411.09909, section 4).
 
     For each block x[0..K-1]::
@@ -65,14 +87,16 @@ def quantize(
         the CPU's memory (by DLPack, such as PyTorch's). Subnormals count at full value, -0 counts
         as 0.
     format
-        Row of the format table, such as ``amxfp4`` or ``mxfp4``.
+        Row of the format table, such as ``amxfp4`` or ``mxfp4``. The weight formats of AFPQ, such
+        as ``afpq-nf4``, take `axis`, `block` and `packed` alone: see `amxfp4.golden.weights`.
     axis
         The reduction axis, along which blocks run. The last block is padded with +0.
     ties
         ``RNA`` (the default): halfway goes away from zero. ``RNE``: to the even code. For scales
         and elements.
     block
-        Elements per block: 16, 32, 64 or 128; by default the format's own.
+        Elements per block: 16, 32, 64 or 128; by default the format's own. Of weight formats 128
+        or -1, one group a row.
     tensor_scale
         FP32 factor t of the whole tensor, finite and above 0: R(x / t) is quantized in place of x,
         R the rounding to FP32. ``auto``: what `auto_scale` says. 1 by default.
@@ -82,11 +106,14 @@ def quantize(
     search
         (lo, hi): each scale is chosen among the codes from lo to hi above that of S, by the error
         of its elements, see `amxfp4.golden.search`. Not with scales that are powers of two.
+    packed
+        Of weight formats: whether scales are FP16.
 
     Returns
     -------
     Blocks
-        With codes uint8 [..., blocks, K]. Elements that round to zero have code 0.
+        With codes uint8 [..., blocks, K]. Elements that round to zero have code 0. Of a weight
+        format `WeightBlocks`.
 
         - No element of a sign: its scale is 1.0; 2^-127 for power-of-two scales.
         - A maximum whose scale rounds to 0: scale code 0, elements of that sign 0.
@@ -110,32 +137,30 @@ def quantize(
     >>> b.codes[0, :6], hex(b.scale_pos[0]), hex(b.scale_neg[0])
     (array([ 7,  5, 15, 13,  0,  0], dtype=uint8), '0x3c', '0x2d')
     """
-    row = block_format(format, block)
+    row = any_format(format, block, packed)
+    if isinstance(row, WeightFormat):
+        check_plain(row, ties=ties, tensor_scale=tensor_scale, rule=rule, search=search)
+        return quantize_weights(x, row.name, axis=axis, block=block, packed=packed)
     modelopt = choose("rule", rule, RULES)
     usual = "RNE" if modelopt else "RNA"
     mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
     if modelopt:
         check_modelopt(row, mode)
     steps = None if search is None else check_search(search, row, rule)
-    array = check_floats("x", x)
-    if array.ndim == 0 or array.size == 0:
-        raise ValueError(f"x must have one or more elements along an axis, not shape {array.shape}")
-    axis = check_axis(axis, array.ndim)
-    shape = blocks_shape(array.shape, axis, row.block)
-    # Rows of n elements; a view of the input unless it has three or more axes in an odd order.
-    rows = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    rows, whole, axis = rows_of(x, axis)
+    shape = blocks_shape(whole, axis, row.block)
     codes = np.empty((*rows.shape[:1], shape[-1], row.block), np.uint8)
     scales = np.empty((row.scales, *codes.shape[:2]), np.uint8)
     wanted = tensor_scale if tensor_scale is not None else "auto" if modelopt else 1.0
     t = auto_scale(rows, row) if wanted == "auto" else check_scale(wanted)
-    narrow = array.dtype.name == "bfloat16" and t == 1 and not modelopt
+    narrow = rows.dtype.name == "bfloat16" and t == 1 and not modelopt
     width = 16 if narrow else FP32.width
     compared = steps is not None or row.scale_rule is ScaleRule.FOUR_OR_SIX
-    chunks = _chunks(rows, row.block, _CHUNK_SEARCHED if compared else _CHUNK)
-    # The first chunk is the largest.
-    size = math.prod(s.stop - s.start for s in chunks[0])
+    parts = chunks(rows, row.block, _CHUNK_SEARCHED if compared else CHUNK)
+    # The first is the largest.
+    size = math.prod(s.stop - s.start for s in parts[0])
     coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width, size, steps)
-    for part, blocks in chunks:
+    for part, blocks in parts:
         piece = rows[part, blocks.start * row.block : blocks.stop * row.block]
         if t != 1 and not modelopt:
             piece = divided(piece, np.float32(t))
@@ -145,31 +170,10 @@ def quantize(
         scales[0].reshape(shape),
         scales[1].reshape(shape) if row.asymmetric else None,
         row.name,
-        array.shape,
+        whole,
         axis,
         t,
     )
-
-
-def _chunks(rows: npt.NDArray[Any], block: int, size: int) -> list[tuple[slice, slice]]:
-    """Cut [rows, blocks] into pieces of about `size` elements that run along the memory."""
-    count, blocks = rows.shape[0], -(-rows.shape[1] // block)
-    limit = max(1, size // block)
-    if _rows_are_adjacent(rows):
-        row_step = min(count, limit)
-        block_step = min(blocks, max(1, limit // row_step))
-    else:
-        block_step = min(blocks, limit)
-        row_step = min(count, max(1, limit // block_step))
-    return [
-        (slice(r, min(r + row_step, count)), slice(b, min(b + block_step, blocks)))
-        for r in range(0, count, row_step)
-        for b in range(0, blocks, block_step)
-    ]
-
-
-def _rows_are_adjacent(rows: npt.NDArray[Any]) -> bool:
-    return abs(rows.strides[0]) < abs(rows.strides[1])
 
 
 class _Tables:
@@ -245,7 +249,7 @@ class _Coder:
         """Quantize x [rows, n] into codes [rows, blocks, K] and scales [1 or 2, rows, blocks]."""
         rows, blocks, block = codes.shape
         # Keep the order of memory in the long axis, so that copies run along it.
-        adjacent = _rows_are_adjacent(x)
+        adjacent = rows_are_adjacent(x)
         order = (block, blocks, rows) if adjacent else (block, rows, blocks)
         key, count = self.key[:, : rows * blocks], self.count[:, : rows * blocks]
         words = key.reshape(order)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from amxfp4.params.checks import check_among, choose
 
 __all__ = [
+    "ALIASES",
     "BF16",
     "BLOCK_SIZES",
     "E2M1",
@@ -216,7 +217,8 @@ A new one goes to the end: the engine's registers count from the first.
 QUANTIZED = tuple(n for n, row in FORMATS.items() if row.scale_rule is not ScaleRule.FOUR_OR_SIX)
 """Formats that a quantizer in hardware writes: it has no circuit that compares errors."""
 
-_ALIASES = {"amxfp4-e5m2": "amxfp4"}
+ALIASES = {"amxfp4-e5m2": "amxfp4"}
+"""Other names of formats."""
 
 
 def block_format(
@@ -246,7 +248,7 @@ def block_format(
         if table is None or dataclasses.replace(table, block=row.block) != row:
             raise ValueError(f"{parameter} must be a row of the format table, not {row!r}")
     else:
-        aliased = _ALIASES.get(name, name) if isinstance(name, str) else name
+        aliased = ALIASES.get(name, name) if isinstance(name, str) else name
         row = choose(parameter, aliased, FORMATS)
     if block is None or check_among("block", block, BLOCK_SIZES) == row.block:
         return row

@@ -26,6 +26,7 @@ from amxfp4.cli.options import (
 from amxfp4.params.fields import OneOf
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.units import UNITS
+from amxfp4.params.weights import WEIGHT_FORMATS, weight_format
 from amxfp4.util import extras
 
 __all__ = ["command", "main", "run"]
@@ -111,7 +112,7 @@ for _command in (files.quantize, files.dequantize, files.matmul, files.info, fil
 
 @app.command()
 def formats() -> None:
-    """List the block formats."""
+    """List the block formats, and the weight formats of AFPQ."""
     from amxfp4.util import console
 
     table = console.Table("format", "K", "element", "scale", "scales", "scale rule", "bits/element")
@@ -119,6 +120,14 @@ def formats() -> None:
         table.add(
             row.name, row.block, row.element.name, row.scale.name, row.scales, row.scale_rule,
             f"{row.bits_per_element:g}",
+        )  # fmt: skip
+    table.show()
+    table = console.Table("weights", "K", "bits", "scale", "scales", "bits/element", "packed")
+    for weight in WEIGHT_FORMATS.values():
+        packed = weight_format(weight.name, packed=True)
+        table.add(
+            weight.name, f"{weight.block} or a row", weight.bits, "fp32 or fp16", weight.sides,
+            f"{weight.bits_per_element:g}", f"{packed.bits_per_element:g}",
         )  # fmt: skip
     table.show()
 

@@ -22,16 +22,20 @@ from amxfp4.cli.options import (
 )
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.fields import OneOf
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.weights import WEIGHT_FORMATS, WHOLE_ROW
 from amxfp4.util import extras
 
 __all__ = ["compare", "dequantize", "info", "matmul", "quantize"]
 
+_FORMATS = OneOf((*FORMATS, *WEIGHT_FORMATS))
+_BLOCKS = OneOf((*BLOCK_SIZES, WHOLE_ROW))
 LAYOUTS = ("blocks", "compressed-tensors", "modelopt", "gpt-oss", "gguf")
 RULES = ("nearest", "modelopt")
 
 
-@passing("options", unit_options(QuantizerConfig, only=("format", "block", "ties")), dict)
+@passing("options", unit_options(QuantizerConfig, only=("ties",)), dict)
 def quantize(
     source: Annotated[Path, typer.Argument(metavar="IN", help=f"{TENSORS}.")],
     target: Annotated[
@@ -39,6 +43,20 @@ def quantize(
         typer.Argument(metavar="OUT", help="The .safetensors file, or a checkpoint's new folder."),
     ],
     options: Any,
+    format: Annotated[str, choice(f"Block format, or weight format: {_FORMATS}.", _FORMATS)] = (
+        "amxfp4"
+    ),
+    block: Annotated[
+        int | None,
+        choice(
+            "Elements per block: 16, 32, 64 or 128; of weight formats 128, or -1 for a whole row. "
+            "[default: the format's]",
+            _BLOCKS,
+        ),
+    ] = None,
+    packed: Annotated[
+        bool, typer.Option("--packed", help="Of weight formats: FP16 scales, as AFPQ packs them.")
+    ] = False,
     axis: Annotated[int, integer("Axis along which blocks run; negative counts from the end")] = -1,
     min_axes: Annotated[int, integer("Keep tensors of fewer axes as they are")] = 2,
     include: Annotated[
@@ -74,8 +92,8 @@ def quantize(
     from amxfp4.commands.files import quantize as command
 
     command.quantize(
-        source, target, axis=axis, min_axes=min_axes, include=include or (),
-        exclude=exclude or (), dry_run=dry_run, again=again, layout=layout,
+        source, target, format=format, block=block, packed=packed, axis=axis, min_axes=min_axes,
+        include=include or (), exclude=exclude or (), dry_run=dry_run, again=again, layout=layout,
         tensor_scale=number_or(("auto",), "--tensor-scale", tensor_scale), rule=rule,
         search=pair_or_none("--search", search), **options,
     )  # fmt: skip

@@ -57,6 +57,18 @@ def _formats() -> str:
     return _table(header, rows)
 
 
+def _weight_formats() -> str:
+    """Write the table of weight formats."""
+    from amxfp4.params.weights import WEIGHT_FORMATS, weight_format
+
+    header = ("format", "table", "scales", "bits per element, FP32 scales", "FP16 scales")
+    rows = []
+    for name, row in WEIGHT_FORMATS.items():
+        bits = (r.bits_per_element for r in (row, weight_format(name, packed=True)))
+        rows.append((f"`{name}`", name[-3:].upper(), row.sides, *(f"{n:g}" for n in bits)))
+    return _table(header, rows)
+
+
 _UNITS = {
     "quantizer": "finds the scales of a block and rounds its words to codes, without a divider",
     "dequantizer": "turns a block record back into BF16 or FP32 words",
@@ -260,6 +272,7 @@ FIGURES = Path("docs", "figures")
 
 SECTIONS: Sections = {
     "formats": _formats,
+    "weight-formats": _weight_formats,
     "units": _units,
     "sqnr": _sqnr,
     "widths": _widths,

@@ -6,12 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.checks import check_kind
+from amxfp4.golden.weights import WeightBlocks
 
 from . import layouts
 from .checkpoint import Checkpoint
@@ -121,12 +123,13 @@ def load_tensors(
     return tensors
 
 
-def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
+def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks | Any]:
     """Read quantized tensors of any layout (docs/files.md); others beside them are left alone.
 
     Returns
     -------
-    Quantized tensors by name, in the order of the file.
+    Quantized tensors by name, in the order of the file: `Blocks`, or `WeightBlocks` of the weight
+    formats of AFPQ.
 
     Raises
     ------
@@ -139,7 +142,8 @@ def load_blocks(path: str | os.PathLike[str]) -> dict[str, Blocks]:
     path = Path(path)
     try:
         with open_file(path) as file:
-            blocks = {name: t.blocks() for name, t in layouts.stored(file).items() if t.row}
+            tensors = layouts.stored(file).items()
+            blocks = {name: t.coded() for name, t in tensors if t.row or t.weights}
             if not blocks:
                 raise ValueError("it holds no blocks")
             return blocks
@@ -157,7 +161,10 @@ def writer(
 
 
 def save_blocks(
-    path: str | os.PathLike[str], tensors: Mapping[str, Blocks], *, layout: str = "blocks"
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, Blocks | WeightBlocks],
+    *,
+    layout: str = "blocks",
 ) -> None:
     """Write quantized tensors to a file, in their order.
 
@@ -179,7 +186,7 @@ def save_blocks(
     OSError
         The file cannot be written.
     TypeError
-        A tensor is not `Blocks`.
+        A tensor is neither `Blocks` nor `WeightBlocks`.
     ValueError
         The suffix is another one, there is no tensor, or the layout cannot hold one.
     """
@@ -192,10 +199,12 @@ def save_blocks(
     metadata: dict[str, str] = {}
     factors: dict[str, float | None] = {}
     for name, b in tensors.items():
-        check_kind(f"tensor {name}", b, Blocks)
-        divides = b.divides if how is layouts.OURS else how.divides
-        scale = layouts.as_stored(name, b, divides=divides)
-        factors[name] = scale if scale != 1 or b.format in how.factors else None
+        factors[name], divides = None, False
+        if not isinstance(b, WeightBlocks):
+            check_kind(f"tensor {name}", b, Blocks)
+            divides = b.divides if how is layouts.OURS else how.divides
+            scale = layouts.as_stored(name, b, divides=divides)
+            factors[name] = scale if scale != 1 or b.format in how.factors else None
         has_factor = factors[name] is not None
         own, fields = how.declared(name, b.row, b.shape, b.axis, factor=has_factor)
         if twice := entries.keys() & own.keys():
@@ -206,7 +215,7 @@ def save_blocks(
             metadata[f"{name}.divides"] = "true"
     with writer(path, entries, metadata) as out:
         for name, b in tensors.items():
-            sides = [b.scale_pos] if b.scale_neg is None else [b.scale_pos, b.scale_neg]
+            sides = [side for side in (b.scale_pos, b.scale_neg) if side is not None]
             out.write(how.piece(b.row, b.codes, sides))
             out.write(how.rest(np.stack(sides, axis=-1).reshape(-1), factors[name]))
 

@@ -18,6 +18,7 @@ from amxfp4.golden.products.accumulators import accumulator
 from amxfp4.golden.products.limbs import LONGEST
 from amxfp4.golden.products.operands import Contraction, Operand, paired, rows_by_rows
 from amxfp4.golden.rounding import round_sum
+from amxfp4.golden.weights import refuse_weights
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import OUTPUTS
 
@@ -68,8 +69,9 @@ def _typed(function: Callable[..., Values | Flagged]) -> _Multiply:
 
 def _check_pair(a: Blocks, b: Blocks) -> None:
     """Check that a and b are Blocks with the same K along reduction axes of the same length."""
-    check_kind("a", a, Blocks)
-    check_kind("b", b, Blocks)
+    for name, operand in (("a", a), ("b", b)):
+        refuse_weights(name, operand)
+        check_kind(name, operand, Blocks)
     if a.block != b.block:
         raise ValueError(f"b must have blocks of {a.block} elements as a has, not {b.block}")
     length_a, length_b = a.shape[a.axis], b.shape[b.axis]

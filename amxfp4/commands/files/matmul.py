@@ -122,6 +122,11 @@ def _operand(parameter: str, source: str) -> npt.NDArray[Any] | Blocks:
             raise ValueError(
                 f"{parameter} must be of float32, float16 or bfloat16, not {source!r} ({entry})"
             )
+        if chosen in codes and codes[chosen].weights:
+            raise ValueError(
+                f"{parameter} must be of E2M1 blocks or of words, which the array multiplies, not "
+                f"{source!r} ({codes[chosen].format}); amxfp4 dequantize makes words of it"
+            )
         shape = codes[chosen].shape if chosen in codes else file.entries[chosen].shape
         if len(shape) != 2:
             raise ValueError(f"{parameter} must be a matrix, not of shape {list(shape)}")

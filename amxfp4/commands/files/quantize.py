@@ -19,7 +19,7 @@ from amxfp4 import golden
 from amxfp4.commands.files.checkpoint import Conversion
 from amxfp4.commands.files.quantize_plan import Options, Plan, foretell, plan, report
 from amxfp4.commands.files.tensors import PIECE, copy, opened, require_suffix
-from amxfp4.golden import files
+from amxfp4.golden import Blocks, WeightBlocks, files, weights
 from amxfp4.golden.factor.modelopt import check_modelopt
 from amxfp4.golden.factor.tensor_scale import check_scale, factor, has_factor, largest_finite
 from amxfp4.golden.files import Checkpoint, Entry, TensorFile, Writer
@@ -27,7 +27,8 @@ from amxfp4.golden.quality import Ratio
 from amxfp4.golden.quantizer import RULES
 from amxfp4.golden.search import check_search
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import Ties, block_format
+from amxfp4.params.formats import Ties
+from amxfp4.params.weights import WeightFormat, any_format
 from amxfp4.util.console import Step, working
 from amxfp4.util.errors import writing
 
@@ -57,6 +58,7 @@ def quantize(
     tensor_scale: float | str = "auto",
     rule: str = "nearest",
     search: tuple[int, int] | None = None,
+    packed: bool = False,
 ) -> None:
     """Quantize the floating-point tensors of `source` into `target`, and say how well.
 
@@ -73,7 +75,7 @@ def quantize(
         Start anew where a conversion into `target` was interrupted.
     layout
         Of `target`, see `golden.save_blocks`.
-    ties, tensor_scale, rule, search
+    ties, tensor_scale, rule, search, packed
         As `golden.quantize` takes them.
 
     Raises
@@ -83,16 +85,21 @@ def quantize(
         folder in which complete shards stay.
     """
     # Options first: a mistyped format is reported before a large file is read.
-    row = block_format(format, block)
+    row = any_format(format, block, packed)
     modelopt = choose("--rule", rule, RULES)
-    usual = "RNE" if modelopt else "RNA"
-    mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
     how = files.layout(layout)
     how.check_format(row)
-    if modelopt:
-        check_modelopt(row, mode)
-    if search is not None:
-        check_search(search, row, rule)
+    mode = None
+    if isinstance(row, WeightFormat):
+        scale = None if tensor_scale == "auto" else tensor_scale
+        weights.check_plain(row, ties=ties, tensor_scale=scale, rule=rule, search=search)
+    else:
+        usual = "RNE" if modelopt else "RNA"
+        mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
+        if modelopt:
+            check_modelopt(row, mode)
+        if search is not None:
+            check_search(search, row, rule)
     if tensor_scale != "auto":
         with np.errstate(over="ignore"):
             tensor_scale = check_scale(float(np.float32(tensor_scale)))
@@ -146,7 +153,7 @@ def _pieces(x: npt.NDArray[Any], block: int) -> Iterator[npt.NDArray[Any]]:
         for part in x:
             yield from _pieces(part, block)
         return
-    step = PIECE // block * block if x.ndim == 1 else PIECE // x[0].size
+    step = max(PIECE // block, 1) * block if x.ndim == 1 else PIECE // x[0].size
     for start in range(0, len(x), step):
         yield x[start : start + step]
 
@@ -165,18 +172,16 @@ def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> 
     def work(piece: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Ratio]:
         raw, ratio = np.ascontiguousarray(piece), Ratio()
         x = raw.view(ml_dtypes.bfloat16) if entry.word == "bf16" else raw
-        b = golden.quantize(
-            x, row.name, ties=options.ties, block=row.block, tensor_scale=t, rule=options.rule,
-            search=options.search,
-        )  # fmt: skip
-        if layout.divides and stored != 1:
+        b = _coded(x, options, t)
+        if isinstance(b, Blocks) and layout.divides and stored != 1:
             b = dataclasses.replace(b, tensor_scale=stored, divides=True)
         ratio.add(raw, golden.dequantize(b), entry.values)
-        sides = b.scales[: row.scales]
+        sides = [side for side in (b.scale_pos, b.scale_neg) if side is not None]
         return layout.piece(row, b.codes, sides), np.stack(sides, axis=-1).reshape(-1), ratio
 
+    size = row.size(held.shape[-1]) if isinstance(row, WeightFormat) else row.block
     total, scales = Ratio(), []
-    for codes, of_piece, ratio in _in_order(work, _pieces(held, row.block)):
+    for codes, of_piece, ratio in _in_order(work, _pieces(held, size)):
         writer.write(codes)
         scales.append(of_piece)
         total.signal += ratio.signal
@@ -186,11 +191,21 @@ def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> 
     return total.decibels
 
 
+def _coded(x: npt.NDArray[Any], options: Options, t: float) -> Blocks | WeightBlocks:
+    row = options.row
+    if isinstance(row, WeightFormat):
+        return weights.quantize(x, row.name, block=row.block, packed=row.packed)
+    return golden.quantize(
+        x, row.name, ties=options.ties, block=row.block, tensor_scale=t, rule=options.rule,
+        search=options.search,
+    )  # fmt: skip
+
+
 def _factor(file: TensorFile, held: npt.NDArray[Any], entry: Entry, options: Options) -> float:
     """Factor of a tensor, for which all of it may have to be seen."""
     if not isinstance(options.tensor_scale, str):
         return options.tensor_scale
-    if not has_factor(options.row):
+    if isinstance(options.row, WeightFormat) or not has_factor(options.row):
         return 1.0
     top = np.float32(0)
     work = functools.partial(_largest, entry)

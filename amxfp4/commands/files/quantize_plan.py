@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from amxfp4.commands.files.checkpoint import Conversion, Notes, Shard
-from amxfp4.commands.files.tensors import decibels, size, warn_of_poor
+from amxfp4.commands.files.tensors import blocks_of, decibels, size, warn_of_poor
 from amxfp4.golden import files
-from amxfp4.golden.blocks import blocks_shape
 from amxfp4.golden.factor.tensor_scale import has_factor
 from amxfp4.golden.files import Checkpoint, Entry, Layout, TensorFile
 from amxfp4.params.formats import BlockFormat, Ties
+from amxfp4.params.weights import WeightFormat
 from amxfp4.util.console import Table
 
 __all__ = ["Fate", "Options", "Plan", "foretell", "plan", "report"]
@@ -25,9 +24,9 @@ __all__ = ["Fate", "Options", "Plan", "foretell", "plan", "report"]
 class Options:
     """What decides which tensors are quantized, and how; see `quantize`."""
 
-    row: BlockFormat
+    row: BlockFormat | WeightFormat
     axis: int
-    ties: Ties
+    ties: Ties | None
     min_axes: int
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -39,14 +38,19 @@ class Options:
     @property
     def has_factor(self) -> bool:
         """Whether tensors are quantized with a factor, which is known once they are read."""
+        if isinstance(self.row, WeightFormat):
+            return False
         auto = self.tensor_scale == "auto" and has_factor(self.row)
         return auto or self.tensor_scale not in ("auto", 1) or self.row.name in self.layout.factors
 
     def typed(self) -> dict[str, Any]:
         """All of them in JSON, by the names that the command line gives them."""
+        row = self.row
+        of_weights = {"--packed": row.packed} if isinstance(row, WeightFormat) else None
         return {
             "--format": self.row.name, "--block": self.row.block, "--axis": self.axis,
-            "--ties": str(self.ties), "--min-axes": self.min_axes,
+            **(of_weights or {"--ties": str(self.ties)}),
+            "--min-axes": self.min_axes,
             "--include": sorted(set(self.include)), "--exclude": sorted(set(self.exclude)),
             "--layout": self.layout.name, "--tensor-scale": self.tensor_scale, "--rule": self.rule,
             "--search": self.search and list(self.search),
@@ -85,7 +89,11 @@ class Options:
                     )
 
     def __str__(self) -> str:
-        said = f"format={self.row.name} block={self.row.block} axis={self.axis} ties={self.ties}"
+        said = f"format={self.row.name} block={self.row.block} axis={self.axis}"
+        if isinstance(self.row, WeightFormat):
+            said += f" packed={self.row.packed}"
+        else:
+            said += f" ties={self.ties}"
         more = {"layout": self.layout.name, "rule": self.rule}
         if self.search is not None:
             more["search"] = ",".join(map(str, self.search))
@@ -198,15 +206,14 @@ def report(
     table = Table("tensor", "shape", "words", "bytes", "blocks", "to bytes", "SQNR dB")
     for name, ratio in ratios.items():
         fate = plan.fates[name]
-        shape = fate.entry.shape
-        blocks = math.prod(blocks_shape(shape, options.axis % len(shape), options.row.block))
+        blocks, held = blocks_of(options.row, fate.entry.shape, options.axis)
         table.add(
             name,
             size(fate.entry.shape),
             fate.entry.word,
             f"{fate.entry.bytes:,}",
             f"{blocks:,}",
-            f"{blocks * options.row.record_bytes:,}",
+            f"{held:,}",
             decibels(ratio),
         )
     table.show()

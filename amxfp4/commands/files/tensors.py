@@ -10,6 +10,9 @@ from pathlib import Path
 from amxfp4.golden import files
 from amxfp4.golden.blocks import blocks_shape
 from amxfp4.golden.files import Entry, Stored, TensorFile, Writer
+from amxfp4.golden.weights import bytes_of, groups_shape
+from amxfp4.params.formats import BlockFormat
+from amxfp4.params.weights import WeightFormat
 from amxfp4.util.console import Table
 from amxfp4.util.errors import reading
 
@@ -17,6 +20,7 @@ __all__ = [
     "BLOCKS",
     "PIECE",
     "TENSORS",
+    "blocks_of",
     "copy",
     "decibels",
     "found",
@@ -79,6 +83,19 @@ def size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
+def blocks_of(
+    row: BlockFormat | WeightFormat, shape: tuple[int, ...], axis: int
+) -> tuple[int, int]:
+    """Count the blocks or groups of a tensor, and the bytes of their codes and scales."""
+    axis %= len(shape)
+    if isinstance(row, WeightFormat):
+        count = math.prod(groups_shape(row, shape, axis))
+        codes = bytes_of(row.size(shape[axis]), row.bits)
+        return count, count * (codes + row.sides * row.scale_bits // 8)
+    count = math.prod(blocks_shape(shape, axis, row.block))
+    return count, count * row.record_bytes
+
+
 def found(parameter: str, file: TensorFile) -> dict[str, Stored]:
     """Tensors that a file stores as codes; errors name the parameter."""
     with reading(parameter, file.path, BLOCKS):
@@ -95,12 +112,12 @@ def show_codes(file: TensorFile, tensors: dict[str, Stored]) -> None:
     """Show a table of tensors that are stored as codes."""
     table = Table("tensor", "shape", "axis", "layout", "format", "K", "blocks", "bytes")
     for t in tensors.values():
-        blocks = "-"
-        if t.row is not None:
-            blocks = f"{math.prod(blocks_shape(t.shape, t.axis, t.row.block)):,}"
+        row = t.row or t.weights
+        blocks = f"{blocks_of(row, t.shape, t.axis)[0]:,}" if row else "-"
         held = sum(file.entries[part].bytes for part in t.parts)
-        block = t.row.block if t.row else "-"
-        table.add(t.name, size(t.shape), t.axis, t.layout, t.format, block, blocks, f"{held:,}")
+        block = row.block if row else "-"
+        format = f"{t.format} packed" if t.weights and t.weights.packed else t.format
+        table.add(t.name, size(t.shape), t.axis, t.layout, format, block, blocks, f"{held:,}")
     table.show()
     for t in tensors.values():
         if t.note:

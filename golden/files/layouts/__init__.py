@@ -3,7 +3,7 @@
 Whatever the layout, a tensor is `Stored`: its name, shape and format, the entries it is made of,
 and how to read it. What no layout claims is an ordinary tensor.
 
-- `ours`: what ``amxfp4 quantize`` writes.
+- `ours`: what ``amxfp4 quantize`` writes; `weights`: of it, AFPQ's weight formats.
 - `checkpoints`: compressed-tensors, ModelOpt and gpt-oss. `torchao`. `gguf`: llama.cpp.
 - `plain`: safetensors' own FP8, E8M0 and FP4 numbers.
 - `writing`: how blocks are written in those that write them.

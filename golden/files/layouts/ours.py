@@ -4,48 +4,54 @@ Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements
 nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative. One with a
 factor has a third, ``<name>.tensor_scale``, float32. The metadata holds ``<name>.format``,
 ``<name>.block``, ``<name>.shape`` and ``<name>.axis``, and ``<name>.divides`` if the factor is a
-divisor. Other tensors may stand beside them.
+divisor. Other tensors may stand beside them. Weights in a format of AFPQ: see `weights`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks, blocks_shape
 from amxfp4.golden.checks import check_axis, check_kind, check_shape
 from amxfp4.golden.files.tensor_file import Entry, TensorFile
 from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.weights import pack_codes
 from amxfp4.params.formats import FORMATS, BlockFormat, block_format
+from amxfp4.params.weights import WEIGHT_FORMATS, WeightFormat
 
+from . import weights
 from .parts import factor, is_factor
 from .tensor import Stored
-from .writing import Layout, entry
+from .weights import CODES, FIELDS, SCALES
+from .writing import Layout, Row, entry
 
 __all__ = ["OURS", "ours"]
 
-CODES, SCALES, FACTOR = ".codes", ".scales", ".tensor_scale"
-FIELDS = ("format", "block", "shape", "axis")
-"""What the metadata say of a quantized tensor, as ``<name>.<field>``."""
+FACTOR = ".tensor_scale"
 DIVIDES = "divides"
 """What they say, ``true``, of one whose factor is a divisor."""
 
 
 class _Ours(Layout):
-    name, formats = "blocks", tuple(FORMATS)
+    name, formats = "blocks", (*FORMATS, *WEIGHT_FORMATS)
 
-    def check_format(self, row: BlockFormat) -> None:
+    def check_format(self, row: Row) -> None:
         """Any will do."""
 
-    def check_shape(self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int) -> None:
+    def check_shape(self, name: str, row: Row, shape: tuple[int, ...], axis: int) -> None:
         """Any will do."""
 
     def declared(
-        self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int, *, factor: bool
+        self, name: str, row: Row, shape: tuple[int, ...], axis: int, *, factor: bool
     ) -> tuple[dict[str, Entry], dict[str, str]]:
+        if isinstance(row, WeightFormat):
+            return weights.declared(name, row, shape, axis)
         rows = blocks_shape(shape, axis, row.block)
         entries = {
             name + CODES: entry("U8", *rows, row.block // 2),
@@ -55,6 +61,16 @@ class _Ours(Layout):
             entries[name + FACTOR] = entry("F32")
         fields = (row.name, json.dumps(row.block), json.dumps(shape), json.dumps(axis))
         return entries, {f"{name}.{f}": text for f, text in zip(FIELDS, fields, strict=True)}
+
+    def piece(
+        self, row: Row, codes: npt.NDArray[np.uint8], scales: Sequence[npt.NDArray[Any]]
+    ) -> npt.NDArray[np.uint8]:
+        if isinstance(row, WeightFormat):
+            return pack_codes(codes, row.bits)
+        return super().piece(row, codes, scales)
+
+    def rest(self, scales: npt.NDArray[Any], factor: float | None) -> npt.NDArray[Any]:
+        return scales if scales.dtype.kind == "f" else super().rest(scales, factor)
 
 
 OURS = _Ours()
@@ -74,6 +90,10 @@ def ours(file: TensorFile) -> Iterator[Stored]:
         if name == key or held_as.dtype != "U8":
             continue
         if name + SCALES in held or f"{name}.format" in held:
+            _check_parts(file, name)
+            if file.metadata[f"{name}.format"] in WEIGHT_FORMATS:
+                yield weights.stored(file, name, OURS.name)
+                continue
             row, shape, axis, has_factor = _described(file, name)
             parts = (key, name + SCALES, *([name + FACTOR] if has_factor else []))
             yield Stored(
@@ -83,13 +103,17 @@ def ours(file: TensorFile) -> Iterator[Stored]:
             )  # fmt: skip
 
 
-def _described(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...], int, bool]:
-    """Format, shape and axis of a quantized tensor, by its file, and whether it has a factor."""
+def _check_parts(file: TensorFile, name: str) -> None:
+    """Refuse codes without the rest of their tensor."""
     keys = [name + suffix for suffix in (CODES, SCALES)]
-    fields = [f"{name}.{field}" for field in FIELDS]
-    for key in keys + fields:
+    for key in keys + [f"{name}.{field}" for field in FIELDS]:
         if key not in (file.entries if key in keys else file.metadata):
             raise ValueError(f"it holds {name}{CODES} but no {key}")
+
+
+def _described(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...], int, bool]:
+    """Format, shape and axis of a quantized tensor, by its file, and whether it has a factor."""
+    fields = [f"{name}.{field}" for field in FIELDS]
     try:
         format = file.metadata[fields[0]]
         block, sizes, number = (json.loads(file.metadata[field]) for field in fields[1:])

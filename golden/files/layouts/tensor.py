@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.dequantizer import dequantize, owner_values
+from amxfp4.golden.weights import WeightBlocks
 from amxfp4.params.formats import BlockFormat
+from amxfp4.params.weights import WeightFormat
 
 __all__ = ["Stored"]
 
@@ -36,8 +38,10 @@ class Stored:
         Keys of the metadata that say so.
     row
         Row of the format table; ``None`` if it is of other blocks, or of none.
+    weights
+        Row of the table of weight formats, if it is of one.
     read
-        Reads it as blocks, if it has a row.
+        Reads it as blocks, if it has a row in either table.
     decode
         Reads it as values, if its row does not say how.
     code_8
@@ -54,7 +58,8 @@ class Stored:
     parts: tuple[str, ...]
     fields: tuple[str, ...] = ()
     row: BlockFormat | None = None
-    read: Callable[[], Blocks] | None = None
+    weights: WeightFormat | None = None
+    read: Callable[[], Blocks | WeightBlocks] | None = None
     decode: Callable[[], npt.NDArray[np.float32]] | None = None
     code_8: float | None = None
     note: str = ""
@@ -64,8 +69,8 @@ class Stored:
         """Elements."""
         return math.prod(self.shape)
 
-    def blocks(self) -> Blocks:
-        """Read it as blocks.
+    def coded(self) -> Blocks | WeightBlocks:
+        """Read it as codes and scales.
 
         Raises
         ------
@@ -73,12 +78,27 @@ class Stored:
             It is of no format that has a row.
         """
         if self.read is None:
-            raise ValueError(f"{self.name} is of {self.format}, which has no blocks of E2M1")
+            raise ValueError(f"{self.name} is of {self.format}, which is none of our formats")
         return self.read()
+
+    def blocks(self) -> Blocks:
+        """Read it as blocks of E2M1.
+
+        Raises
+        ------
+        ValueError
+            It is none.
+        """
+        b = self.coded() if self.row is not None else None
+        if not isinstance(b, Blocks):
+            raise ValueError(f"{self.name} is of {self.format}, which has no blocks of E2M1")
+        return b
 
     def values(self) -> npt.NDArray[np.float32]:
         """Read the values that its owner decodes, but for scales that are NaN: ours are NaN."""
         if self.decode is not None:
             return self.decode()
-        b = self.blocks()
-        return dequantize(b) if self.code_8 is None else owner_values(b, self.code_8)
+        b = self.coded()
+        if self.code_8 is None or isinstance(b, WeightBlocks):
+            return dequantize(b)
+        return owner_values(b, self.code_8)

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks, blocks_shape
 from amxfp4.golden.files.gguf_file import MOST_AXES, TYPES
-from amxfp4.golden.files.tensor_file import Entry
+from amxfp4.golden.files.tensor_file import BITS, Entry
 from amxfp4.golden.formats import decode
 from amxfp4.golden.packing import join_nibbles
 from amxfp4.params.formats import BlockFormat
+from amxfp4.params.weights import WeightFormat
 
 from .gguf import joined_halves
 
-__all__ = ["OTHERS", "Layout", "as_stored", "entry"]
+__all__ = ["OTHERS", "Layout", "Row", "as_stored", "entry"]
 
 _Bytes = npt.NDArray[np.uint8]
 _Entries = dict[str, Entry]
+Row = BlockFormat | WeightFormat
 _GGUF_TYPES = {name for name, _, _ in TYPES.values()}
 MX, NV = ("mxfp4", "mxfp4-roundup"), ("nvfp4",)
 """Formats with the codes of OCP's MXFP4 and of NVFP4."""
 
 
 def entry(dtype: str, *shape: int) -> Entry:
-    """Entry of FP32 numbers or of bytes."""
-    return Entry(dtype, shape, math.prod(shape) * (4 if dtype == "F32" else 1))
+    """Entry of numbers of whole bytes."""
+    return Entry(dtype, shape, math.prod(shape) * BITS[dtype] // 8)
 
 
 class Layout:
@@ -47,11 +49,11 @@ class Layout:
     factors: ClassVar[tuple[str, ...]] = ()
     """Formats whose tensors always have a factor."""
 
-    def together(self, row: BlockFormat) -> int:
+    def together(self, row: Row) -> int:
         """How many blocks must follow each other."""
         return 1
 
-    def check_format(self, row: BlockFormat) -> None:
+    def check_format(self, row: Row) -> None:
         """Refuse a format or a block size that the layout does not have.
 
         Raises
@@ -68,7 +70,7 @@ class Layout:
                 f"block must be {block} for {row.name} in layout {self.name}, not {row.block}"
             )
 
-    def check_shape(self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int) -> None:
+    def check_shape(self, name: str, row: Row, shape: tuple[int, ...], axis: int) -> None:
         """Refuse a tensor that does not fit, along another axis or of other than whole blocks.
 
         Raises
@@ -97,7 +99,7 @@ class Layout:
         return entry.known
 
     def declared(
-        self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int, *, factor: bool
+        self, name: str, row: Row, shape: tuple[int, ...], axis: int, *, factor: bool
     ) -> tuple[_Entries, dict[str, str]]:
         """Entries in the order in which they are written, and metadata, of a quantized tensor.
 
@@ -119,6 +121,7 @@ class Layout:
             raise ValueError(
                 f"tensor_scale of {name} must be 1 for {row.name} in layout {self.name}"
             )
+        assert isinstance(row, BlockFormat)  # what its formats are
         rows = blocks_shape(shape, axis, row.block)
         return self.entries(name, row, rows, factor=factor), {}
 
@@ -128,12 +131,12 @@ class Layout:
         """Entries of blocks [*rows]."""
         return {}
 
-    def piece(self, row: BlockFormat, codes: _Bytes, scales: Sequence[_Bytes]) -> _Bytes:
-        """Bytes of some blocks: codes [..., K], scale codes of each side [...]."""
+    def piece(self, row: Row, codes: _Bytes, scales: Sequence[npt.NDArray[Any]]) -> _Bytes:
+        """Bytes of some blocks: codes [..., K], scales of each side [...]."""
         return join_nibbles(codes)
 
-    def rest(self, scales: _Bytes, factor: float | None) -> _Bytes:
-        """Bytes behind all pieces: scale codes of all blocks, and the factor if there is one."""
+    def rest(self, scales: npt.NDArray[Any], factor: float | None) -> npt.NDArray[Any]:
+        """Give what is behind all pieces: scales of all blocks, the factor if there is one."""
         last = np.array([] if factor is None else [factor], "<f4").view(np.uint8)
         return np.concatenate([scales, last])
 
@@ -174,7 +177,7 @@ class _GptOss(Layout):
             )
 
     def declared(
-        self, name: str, row: BlockFormat, shape: tuple[int, ...], axis: int, *, factor: bool
+        self, name: str, row: Row, shape: tuple[int, ...], axis: int, *, factor: bool
     ) -> tuple[_Entries, dict[str, str]]:
         super().declared(name, row, shape, axis, factor=factor)
         rows = blocks_shape(shape, axis, row.block)
@@ -192,7 +195,7 @@ class _Gguf(Layout):
     def holds(self, entry: Entry) -> bool:
         return entry.dtype in _GGUF_TYPES and len(entry.shape) <= MOST_AXES
 
-    def together(self, row: BlockFormat) -> int:
+    def together(self, row: Row) -> int:
         return 4 if row.name in NV else 1
 
     def entries(
@@ -205,13 +208,13 @@ class _Gguf(Layout):
             found[f"{name.removesuffix('.weight')}.scale"] = entry("F32", 1)
         return found
 
-    def piece(self, row: BlockFormat, codes: _Bytes, scales: Sequence[_Bytes]) -> _Bytes:
+    def piece(self, row: Row, codes: _Bytes, scales: Sequence[npt.NDArray[Any]]) -> _Bytes:
         together = self.together(row)
         halves = joined_halves(codes.reshape(-1, row.block))
         records = halves.reshape(-1, together * row.block // 2)
         return np.concatenate([scales[0].reshape(-1, together), records], axis=1)
 
-    def rest(self, scales: _Bytes, factor: float | None) -> _Bytes:
+    def rest(self, scales: npt.NDArray[Any], factor: float | None) -> npt.NDArray[Any]:
         return super().rest(scales[:0], factor)
 
 

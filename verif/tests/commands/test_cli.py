@@ -15,6 +15,7 @@ from amxfp4.commands.simulated_board import SMALL
 from amxfp4.params.fields import parameters
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.units import STREAMING, UNITS
+from amxfp4.params.weights import WEIGHT_FORMATS
 from amxfp4.synth.boards import BOARDS
 
 COMMANDS = (
@@ -299,8 +300,10 @@ def test_defect_is_shown_as_one(error, monkeypatch):
 def test_formats_lists_every_row(capfd):
     assert cli.run(["formats"]) == 0
     lines = capfd.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == list(FORMATS)
+    names = [line.split()[0] for line in lines]
+    assert names == ["format", *FORMATS, "weights", *WEIGHT_FORMATS]
     assert lines[1].split() == ["amxfp4", "32", "e2m1", "e5m2", "2", "nearest", "4.5"]
+    assert lines[-1].split()[-4:] == ["fp16", "1", "3.25", "3.125"]
 
 
 @pytest.mark.parametrize("command", ["energy", "check"])

@@ -52,7 +52,7 @@ def test_report_wrong_section(checkout, capsys):
     assert cli.run(["dev", "report", str(checkout)]) == 2
     error = capsys.readouterr().err
     assert (
-        "generated section must be one of formats, units, sqnr, widths, flags, "
+        "generated section must be one of formats, weight-formats, units, sqnr, widths, flags, "
         "engine-registers, engine-codes, command-line, layers, not 'areas'" in error
     )
     assert readme.read_text() == before

@@ -44,12 +44,19 @@ def _blocks(folder: Path) -> bytes:
     return path.read_bytes()
 
 
+def _weights(folder: Path) -> bytes:
+    path = folder / "q.safetensors"
+    golden.save_blocks(path, {"w": golden.quantize(X, "afpq-nf3", block=-1, packed=True)})
+    return path.read_bytes()
+
+
 WHOLE = {
     "npy": lambda _: _npy(X.astype(np.float16)),
     "npz": lambda _: _npz(zipfile.ZIP_STORED, w=_npy(X)),
     "deflated.npz": lambda _: _npz(zipfile.ZIP_DEFLATED, w=_npy(X)),
     "safetensors": lambda _: safetensors.numpy.save({"w": X, "ids": np.arange(3)}, {"a": "b"}),
     "blocks.safetensors": _blocks,
+    "weights.safetensors": _weights,
     "gguf": lambda _: gguf_file({"q": (39, RECORDS), "w": (0, EIGHT)}, {"name": "x", "n": 3}),
 }
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amxfp4 import golden
-from amxfp4.golden import dequantizer, formats, quantizer, stimulus
+from amxfp4.golden import blocks, dequantizer, formats, stimulus
 from amxfp4.params.formats import BLOCK_SIZES, FORMATS, block_format
 
 Array = np.ndarray[Any, Any]
@@ -74,9 +74,9 @@ def test_chunks(chunk: int, axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(3).standard_normal((3, 40, 70)).astype(np.float32)
     whole = golden.quantize(x, axis=axis)
     values = golden.dequantize(whole)
-    monkeypatch.setattr(quantizer, "_CHUNK", chunk)
+    monkeypatch.setattr(blocks, "_CHUNK", chunk)
     monkeypatch.setattr(dequantizer, "_CHUNK", chunk)
-    monkeypatch.setattr(dequantizer, "_STRIP", 3)
+    monkeypatch.setattr(blocks, "_STRIP", 3)
     cut = golden.quantize(x, axis=axis)
     assert np.array_equal(cut.codes, whole.codes)
     assert np.array_equal(cut.scale_pos, whole.scale_pos)

@@ -1,0 +1,22 @@
+"""Weight formats of AFPQ: codes of a table of values, and scales that are numbers.
+
+`golden.quantize` and `golden.dequantize` come here for formats of `amxfp4.params.weights`. No unit
+of the hardware reads these blocks: the array multiplies E2M1 elements with 8-bit scales.
+"""
+
+from .blocks import WeightBlocks, check_plain, groups_shape, refuse_weights
+from .dequantizer import dequantize
+from .packing import bytes_of, pack_codes, unpack_codes
+from .quantizer import quantize
+
+__all__ = [
+    "WeightBlocks",
+    "bytes_of",
+    "check_plain",
+    "dequantize",
+    "groups_shape",
+    "pack_codes",
+    "quantize",
+    "refuse_weights",
+    "unpack_codes",
+]
