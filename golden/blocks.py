@@ -21,9 +21,9 @@ from .checks import (
     check_shape,
 )
 
-__all__ = ["CHUNK", "Blocks", "blocks_shape", "chunks", "in_place", "rows_are_adjacent", "rows_of"]
+__all__ = ["Blocks", "blocks_shape", "chunks", "in_place", "rows_are_adjacent", "rows_of"]
 
-CHUNK = 1 << 18
+_CHUNK = 1 << 18
 """Elements worked on at a time: few enough for the caches, enough to hide the cost of calls."""
 _STRIP = 64
 
@@ -146,13 +146,15 @@ def rows_of(x: npt.ArrayLike, axis: int) -> tuple[npt.NDArray[Any], tuple[int, .
     return rows, array.shape, axis
 
 
-def chunks(rows: npt.NDArray[Any], block: int, size: int = CHUNK) -> list[tuple[slice, slice]]:
-    """Cut [rows, blocks] into pieces of about `size` elements that run along the memory.
+def chunks(
+    rows: npt.NDArray[Any], block: int, size: int | None = None
+) -> list[tuple[slice, slice]]:
+    """Cut [rows, blocks] into pieces of about `size` elements, or `_CHUNK`, that run along the memory.
 
     The first is the largest.
     """
     count, blocks = rows.shape[0], -(-rows.shape[1] // block)
-    limit = max(1, size // block)
+    limit = max(1, (size or _CHUNK) // block)
     if rows_are_adjacent(rows):
         row_step = min(count, limit)
         block_step = min(blocks, max(1, limit // row_step))

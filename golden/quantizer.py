@@ -13,7 +13,7 @@ from amxfp4.params.checks import choose
 from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties
 from amxfp4.params.weights import WeightFormat, WeightName, any_format
 
-from .blocks import CHUNK, Blocks, blocks_shape, chunks, rows_are_adjacent, rows_of
+from .blocks import Blocks, blocks_shape, chunks, rows_are_adjacent, rows_of
 from .factor.modelopt import ModelOpt, check_modelopt
 from .factor.tensor_scale import auto_scale, check_scale, divided
 from .formats import element_thresholds, one_code, scale_thresholds
@@ -156,7 +156,7 @@ def quantize(
     narrow = rows.dtype.name == "bfloat16" and t == 1 and not modelopt
     width = 16 if narrow else FP32.width
     compared = steps is not None or row.scale_rule is ScaleRule.FOUR_OR_SIX
-    parts = chunks(rows, row.block, _CHUNK_SEARCHED if compared else CHUNK)
+    parts = chunks(rows, row.block, _CHUNK_SEARCHED if compared else None)
     # The first is the largest.
     size = math.prod(s.stop - s.start for s in parts[0])
     coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width, size, steps)
