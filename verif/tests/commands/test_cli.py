@@ -18,8 +18,8 @@ from amxfp4.params.units import STREAMING, UNITS
 from amxfp4.synth.boards import BOARDS
 
 COMMANDS = (
-    "verilog", "quantize", "dequantize", "matmul", "info", "compare", "formats", "sim", "synth",
-    "fpga", "host",
+    "verilog", "quantize", "dequantize", "matmul", "info", "compare", "accuracy", "formats", "sim",
+    "synth", "fpga", "host",
 )  # fmt: skip
 # Commands, the unit that is configured, and which of its fields have no option there.
 CONFIGURING = [
