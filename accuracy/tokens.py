@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,22 @@ def own_texts() -> list[Text]:
 
     path = _inside(*_KJV)
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-        verses = database.execute(
-            "select Passage1 from Bible order by TestamentID, BookID, ChapterID, VerseID"
+        passages = database.execute(
+            "select Passage1, Passage2 from Bible order by TestamentID, BookID, ChapterID, VerseID"
         ).fetchall()
+    # One or several verses, each after its number, which says little.
+    verses = (re.sub(r"\s*\d+:\d+ ", " ", " ".join(filter(None, p))).strip() for p in passages)
     help_ = "\n\n".join(topics[name] for name in sorted(topics))
-    return [("pydoc topics", help_), ("King James Bible", "\n".join(v for (v,) in verses))]
+    return [("pydoc topics", help_), ("King James Bible", "\n".join(verses))]
 
 
-def encode(made: Any, text: str) -> npt.NDArray[np.int64]:
-    """Tokens of a text, without marks of its beginning or end."""
+def encode(made: Any, text: str, most: int | None = None) -> npt.NDArray[np.int64]:
+    """Tokens of a text, without marks of its beginning or end; the first `most` at least."""
+    if most is not None:
+        # A book takes seconds. The last tokens of a piece may be others than in the whole text.
+        piece = text[: 16 * most + 4096]
+        if len(ids := encode(made, piece)) >= most + 256:
+            return ids[:most]
     return np.array(made.encode(text, add_special_tokens=False).ids, np.int64)
 
 

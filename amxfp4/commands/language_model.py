@@ -39,7 +39,9 @@ def measure(
     else:
         with reading("--text", text, "a text in UTF-8"):
             texts = [(text.stem, text.read_text(encoding="utf-8"))]
-    cut = tokens.windows([(name, tokens.encode(made, t)) for name, t in texts], count, window)
+    cut = tokens.windows(
+        [(name, tokens.encode(made, t, count + 1)) for name, t in texts], count, window
+    )
     name = " and ".join(name for name, _ in texts)
     begun = f"measuring {len(rows)} rows"
     with writing("--out", out, "a folder that can be written"), console.working(begun) as step:
