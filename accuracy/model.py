@@ -163,7 +163,6 @@ def losses(
     quantize: Quantize = as_is,
     *,
     perturbation: float = 0.0,
-    told: Callable[[int], None] = lambda _: None,
 ) -> npt.NDArray[np.float64]:
     """Loss of every token of some windows of text, each window a context of its own.
 
@@ -181,8 +180,6 @@ def losses(
         as in a prefill of the window.
     perturbation
         Elements of the embedding are multiplied by 1 + this times a standard normal number.
-    told
-        Called with the number of every layer before it is computed.
 
     Returns
     -------
@@ -198,8 +195,7 @@ def losses(
         -np.arange(0, shape.head, 2) / shape.head
     )
     turn = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-    for number, layer in enumerate(model.layers):
-        told(number)
+    for layer in model.layers:
         linear = {
             name: quantize("weight", getattr(layer, name), -1)
             for name in ("query", "key", "value", "output", "gate", "up", "down")
@@ -207,7 +203,6 @@ def losses(
         for x in states:
             x += _attention(shape, layer, linear, turn, x, quantize)
             x += _mlp(shape, layer, linear, x, quantize)
-    told(shape.layers)
     return np.stack([_losses(model, x, w[1:]) for x, w in zip(states, windows, strict=True)])
 
 

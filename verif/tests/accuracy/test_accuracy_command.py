@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -85,7 +86,7 @@ def test_bad_input_is_one_line(
 
 def _real() -> tuple[Path, Any]:
     for name in extras.EXTRAS["llm"]:
-        if tokens.importlib.util.find_spec(name) is None:
+        if importlib.util.find_spec(name) is None:
             pytest.skip(extras.install("llm"))
     path = tokens.installed_model()
     return path, tokens.tokenizer(path)

@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import csv
 import json
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_interrupt_ends_the_processes(tmp_path: Path) -> None:
     path, store = tiny.write(tmp_path), Store(tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         runs.run(path, WINDOWS, ROWS, store, "random", told=told)
-    assert runs.multiprocessing.active_children() == []
+    assert multiprocessing.active_children() == []
     assert 1 <= len(store.all()) < len(ROWS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def test_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _installed(*names: str) -> None:
     for name in names:
-        if tokens.importlib.util.find_spec(name) is None:
+        if importlib.util.find_spec(name) is None:
             pytest.skip(extras.install("llm"))
 
 
@@ -94,7 +95,7 @@ def test_other_tokenizer(tmp_path: Path) -> None:
     _installed("tokenizers")
     made = tokens.tokenizer(tiny.write(tmp_path))
     assert tokens.encode(made, "0ab1").tolist() == [0, tiny.VOCABULARY - 1, 1]
-    path = tiny.write(tmp_path, **{"tokenizer.ggml.pre": "llama-bpe"})
+    path = tiny.write(tmp_path, keys={"tokenizer.ggml.pre": "llama-bpe"})
     with pytest.raises(ValueError, match="must be gpt2 with smollm, not gpt2 with llama-bpe"):
         tokens.tokenizer(path)
 
@@ -118,10 +119,8 @@ def test_values_are_those_of_the_owners_reader() -> None:
         for tensor in reader.tensors[:14]:
             kinds.add(tensor.tensor_type.name)
             wanted = dequantize(tensor.data, tensor.tensor_type)
-            if tensor.name in held:
-                got = held[tensor.name].values()
-            else:
-                got = file.tensor(tensor.name).values
+            name = tensor.name
+            got: Any = held[name].values() if name in held else file.tensor(name).values
             assert np.array_equal(got.view(np.uint32).ravel(), wanted.view(np.uint32).ravel())
         for key in ("llama.rope.freq_base", "llama.block_count", "tokenizer.ggml.merges"):
             assert file.value(key) == reader.fields[key].contents()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,10 @@ def tensors(seed: int = 1, *, head: bool = False) -> dict[str, tuple[int, Any]]:
     return made
 
 
-def write(folder: Path, *, head: bool = False, **keys: Any) -> Path:
+def write(folder: Path, *, head: bool = False, keys: Mapping[str, Any] | None = None) -> Path:
     """Write a model, with other values of some keys."""
     path = folder / "tiny.gguf"
-    path.write_bytes(gguf_file(tensors(head=head), KEYS | keys))
+    path.write_bytes(gguf_file(tensors(head=head), KEYS | dict(keys or {})))
     return path
 
 
