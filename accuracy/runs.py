@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 import amxfp4
+from amxfp4.util.errors import ToolError
 
 from .model import Model, load, losses
 from .quantized import Row, quantizer
@@ -32,8 +35,8 @@ __all__ = ["about", "measure", "run"]
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
-_held: list[tuple[Model, npt.NDArray[np.int64]]] = []
-"""Model and windows of a working process."""
+_loaded = functools.cache(load)
+"""Of a working process, which has one model."""
 
 
 def about(path: Path, text: str, windows: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -107,7 +110,9 @@ def run(
 
     Raises
     ------
-    BrokenProcessPool
+    OSError, ValueError
+        The model cannot be read.
+    ToolError
         A process was ended, for want of memory perhaps.
     """
     where = about(path, text, windows)
@@ -120,7 +125,8 @@ def run(
     try:
         left = [number for number in range(len(rows)) if number not in found]
         with _working(path, windows, min(jobs, len(left))) as submit:
-            pending = {submit(rows[number]): number for number in left}
+            with _not_interrupted():
+                pending = {submit(rows[number]): number for number in left}
             for done in concurrent.futures.as_completed(pending):
                 losses_, seconds = done.result()
                 number = pending[done]
@@ -129,6 +135,8 @@ def run(
                 )
                 store.keep(found[number])
                 told(found[number], len(found), len(rows))
+    except BrokenProcessPool as error:
+        raise ToolError("a process that measures was ended: is there memory for --jobs?") from error
     finally:
         if found:
             store.summarize()
@@ -144,12 +152,12 @@ def _working(
         yield lambda _: concurrent.futures.Future()
         return
     pool = concurrent.futures.ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), _begin, (path, windows)
+        jobs, multiprocessing.get_context("spawn"), _begin
     )
     others = set(multiprocessing.active_children())
     try:
         with _environment(_ONE_THREAD):  # BLAS reads it when NumPy is imported, in the new process
-            yield lambda row: pool.submit(_measure, row)
+            yield lambda row: pool.submit(_measure, path, windows, row)
     except BaseException:
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
@@ -172,9 +180,21 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _begin(path: Path, windows: npt.NDArray[np.int64]) -> None:
-    """Begin a working process: it ends with its parent, to which Ctrl-C is left."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Let processes that begin inside leave Ctrl-C to this one, from their first moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin() -> None:
+    """Begin a working process, which ends with its parent."""
     parent = multiprocessing.parent_process()
 
     def end() -> None:
@@ -183,9 +203,13 @@ def _begin(path: Path, windows: npt.NDArray[np.int64]) -> None:
             os._exit(1)
 
     threading.Thread(target=end, daemon=True).start()
-    _held[:] = [(load(path), windows)]
 
 
-def _measure(row: Row) -> tuple[npt.NDArray[np.float64], float]:
-    model, windows = _held[0]
+def _measure(
+    path: Path, windows: npt.NDArray[np.int64], row: Row
+) -> tuple[npt.NDArray[np.float64], float]:
+    try:
+        model = _loaded(path)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
     return measure(model, windows, row)

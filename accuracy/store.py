@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from amxfp4.util import files
 
-from .quantized import BASELINE, Row
+from .quantized import BASELINE, FP32, Row
 from .statistics import Difference, difference, is_difference
 
 __all__ = ["Result", "Store", "summary"]
@@ -136,10 +136,12 @@ def summary(results: list[Result]) -> list[dict[str, Any]]:
 
     figures = []
     for r in results:
-        plain = like(r, Row(label=""))
+        plain = like(r, FP32)
         base = like(r, Row(label="", format=BASELINE, mode=r.row.mode)) if r.row.mode else None
-        floor = _floor([(x, like(r, Row(label=""))) for x in results if _is_noise(x, r, "")])
-        own = _floor([(x, base) for x in results if _is_noise(x, r, r.row.mode)] if base else [])
+        noise = [(x, plain) for x in results if _is_noise(x, r, "")]
+        noise += [(x, base) for x in results if base and _is_noise(x, r, r.row.mode)]
+        found = [abs(difference(x.losses, of.losses).mean) for x, of in noise if of]
+        floor = max(found, default=0.0)
         mean = float(r.losses.mean())
         figures.append(
             {
@@ -148,8 +150,7 @@ def summary(results: list[Result]) -> list[dict[str, Any]]:
                 "mode": r.row.mode or "none", "perturbation": r.row.perturbation, **r.about,
                 "nats": mean, "perplexity": math.exp(min(mean, 700)),
                 **_compared("fp32", r, plain, floor),
-                **_compared("amxfp4", r, base, max(floor, own)),
-                "floor": max(floor, own), "seconds": r.seconds,
+                **_compared("amxfp4", r, base, floor), "floor": floor, "seconds": r.seconds,
             }
         )  # fmt: skip
     return figures
@@ -163,18 +164,18 @@ def _is_noise(candidate: Result, of: Result, mode: str) -> bool:
     return same and row.perturbation != 0 and candidate.about == of.about
 
 
-def _floor(pairs: list[tuple[Result, Result | None]]) -> float:
-    found = [abs(difference(a.losses, b.losses).mean) for a, b in pairs if b is not None]
-    return max(found, default=0.0)
-
-
 def _compared(name: str, a: Result, b: Result | None, floor: float) -> dict[str, Any]:
     d: Difference | None = None
     if b is not None and b.row.measured != a.row.measured:
         d = difference(a.losses, b.losses)
     return {
         f"over_{name}": d.mean if d else None,
-        f"over_{name}_error_by_token": d.by_token if d else None,
-        f"over_{name}_error_by_block": d.by_block if d else None,
+        f"over_{name}_error_by_token": _known(d.by_token) if d else None,
+        f"over_{name}_error_by_block": _known(d.by_block) if d else None,
         f"over_{name}_is_difference": is_difference(d, floor) if d else None,
     }
+
+
+def _known(x: float) -> float | None:
+    """JSON has no NaN."""
+    return x if math.isfinite(x) else None

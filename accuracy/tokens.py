@@ -56,7 +56,10 @@ def tokenizer(path: Path) -> Any:
         vocabulary = {text: n for n, text in enumerate(file.value("tokenizer.ggml.tokens"))}
         # No token holds a blank: bytes are written as visible characters.
         merges = [tuple(pair.split(" ")) for pair in file.value("tokenizer.ggml.merges")]
-    made = Tokenizer(models.BPE(vocabulary, merges))
+    try:
+        made = Tokenizer(models.BPE(vocabulary, merges))
+    except Exception as error:  # what tokenizers raises has no other class
+        raise ValueError(f"its merges must be of tokens of its vocabulary: {error}") from error
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),

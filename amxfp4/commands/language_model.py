@@ -44,7 +44,9 @@ def measure(
     )
     name = " and ".join(name for name, _ in texts)
     begun = f"measuring {len(rows)} rows"
-    with writing("--out", out, "a folder that can be written"), console.working(begun) as step:
+    with writing("--out", out, "a folder that can be written"):
+        out.mkdir(parents=True, exist_ok=True)
+    with console.working(begun) as step:
         results = runs.run(
             path, cut, rows, Store(out), name, jobs=jobs, again=again,
             told=lambda _, done, of: step(f"measured {done} of {of} rows"),
@@ -71,7 +73,7 @@ def _show(results: list[Result]) -> None:
                 cells += ["-", "-", ""]
                 continue
             errors = [row[f"{name}_error_by_{kind}"] for kind in ("token", "block")]
-            known = [error for error in errors if error == error]
+            known = [error for error in errors if error is not None]
             cells += [
                 f"{row[name]:.4f}", f"{max(known):.4f}" if known else "-",
                 "*" if row[f"{name}_is_difference"] else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import csv
+import functools
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from amxfp4.accuracy.model import load, losses
 from amxfp4.accuracy.quantized import FP32, Row, quantizer, rows_of
 from amxfp4.accuracy.statistics import difference
 from amxfp4.accuracy.store import Result, Store, summary
+from amxfp4.util.errors import ToolError
 from amxfp4.verif.tests.accuracy import tiny
 
 WINDOWS = tiny.windows(1, 24)
@@ -125,6 +127,20 @@ def test_interrupt_ends_the_processes(tmp_path: Path) -> None:
         runs.run(path, WINDOWS, ROWS, store, "random", told=told)
     assert multiprocessing.active_children() == []
     assert 1 <= len(store.all()) < len(ROWS)
+
+
+def test_model_that_cannot_be_read(tmp_path: Path) -> None:
+    """Found in another process, told as here."""
+    path = tiny.write(tmp_path, keys={"general.architecture": "qwen2"})
+    with pytest.raises(ValueError, match=r"tiny\.gguf cannot be read: .* llama, not 'qwen2'"):
+        runs.run(path, WINDOWS, [FP32], Store(tmp_path / "out"), "random")
+    assert not (tmp_path / "out").exists()
+
+
+def test_process_that_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_begin", functools.partial(os._exit, 1))
+    with pytest.raises(ToolError, match="a process that measures was ended"):
+        runs.run(tiny.write(tmp_path), WINDOWS, [FP32], Store(tmp_path / "out"), "random")
 
 
 def test_damaged_result_is_measured_anew(tmp_path: Path, here: list[str]) -> None:

@@ -95,6 +95,9 @@ def test_other_tokenizer(tmp_path: Path) -> None:
     _installed("tokenizers")
     made = tokens.tokenizer(tiny.write(tmp_path))
     assert tokens.encode(made, "0ab1").tolist() == [0, tiny.VOCABULARY - 1, 1]
+    path = tiny.write(tmp_path, keys={"tokenizer.ggml.merges": ["a z"]})
+    with pytest.raises(ValueError, match="its merges must be of tokens of its vocabulary"):
+        tokens.tokenizer(path)
     path = tiny.write(tmp_path, keys={"tokenizer.ggml.pre": "llama-bpe"})
     with pytest.raises(ValueError, match="must be gpt2 with smollm, not gpt2 with llama-bpe"):
         tokens.tokenizer(path)
