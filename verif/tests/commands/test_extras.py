@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import amxfp4
-from amxfp4 import cli
+from amxfp4 import bootstrap, cli
 from amxfp4.dev import bench
 from amxfp4.util import extras
 
@@ -34,6 +34,7 @@ ASKED = {
     "compare": (["x.npy", "x.npy"], None),
     "dequantize": (["blocks.safetensors", "back.npy"], None),
     "matmul": (["x.npy", "x.npy"], None),
+    "accuracy": ([], "llm"),
     "verilog quantizer": ([], "rtl"),
     "sim": ([], "sim"),
     "synth plan": ([], "synth"),
@@ -102,7 +103,7 @@ def test_a_missing_extra_is_one_line(command, tmp_path, monkeypatch, capsys):
     assert printed.out == ""
     (line,) = printed.err.splitlines()
     assert line.startswith("amxfp4: error: ")
-    assert line.endswith(f" must be installed: pip install 'amxfp4[{extra}]'")
+    assert line.endswith(f" must be installed: {extras.install(extra)}")
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
@@ -141,9 +142,20 @@ def distributions(name, project):
     return found
 
 
+def test_command_that_installs_an_extra_names_what_it_brings():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    words = extras.install("llm").split()
+    assert words[:3] == ["pip", "install", "--no-deps"]
+    assert set(words[3:]) == distributions("llm", project)
+    assert bootstrap.ALONE["llm"] == words[3:]
+    assert extras.install("host") == "pip install 'amxfp4[host]'"
+
+
 @pytest.mark.parametrize("extra", extras.EXTRAS)
 def test_modules_asked_for_are_those_of_the_extra(extra):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     brought = metadata.packages_distributions()
+    if extra == "llm" and not brought.keys() >= set(extras.EXTRAS[extra]):
+        pytest.skip(extras.install(extra))
     asked = {brought[module][0].lower().replace("_", "-") for module in extras.EXTRAS[extra]}
     assert asked == distributions(extra, project) - PROGRAMS

@@ -55,6 +55,9 @@ PLANTED = [
     ("torch", "golden", "import torch", "golden.planted_28 -> torch"),
     ("torch", "commands", "from amxfp4 import torch", "commands.planted_29 -> amxfp4.torch"),
     ("layers", "gen", "from amxfp4.torch import fake_quantize", "gen.planted_30 -> amxfp4.torch"),
+    ("layers", "accuracy", "from amxfp4 import host", "accuracy.planted_31 -> amxfp4.host"),
+    ("accuracy", "accuracy", "from amxfp4.gen import netlist", "planted_32 -> amxfp4.gen.netlist"),
+    ("accuracy-users", "dev", "from amxfp4.accuracy import model", "planted_33 -> amxfp4.accuracy"),
 ]
 
 

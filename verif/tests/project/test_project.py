@@ -57,11 +57,9 @@ def test_every_dependency_is_pinned_and_explained():
     text = (ROOT / "pyproject.toml").read_text()
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
     normal = {name.lower().replace("_", "-") for name in pins}
-    for extra, wanted in requirements().items():
+    for wanted in requirements().values():
         for requirement in wanted:
-            # Of the model's data one version exists, and it is installed without dependencies.
-            pinned = extra == "llm" or name_of(requirement) == "amxfp4"
-            assert pinned or name_of(requirement) in normal
+            assert name_of(requirement) in normal or name_of(requirement) == "amxfp4"
             assert re.search(rf'^ *"{re.escape(requirement)}",? +# \S', text, re.M), requirement
 
 

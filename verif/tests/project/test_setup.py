@@ -174,6 +174,15 @@ def test_environment_is_kept_when_whole(machine, checkout):
     assert (bootstrap.VENV / "kept").exists()
 
 
+def test_extra_whose_packages_come_alone(machine, checkout, monkeypatch):
+    """One of them asks for a compiled llama.cpp, of which nothing is used."""
+    monkeypatch.setattr(sys, "argv", ["bootstrap", "--extra", "llm"])
+    assert bootstrap.main() == 0
+    alone = bootstrap.ALONE["llm"]
+    assert checkout[1][-3 - len(alone) :] == ["-c", "constraints.txt", "--no-deps", *alone]
+    assert "-e" not in checkout[1]
+
+
 def test_environment_is_made_again_after_interruption(machine, checkout, monkeypatch):
     """Installing stops half way: no stamp, and the next run starts from nothing."""
     working = bootstrap.run

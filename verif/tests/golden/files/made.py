@@ -17,16 +17,31 @@ def _text(text: str) -> bytes:
     return struct.pack("<Q", len(text.encode())) + text.encode()
 
 
+_KINDS = {int: 5, float: 6, str: 8}
+
+
+def _value(value: Any) -> bytes:
+    if isinstance(value, str):
+        return _text(value)
+    return struct.pack("<i" if isinstance(value, int) else "<f", value)
+
+
 def gguf_file(
     tensors: Mapping[str, tuple[int, Any]], keys: Mapping[str, Any] | None = None
 ) -> bytes:
-    """Make a GGUF file of tensors: type, and elements or records [..., bytes] of blocks."""
+    """Make a GGUF file of tensors: type, and elements or records [..., bytes] of blocks.
+
+    Values of keys are integers, floats, texts, or lists of one of these.
+    """
     keys = keys or {}
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
     for key, value in keys.items():
         head += _text(key)
-        head += struct.pack("<Ii", 5, value) if isinstance(value, int) else struct.pack("<I", 8)
-        head += b"" if isinstance(value, int) else _text(value)
+        if isinstance(value, list):
+            kind = _KINDS[type(value[0])]
+            head += struct.pack("<IIQ", 9, kind, len(value)) + b"".join(map(_value, value))
+        else:
+            head += struct.pack("<I", _KINDS[type(value)]) + _value(value)
     body = b""
     for name, (kind, array) in tensors.items():
         shape = array.shape

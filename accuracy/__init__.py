@@ -1,0 +1,12 @@
+"""What 4-bit formats cost a small language model, in nats per token.
+
+A forward pass in NumPy whose operands golden quantizes, bit for bit. Imports golden, params and
+util, and is imported by the commands alone.
+
+- `model`: weights from a GGUF file, and the forward pass.
+- `tokens`: the tokenizer that such a file holds, and texts to measure on.
+- `quantized`: which operands a mode quantizes, and the rows of a table.
+- `statistics`: differences between rows, token by token, and how sure they are.
+- `store`: results by row, kept as they are done; tables of them as JSON and CSV.
+- `runs`: rows measured in two processes.
+"""

@@ -1,0 +1,285 @@
+"""A language model of the Llama architecture in NumPy: weights from GGUF, losses of tokens.
+
+Written from the equations (RMSNorm, arXiv 1910.07467; rotary positions, 2104.09864; grouped
+queries, 2305.13245; SwiGLU, 2002.05202), in FP32. Everything that is quantized passes through one
+function, so that this module knows of no format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4.golden.files.gguf_file import GgufFile
+from amxfp4.golden.files.layouts import stored
+
+__all__ = ["Array", "Layer", "Model", "Quantize", "Shape", "as_is", "load", "losses"]
+
+Array = npt.NDArray[np.float32]
+Quantize = Callable[[str, Array, int], Array]
+"""Takes what an operand is (`OPERANDS`), the operand and the axis that is summed over; returns the
+operand's values in its place."""
+
+OPERANDS = ("weight", "input", "query", "key", "probability", "value")
+"""Both sides of every product but the last one: linear layers, Q K^T and P V."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """Sizes of a model, as the keys of a GGUF header state them.
+
+    Parameters
+    ----------
+    heads, groups
+        Heads of queries, and of keys and values, each of which `heads / groups` of them share.
+    base
+        Of rotary positions: pair i of d / 2 turns by base^(-2 i / d) radians a token.
+    epsilon
+        Added to the mean square in RMSNorm.
+    """
+
+    layers: int
+    width: int
+    heads: int
+    groups: int
+    base: float
+    epsilon: float
+
+    @property
+    def head(self) -> int:
+        """Elements of a head."""
+        return self.width // self.heads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """Weights of a layer, [out, in]; the rows of `query` and `key` in GGUF's order (`_turned`)."""
+
+    attention_norm: Array
+    query: Array
+    key: Array
+    value: Array
+    output: Array
+    mlp_norm: Array
+    gate: Array
+    up: Array
+    down: Array
+
+
+_NAMES = {
+    "attention_norm": "attn_norm", "query": "attn_q", "key": "attn_k", "value": "attn_v",
+    "output": "attn_output", "mlp_norm": "ffn_norm", "gate": "ffn_gate", "up": "ffn_up",
+    "down": "ffn_down",
+}  # fmt: skip
+"""Tensors of a layer, as GGUF calls them: ``blk.N.attn_q.weight``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """Weights of a model.
+
+    Parameters
+    ----------
+    embedding
+        [vocabulary, width].
+    head
+        [vocabulary, width]; the embedding itself where a file has no other.
+    """
+
+    name: str
+    shape: Shape
+    embedding: Array
+    layers: tuple[Layer, ...]
+    norm: Array
+    head: Array
+
+
+def load(path: Path) -> Model:
+    """Read a model, with its weights as the FP32 values that their codes stand for.
+
+    Parameters
+    ----------
+    path
+        GGUF file of architecture ``llama``; tensors in F32, F16, BF16, Q8_0, Q4_0, Q4_1, MXFP4 or
+        NVFP4.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is no GGUF file, of another architecture, or a tensor is missing or of another type.
+    """
+    file = GgufFile(path)
+    try:
+        architecture = file.value("general.architecture")
+        if architecture != "llama":
+            raise ValueError(f"its architecture must be llama, not {architecture!r}")
+        shape = Shape(
+            layers=file.value("llama.block_count"),
+            width=file.value("llama.embedding_length"),
+            heads=file.value("llama.attention.head_count"),
+            groups=file.value("llama.attention.head_count_kv"),
+            base=file.value("llama.rope.freq_base"),
+            epsilon=file.value("llama.attention.layer_norm_rms_epsilon"),
+        )
+        coded = stored(file)
+
+        def tensor(name: str) -> Array:
+            name = f"{name}.weight"
+            if name in coded:
+                return coded[name].values()
+            if name not in file.entries or file.entries[name].word is None:
+                found = file.entries.get(name, "nothing")
+                raise ValueError(f"tensor {name!r} must be of a type that is read, not {found}")
+            return file.tensor(name).values.astype(np.float32)
+
+        embedding = tensor("token_embd")
+        layers = tuple(
+            Layer(**{field: tensor(f"blk.{n}.{name}") for field, name in _NAMES.items()})
+            for n in range(shape.layers)
+        )
+        head = tensor("output") if "output.weight" in file.entries else embedding
+        return Model(
+            name=file.metadata.get("general.name", path.stem), shape=shape, embedding=embedding,
+            layers=layers, norm=tensor("output_norm"), head=head,
+        )  # fmt: skip
+    finally:
+        file.close()
+
+
+def as_is(_: str, x: Array, __: int) -> Array:
+    """Leave every operand as it is: FP32."""
+    return x
+
+
+def losses(
+    model: Model,
+    windows: npt.NDArray[np.integer],
+    quantize: Quantize = as_is,
+    *,
+    perturbation: float = 0.0,
+) -> npt.NDArray[np.float64]:
+    """Loss of every token of some windows of text, each window a context of its own.
+
+        loss_t = -log softmax(W norm(x_t))[token_(t+1)]                                  nats
+
+    The windows go through a layer together, so that its weights are quantized once; operands of
+    one window are a tensor, in which a factor ``auto`` looks for its maximum.
+
+    Parameters
+    ----------
+    windows
+        Tokens, integers [n, w + 1]; the last of a window is predicted only.
+    quantize
+        See `Quantize`. Of the blocks of P and V along the tokens some hold tokens that come later:
+        as in a prefill of the window.
+    perturbation
+        Elements of the embedding are multiplied by 1 + this times a standard normal number.
+
+    Returns
+    -------
+    float64 [n, w].
+    """
+    shape = model.shape
+    embedding = model.embedding
+    if perturbation:
+        noise = np.random.default_rng(0).standard_normal(embedding.shape, np.float32)
+        embedding = embedding * (1 + np.float32(perturbation) * noise)
+    states = embedding[windows[:, :-1]]
+    angles = np.arange(states.shape[1])[:, None] * shape.base ** (
+        -np.arange(0, shape.head, 2) / shape.head
+    )
+    turn = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    for layer in model.layers:
+        linear = {
+            name: quantize("weight", getattr(layer, name), -1)
+            for name in ("query", "key", "value", "output", "gate", "up", "down")
+        }
+        for x in states:
+            x += _attention(shape, layer, linear, turn, x, quantize)
+            x += _mlp(shape, layer, linear, x, quantize)
+    return np.stack([_losses(model, x, w[1:]) for x, w in zip(states, windows, strict=True)])
+
+
+def _attention(
+    shape: Shape,
+    layer: Layer,
+    linear: dict[str, Array],
+    turn: tuple[Array, Array],
+    x: Array,
+    quantize: Quantize,
+) -> Array:
+    """Attention of a window [w, width]: softmax(Q K^T / sqrt(d)) V, by head, through W_o."""
+    inner = quantize("input", _normed(x, layer.attention_norm, shape), -1)
+    q, k, v = (
+        (inner @ linear[name].T).reshape(len(x), -1, shape.head)
+        for name in ("query", "key", "value")
+    )
+    q = quantize("query", _turned(q, turn), -1)
+    k = quantize("key", _turned(k, turn), -1)
+    v = quantize("value", v, 0)
+    later = np.triu(np.full((len(x), len(x)), -np.inf, np.float32), 1)
+    p = np.empty((shape.heads, len(x), len(x)), np.float32)
+    shared = shape.heads // shape.groups
+    for head in range(shape.heads):
+        scores = q[:, head] @ k[:, head // shared].T
+        p[head] = _softmax(scores * np.float32(shape.head**-0.5) + later)
+    p = quantize("probability", p, -1)
+    mixed = np.empty((len(x), shape.heads, shape.head), np.float32)
+    for head in range(shape.heads):
+        mixed[:, head] = p[head] @ v[:, head // shared]
+    return quantize("input", mixed.reshape(len(x), -1), -1) @ linear["output"].T
+
+
+def _mlp(
+    shape: Shape, layer: Layer, linear: dict[str, Array], x: Array, quantize: Quantize
+) -> Array:
+    """SwiGLU of a window [w, width]: W_down (silu(W_gate x) * W_up x)."""
+    inner = quantize("input", _normed(x, layer.mlp_norm, shape), -1)
+    gate, up = inner @ linear["gate"].T, inner @ linear["up"].T
+    with np.errstate(over="ignore"):  # of exp, to infinity: the gate is 0 then
+        gate = gate / (1 + np.exp(-gate))
+    return quantize("input", gate * up, -1) @ linear["down"].T
+
+
+def _normed(x: Array, weight: Array, shape: Shape) -> Array:
+    """RMSNorm of [w, width]: x / sqrt(mean x^2 + epsilon) * weight."""
+    mean = np.square(x).mean(axis=-1, keepdims=True)
+    normed: Array = x / np.sqrt(mean + np.float32(shape.epsilon)) * weight
+    return normed
+
+
+def _turned(x: Array, turn: tuple[Array, Array]) -> Array:
+    """Rotary positions of [w, heads, d].
+
+    GGUF files of this architecture have the rows of W_q and W_k in such an order that elements
+    2 i and 2 i + 1 are a pair.
+    """
+    cos, sin = (t[:, None] for t in turn)
+    result = np.empty_like(x)
+    result[..., ::2] = x[..., ::2] * cos - x[..., 1::2] * sin
+    result[..., 1::2] = x[..., ::2] * sin + x[..., 1::2] * cos
+    return result
+
+
+def _softmax(x: Array) -> Array:
+    e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    e /= e.sum(axis=-1, keepdims=True)
+    return e
+
+
+def _losses(model: Model, x: Array, targets: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """Losses of a window from its last states [w, width]."""
+    logits = _normed(x, model.norm, model.shape) @ model.head.T
+    wanted = logits[np.arange(len(x)), targets].astype(np.float64)
+    most = logits.max(axis=-1, keepdims=True)
+    logits -= most
+    np.exp(logits, out=logits)
+    log_sum = np.log(logits.sum(axis=-1, dtype=np.float64)) + most[:, 0]
+    found: npt.NDArray[np.float64] = log_sum - wanted
+    return found

@@ -1,0 +1,113 @@
+"""``amxfp4 accuracy``: on a tiny model with a character for a token, and on the real one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amxfp4 import cli
+from amxfp4.accuracy import tokens
+from amxfp4.accuracy.model import load, losses
+from amxfp4.util import extras
+from amxfp4.verif.tests.accuracy import tiny
+from amxfp4.verif.tests.accuracy.test_runs import here  # noqa: F401  (a fixture)
+
+TEXT = "0123456789" * 8
+
+
+@pytest.fixture
+def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Write a model and a text; a character is the token of its place in the vocabulary."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(extras.EXTRAS, "llm", ())
+    monkeypatch.setattr(tokens, "tokenizer", load)
+    monkeypatch.setattr(
+        tokens, "encode", lambda _, text, __: np.array([ord(c) - ord("0") for c in text])
+    )
+    tiny.write(tmp_path)
+    Path("text.txt").write_text(TEXT)
+    return ["--text", "text.txt", "--model", "tiny.gguf", "--window", "20", "--tokens", "40"]
+
+
+def run(*words: str) -> int:
+    return cli.run(["accuracy", *words])
+
+
+def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None:  # noqa: F811
+    words = [*given, "--format", "mxfp4", "--format", "nvfp4 tensor_scale=auto", "--mode", "kv"]
+    assert run(*words) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1:7]] == ["none"] * 2 + ["kv"] * 4
+    assert "nvfp4 tensor_scale=auto" in lines[5]
+    assert "40 tokens in contexts of 20" in out
+    rows = json.loads(Path("build/accuracy/accuracy.json").read_text())
+    assert len(rows) == len(here) == 6
+    plain = next(row for row in rows if row["label"] == "FP32")
+    ids = np.array([ord(c) - ord("0") for c in TEXT])
+    wanted = losses(load(Path("tiny.gguf")), tokens.windows([("", ids)], 40, 20)).mean()
+    assert plain["nats"] == pytest.approx(wanted)
+    assert f"{math.exp(wanted):.3f}" in lines[1]
+    here.clear()
+    assert run(*words, "--mode", "weights") == 0
+    assert len(here) == 4
+    assert {row["mode"] for row in rows} == {"none", "kv"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--format", "fp5"], "format must be one of amxfp4, "),
+        (["--format", "mxfp4 sides=2"], "sides"),
+        (["--mode", "all"], "mode must be one of activations, weights, both, kv, not 'all'"),
+        (["--tokens", "30"], "tokens must be a multiple of the window, of 20 tokens, not 30"),
+        (["--tokens", "100"], "tokens must be at most 60 of 'text', not 100"),
+        (["--text", "none.txt"], "--text must be a text in UTF-8, not 'none.txt' (No such file"),
+        (["--text", "tiny.gguf"], "--text must be a text in UTF-8, not 'tiny.gguf' ("),
+        (["--model", "text.txt"], "--model must be a GGUF file of a model of the Llama architect"),
+        (["--jobs", "0"], "--jobs must be at least 1, not 0"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: list[str], message: str, given: list[str], capsys: Any
+) -> None:
+    assert run(*given, *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not Path("build").exists()
+
+
+def _real() -> tuple[Path, Any]:
+    for name in extras.EXTRAS["llm"]:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(extras.install("llm"))
+    path = tokens.installed_model()
+    return path, tokens.tokenizer(path)
+
+
+@pytest.mark.nightly
+def test_real_model_has_learnt_english() -> None:
+    """Guesses among 49,152 tokens; a model of which a part is read wrongly is far off."""
+    path, made = _real()
+    text = tokens.own_texts()[1][1]
+    cut = tokens.windows([("", tokens.encode(made, text, 257))], 256, 256)
+    assert math.exp(losses(load(path), cut).mean()) < 100
+
+
+@pytest.mark.nightly
+def test_perplexity_on_wikitext() -> None:
+    """The figure of another implementation: 30.51 on 3,066 tokens of WikiText-2's test part."""
+    file = os.environ.get("AMXFP4_WIKITEXT")
+    if not file:
+        pytest.skip("AMXFP4_WIKITEXT must name WikiText-2's test part")
+    path, made = _real()
+    ids = tokens.encode(made, Path(file).read_text(encoding="utf-8"), 4097)
+    cut = tokens.windows([("", ids[1024:])], 3072, 512)
+    assert math.exp(losses(load(path), cut)[:, :-1].mean()) == pytest.approx(30.51, abs=0.01)
