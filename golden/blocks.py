@@ -149,7 +149,7 @@ def rows_of(x: npt.ArrayLike, axis: int) -> tuple[npt.NDArray[Any], tuple[int, .
 def chunks(
     rows: npt.NDArray[Any], block: int, size: int | None = None
 ) -> list[tuple[slice, slice]]:
-    """Cut [rows, blocks] into pieces of about `size` elements, or `_CHUNK`, that run along the memory.
+    """Cut [rows, blocks] into pieces of about `size` elements that run along the memory.
 
     The first is the largest.
     """
