@@ -88,8 +88,11 @@ class Row:
 
 
 FP32 = Row(label="FP32")
-FORMATS_MEASURED = (*FORMATS, "nvfp4 tensor_scale=auto")
-"""What is measured by default: every row of the format table, and NVFP4 with its factor."""
+FORMATS_MEASURED = (
+    *FORMATS, "nvfp4 tensor_scale=auto", "nvfp4-46 tensor_scale=auto",
+    "amxfp4-ue5m3 search=[0,3]", "nvfp4 tensor_scale=auto search=[0,3]",
+)  # fmt: skip
+"""What is measured by default: every format; NVFP4 with its factor; scales that are searched."""
 
 
 def described(text: str) -> tuple[str, dict[str, Any]]:

@@ -39,15 +39,16 @@ def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
     Of formats that are the same hardware here, since they differ only in how a quantizer picks
     scales, there is one. UE5M3 meets itself, and those it stands beside in tables; what it would be
     with others are the widths of a table. By day every format is on either side once in FP32, and
-    once in one of the other modes.
+    once in one of the other modes; UE5M3 with two scales alone stands for both.
     """
     for acc in ACCUMULATIONS:
         every = acc == "fp32"
         rows = [row for row in FORMATS.values() if every or not row.power_of_two]
         units = list(reversed({_hardware(row): row for row in reversed(rows)}.values()))
         # Neighbours, around the end: no format meets itself.
-        chosen = units if every else units[acc == "fixed" :: 2]
-        by_day = [(units[units.index(unit) - 1], unit) for unit in chosen]
+        ring = [row for row in units if row.name != "nvfp4-ue5m3"]
+        chosen = ring if every else ring[acc == "fixed" :: 2]
+        by_day = [(ring[ring.index(unit) - 1], unit) for unit in chosen]
         for row_a, row_b in itertools.product(units, repeat=2):
             day = (row_a, row_b) in by_day
             few = "ue5m3" in (row_a.scale.name, row_b.scale.name)

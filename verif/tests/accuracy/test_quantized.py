@@ -94,7 +94,12 @@ def test_default_rows() -> None:
         of_mode = [row for row in rows if row.mode == mode and not row.perturbation]
         assert {row.format for row in of_mode} == set(FORMATS)
         assert of_mode[0].label == "amxfp4"
-        assert [row.options for row in of_mode if row.options] == [{"tensor_scale": "auto"}]
+        factor, searched = {"tensor_scale": "auto"}, {"search": [0, 3]}
+        given = [(row.format, dict(row.options)) for row in of_mode if row.options]
+        assert given == [
+            ("nvfp4", factor), ("nvfp4-46", factor), ("amxfp4-ue5m3", searched),
+            ("nvfp4", factor | searched),
+        ]  # fmt: skip
     noise = [(row.format, row.mode) for row in rows if row.perturbation == NOISE]
     assert noise == [("", ""), *(("amxfp4", mode) for mode in MODES)]
 

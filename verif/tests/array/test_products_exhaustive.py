@@ -89,6 +89,7 @@ def _scale_cases() -> list[tuple[str, str, str, bool]]:
         (*pair, acc, n == k)
         for (n, pair), (k, acc) in itertools.product(enumerate(bounded), enumerate(MODES))
     ]
+    cases.append(("amxfp4-ue5m3", "nvfp4-ue5m3", "exact", False))
     return cases + [(*pair, "fp32", "amxfp4" not in pair) for pair in powers]
 
 

@@ -107,6 +107,7 @@ def test_rotation_covers_every_value_by_day() -> None:
         assert {c.acc for c in of_mode} == set(modes)
         # What of a format is hardware here: scales, and how many of them.
         rows = [row for c in CONFIGS if c.acc in modes for row in c.rows_ab]
+        rows = [row for row in rows if row.name != "nvfp4-ue5m3"]
         formats = {(row.scale.name, row.scales) for row in rows}
         for side in (0, 1):
             by_side = [c.rows_ab[side] for c in of_mode]

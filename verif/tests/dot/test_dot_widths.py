@@ -24,6 +24,7 @@ def test_table_of_amxfp4():
     assert DotWidths(DotConfig()).unit == -34
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("block", BLOCK_SIZES)
 @pytest.mark.parametrize(("a", "b"), list(itertools.product(FORMATS, FORMATS)))
 def test_widths_hold_the_worst_case_and_no_more(a, b, block):

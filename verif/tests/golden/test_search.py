@@ -30,6 +30,7 @@ def check(words: Any, word: str, format: str, ties: str, pair: tuple[int, int]) 
     return int((plain.scale_pos != b.scale_pos).sum())
 
 
+@pytest.mark.by_day(3)
 @pytest.mark.parametrize("word", INPUTS)
 @pytest.mark.parametrize("format", NEAREST)
 def test_random_blocks(rng: np.random.Generator, format: str, word: str) -> None:

@@ -156,9 +156,9 @@ def test_rotation_covers_every_parameter() -> None:
 
 
 def test_day_covers_every_value() -> None:
-    """By day each format is there, and each value of the rest but for the largest sizes."""
+    """By day each format is there but one, and each value of the rest but for the largest sizes."""
     words = [c for c in BY_DAY if c.input == "bf16"]
-    assert [c.format for c in words] == list(QUANTIZED)
+    assert [c.format for c in words] == [f for f in QUANTIZED if f != "nvfp4-ue5m3"]
     options = [c for c in rotation.options() if rotation.options_by_day(c)]
     assert {(c.row.scales, c.ties) for c in words} == set(product((1, 2), TIES))
     assert {(c.input, c.ties) for c in BY_DAY} == set(product(("bf16", "fp16"), TIES))
