@@ -148,6 +148,7 @@ def test_simulated_port(capfd: pytest.CaptureFixture[str]) -> None:
     assert "1 MHz" in printed
 
 
+@pytest.mark.nightly  # by day a noisy terminal, above, and this board on a clean line
 def test_noisy_selftest_of_a_simulated_board(capfd: pytest.CaptureFixture[str]) -> None:
     """The noise is the board's; each lost frame costs a second of waiting."""
     noise = ["--noise", "0.002", "--first", "1", "--count", "2"]
