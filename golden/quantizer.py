@@ -76,9 +76,10 @@ def quantize(
         q_i = R(|x_i| / s)         s = s_pos if x_i > 0 else s_neg
 
     R rounds to the nearest E2M1 magnitude and saturates at 6. S(m) rounds m / 6 to the nearest
-    scale and saturates at the largest one (E5M2, E4M3); with power-of-two scales it is
-    2^(floor(log2 m) - 2) (OCP MX v1.0), one more from 7/8 of the next binade on for the
-    ``-roundup`` formats. Both roundings are decided on exact values.
+    scale and saturates at the largest one; ``nvfp4-46`` takes that of m / 4 where it has the
+    smaller error. With power-of-two scales S(m) is 2^(floor(log2 m) - 2) (OCP MX v1.0), one more
+    from 7/8 of the next binade on for ``-roundup``; the smallest that holds m for ``-rceil``. All
+    is decided on exact values.
 
     Parameters
     ----------

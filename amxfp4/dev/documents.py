@@ -38,18 +38,11 @@ def _formats() -> str:
     """Write the format table."""
     from amxfp4.params.formats import FORMATS
 
-    rule = {
-        "nearest": "nearest to m/6",
-        "floor": "floor",
-        "round-up": "round up",
-        "ceiling": "smallest that holds m",
-        "four or six": "m/6 or m/4, by error",
-    }
     rows = [
         (
             f"`{row.name}`", row.block, row.element.name.upper(),
             "2: positive, negative" if row.asymmetric else 1,
-            row.scale.name.upper(), rule[row.scale_rule], f"{row.bits_per_element:g}",
+            row.scale.name.upper(), row.scale_rule, f"{row.bits_per_element:g}",
         )
         for row in FORMATS.values()
     ]  # fmt: skip

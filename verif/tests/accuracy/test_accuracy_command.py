@@ -17,7 +17,6 @@ from amxfp4.accuracy import tokens
 from amxfp4.accuracy.model import load, losses
 from amxfp4.util import extras
 from amxfp4.verif.tests.accuracy import tiny
-from amxfp4.verif.tests.accuracy.test_runs import here  # noqa: F401  (a fixture)
 
 TEXT = "0123456789" * 8
 
@@ -40,7 +39,7 @@ def run(*words: str) -> int:
     return cli.run(["accuracy", *words])
 
 
-def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None:  # noqa: F811
+def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None:
     words = [*given, "--format", "mxfp4", "--format", "nvfp4 tensor_scale=auto", "--mode", "kv"]
     assert run(*words) == 0
     out = capsys.readouterr().out

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import csv
 import functools
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +23,6 @@ from amxfp4.verif.tests.accuracy import tiny
 
 WINDOWS = tiny.windows(1, 24)
 ROWS = rows_of(["mxfp4"], ["weights"])
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Measure in this process; return the labels of what was measured, as they come."""
-    measured: list[str] = []
-
-    @contextlib.contextmanager
-    def working(path: Path, windows: Any, jobs: int) -> Iterator[Any]:
-        def submit(row: Row) -> Any:
-            future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-            measured.append(row.label)
-            future.set_result(runs.measure(load(path), windows, row))
-            return future
-
-        yield submit
-
-    monkeypatch.setattr(runs, "_working", working)
-    return measured
 
 
 def test_rows_in_processes(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def test_largest_k():
 @pytest.mark.parametrize(("error", "message", "fields"), [
     (ValueError, f"input must be one of {', '.join([*INPUTS, 'records'])}, not 'fp8'",
      {"input": "fp8"}),
+    (ValueError, "input must be records for A in nvfp4-46, which no hardware quantizes, not 'bf16'",
+     {"format_a": "nvfp4-46", "block": 16}),
     (ValueError, "ties must be one of RNA, RNE, not 'up'", {"ties": "up"}),
     (ValueError, f"requantize must be one of none, {', '.join(QUANTIZED)}, not 'fp4'",
      {"requantize": "fp4"}),

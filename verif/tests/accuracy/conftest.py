@@ -1,0 +1,34 @@
+"""What the tests of runs and of the command share."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amxfp4.accuracy import runs
+from amxfp4.accuracy.model import load
+from amxfp4.accuracy.quantized import Row
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Measure in this process; return the labels of what was measured, as they come."""
+    measured: list[str] = []
+
+    @contextlib.contextmanager
+    def working(path: Path, windows: Any, jobs: int) -> Iterator[Any]:
+        def submit(row: Row) -> Any:
+            future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            measured.append(row.label)
+            future.set_result(runs.measure(load(path), windows, row))
+            return future
+
+        yield submit
+
+    monkeypatch.setattr(runs, "_working", working)
+    return measured
