@@ -18,7 +18,7 @@ from .factor.modelopt import ModelOpt, check_modelopt
 from .factor.tensor_scale import auto_scale, check_scale, divided
 from .formats import element_thresholds, one_code, scale_thresholds
 from .rounding import FP32_SIGN
-from .search import Candidate, around, check_search, least_error
+from .search import Candidate, LeastError, around, check_search
 from .weights import WeightBlocks, check_plain
 from .weights import quantize as quantize_weights
 
@@ -26,8 +26,6 @@ __all__ = ["RULES", "quantize"]
 
 RULES = {"nearest": False, "modelopt": True}
 """How scales and elements are chosen; whether by ModelOpt's rule."""
-_CHUNK_SEARCHED = 1 << 15
-"""Elements worked on at a time where scales are searched, in FP64."""
 _LINE = 64
 """Elements that a row of scratch memory is a whole and odd number of, so that the rows start in
 different sets of the caches: rows of 4,096 bytes are slow to transpose."""
@@ -156,8 +154,7 @@ def quantize(
     t = auto_scale(rows, row) if wanted == "auto" else check_scale(wanted)
     narrow = rows.dtype.name == "bfloat16" and t == 1 and not modelopt
     width = 16 if narrow else FP32.width
-    compared = steps is not None or row.scale_rule is ScaleRule.FOUR_OR_SIX
-    parts = chunks(rows, row.block, _CHUNK_SEARCHED if compared else None)
+    parts = chunks(rows, row.block)
     # The first is the largest.
     size = math.prod(s.stop - s.start for s in parts[0])
     coder = ModelOpt(row, np.float32(t)) if modelopt else _Coder(row, mode, width, size, steps)
@@ -243,6 +240,8 @@ class _Coder:
         self.key = np.empty((row.block, stride), self.signed)
         self.reached = np.empty((row.block, stride), np.bool_)
         self.count = np.empty((row.block, stride), np.uint8)
+        if search is not None or row.scale_rule is ScaleRule.FOUR_OR_SIX:
+            self.least_error = LeastError(row, blocks)
 
     def __call__(
         self, x: npt.NDArray[Any], codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]
@@ -294,11 +293,11 @@ class _Coder:
         neg = tables.scale(n) if self.row.asymmetric else pos
         if self.search is not None:
             start = [pos, neg] if self.row.asymmetric else [pos]
-            pos, neg = self._chosen(key, count, start, around(start, self.row, self.search))
+            pos, neg = self._chosen(key, start, around(start, self.row, self.search))
         elif self.row.scale_rule is ScaleRule.FOUR_OR_SIX:
             there = [np.ones(m.shape, np.bool_)]
             pair = [([code], there) for code in (pos, tables.scale_of_four(m))]
-            pos, neg = self._chosen(key, count, [pos], pair)
+            pos, neg = self._chosen(key, [pos], pair)
         self._count(key, count, pos, neg)
         if nan.any():
             pos[nan] = neg[nan] = tables.nan
@@ -332,17 +331,18 @@ class _Coder:
     def _chosen(
         self,
         key: npt.NDArray[Any],
-        count: npt.NDArray[np.uint8],
         start: list[npt.NDArray[np.uint8]],
         candidates: list[Candidate],
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Scale codes of least error among candidates, by side."""
-        with np.errstate(invalid="ignore"):  # widening a signalling NaN
-            x = (key.astype(np.int32) << self.tables.cut).view(np.float32).astype(np.float64)
+        x = (key.astype(np.int32) << self.tables.cut).view(np.float32)
 
-        def encode(pos: npt.NDArray[np.uint8], neg: npt.NDArray[np.uint8]) -> Any:
-            self._count(key, count, pos, neg)
-            return count
+        def encode(
+            at: npt.NDArray[np.intp], pos: npt.NDArray[np.uint8], neg: npt.NDArray[np.uint8]
+        ) -> npt.NDArray[np.uint8]:
+            few = _Coder(self.row, self.tables.ties, 8 * key.itemsize, at.size, None)
+            few._count(key[:, at], few.count[:, : at.size], pos, neg)
+            return few.count[:, : at.size]
 
-        found = least_error(x, start, candidates, self.row, encode)
+        found = self.least_error(x, start, candidates, encode)
         return found[0], found[-1]

@@ -19,11 +19,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.params.formats import BlockFormat, ScaleRule
+from amxfp4.params.formats import FP32, BlockFormat, ScaleRule
 
-from .formats import decode
+from .formats import decode, magnitude_value
 
-__all__ = ["LIMIT", "Candidate", "Encode", "around", "check_search", "least_error"]
+__all__ = ["LIMIT", "Candidate", "Encode", "LeastError", "around", "check_search"]
 
 LIMIT = 16
 """How far from c0 candidates may be."""
@@ -32,12 +32,22 @@ _UNIT = 149
 _CLOSE = 2.0**-44
 """Relative distance below which sums in FP64 of up to 128 squares decide nothing."""
 
+_BINADE = np.int32(0x7F800000)
+"""Exponent bits of FP32."""
+_HALF = 1 << 22
+"""The upper half of a binade in FP32: 1.5 times its power of two."""
+_APART = 272
+"""Elements between arrays, no multiple of a page."""
+_SIGNS = {1: (0,), 2: (1, -1)}
+"""Signs of the elements that each of one or two scales governs; 0 for both."""
+
 _integers = np.frompyfunc(int, 1, 1)
 
 _Codes = npt.NDArray[np.uint8]
 _Values = npt.NDArray[np.float64]
-Encode = Callable[[_Codes, _Codes], _Codes]
-"""Element codes [K, n] under scale codes [n] of positive and of negative elements."""
+Encode = Callable[[npt.NDArray[np.intp], _Codes, _Codes], _Codes]
+"""Element codes [K, m] of the blocks at [m] under scale codes [m] of positive and of negative
+elements."""
 Candidate = tuple[list[_Codes], list[npt.NDArray[np.bool_]]]
 """Scale codes [n] of each side, and whether there are such codes."""
 
@@ -77,25 +87,125 @@ def around(start: Sequence[_Codes], row: BlockFormat, offsets: range) -> list[Ca
     return found
 
 
-def least_error(
+class LeastError:
+    """Finds the scales of least error of up to `blocks` blocks at a time, in memory it keeps.
+
+    FP32 decides nearly always; blocks in which two errors are too close for it are decided exactly.
+    """
+
+    def __init__(self, row: BlockFormat, blocks: int) -> None:
+        self._row = row
+        element = row.element
+        self._scales = decode(np.arange(256, dtype=np.uint8), row.scale)
+        # One piece of memory, since arrays of their own would meet in few sets of the caches.
+        size = row.block * blocks
+        memory = np.empty((7, size + _APART), np.float32)[:, :size].reshape(7, row.block, blocks)
+        self._work, self._ends = memory[:5], memory[5:]
+        # NumPy is slow at a maximum with a scalar.
+        self._ends[0] = 2.0 ** (1 - element.bias)
+        self._ends[1] = magnitude_value(element, element.max_magnitude)
+        places = FP32.mantissa_bits - element.mantissa_bits
+        self._magic = np.int32((places << FP32.mantissa_bits) + _HALF)
+
+    def __call__(
+        self,
+        x: npt.NDArray[np.float32],
+        start: Sequence[_Codes],
+        candidates: Sequence[Candidate],
+        encode: Encode,
+    ) -> list[_Codes]:
+        """Scale codes [n] of each side of blocks x [K, n]: the candidates of least error.
+
+        Parameters
+        ----------
+        x
+            NaN and infinity included.
+        start
+            Codes of S(p) and S(n), or of S(max(p, n)): for sides without an element or a candidate,
+            with a NaN or an infinity.
+        candidates
+            Of equal errors the first wins.
+        encode
+            Used for some of the blocks.
+        """
+        best = [code.copy() for code in start]
+        doubtful = np.zeros(x.shape[1], np.bool_)
+        for side, codes in enumerate(best):
+            offered = [(c[side], there[side]) for c, there in candidates]
+            doubtful |= self._screen(x, _SIGNS[len(start)][side], codes, offered)
+        at = np.flatnonzero(doubtful)
+        if at.size:
+            few = [([c[at] for c in codes], [t[at] for t in there]) for codes, there in candidates]
+            found = _exactly(
+                x[:, at].astype(np.float64), [code[at] for code in start], few, self._row,
+                lambda pos, neg: encode(at, pos, neg),
+            )  # fmt: skip
+            for code, decided in zip(best, found, strict=True):
+                code[at] = decided
+        return best
+
+    def _screen(
+        self,
+        x: npt.NDArray[np.float32],
+        sign: int,
+        best: _Codes,
+        candidates: Sequence[tuple[_Codes, npt.NDArray[np.bool_]]],
+    ) -> npt.NDArray[np.bool_]:
+        """Write the codes of least error in FP32 to `best` [n], for elements of a sign; 0 for both.
+
+        Returns where they may be wrong [n]. With u = |x| / s the distance of u to the nearest
+        element is computed from u in FP32, which is within 2^-23 u; u is rounded by adding and
+        subtracting a number whose last place is the step of the elements there. By Cauchy's
+        inequality an error E = sum (|x| - q s)^2 then is within 2^-17 E + K 2^-25 M^2, M the
+        block's maximum, and within 2^-17 E for the sum of 128 squares in FP32; twice as much is
+        allowed for, and what squares lose that are subnormal.
+        """
+        n = x.shape[1]
+        magnitudes, u, v, q, step = (work[:, :n] for work in self._work)
+        lowest, highest = (end[:, :n] for end in self._ends)
+        bits = step.view(np.int32)
+        with np.errstate(all="ignore"):
+            if sign:
+                v[...] = 0
+                np.multiply(x, np.float32(sign), out=u)
+                np.maximum(u, v, out=magnitudes)
+            else:
+                np.abs(x, out=magnitudes)
+            largest = magnitudes.max(axis=0).astype(np.float64)
+            sought = (largest > 0) & np.isfinite(largest)
+            allowed = len(x) * 2.0**-24 * np.square(largest)
+            least, slack = np.full(n, np.inf), np.zeros(n)
+            doubtful = np.zeros(n, np.bool_)
+            for codes, there in candidates:
+                s = self._scales[codes]
+                np.multiply(magnitudes, (1 / s).astype(np.float32), out=u)
+                np.minimum(u, highest, out=v)
+                np.maximum(v, lowest, out=step)
+                np.bitwise_and(bits, _BINADE, out=bits)
+                np.add(bits, self._magic, out=bits)
+                np.add(v, step, out=q)
+                np.subtract(q, step, out=q)
+                np.subtract(u, q, out=u)
+                total = np.einsum("kn,kn->n", u, u).astype(np.float64) * np.square(s)
+                unsure = allowed + 2.0**-15 * total + 2.0**-118 * np.square(s)
+                valid = sought & there
+                close = np.abs(least - total) <= slack + unsure
+                doubtful |= valid & (close | ~np.isfinite(total))
+                better = valid & (total < least)
+                best[...] = np.where(better, codes, best)
+                least = np.where(better, total, least)
+                slack = np.where(better, unsure, slack)
+        return doubtful
+
+
+def _exactly(
     x: _Values,
     start: Sequence[_Codes],
     candidates: Sequence[Candidate],
     row: BlockFormat,
-    encode: Encode,
+    encode: Callable[[_Codes, _Codes], _Codes],
 ) -> list[_Codes]:
-    """Scale codes [n] of each side of blocks x [K, n]: the candidates of least error.
-
-    Parameters
-    ----------
-    x
-        float64; NaN and infinity included.
-    start
-        Codes of S(p) and S(n), or of S(max(p, n)): for sides without an element or a candidate,
-        with a NaN or an infinity.
-    candidates
-        Of equal errors the first wins.
-    """
+    """Find what `LeastError` does, in FP64 and integers."""
     largest = [np.where(of, np.abs(x), 0).max(axis=0) for of in _governed(x, len(start))]
     sought = [(m > 0) & np.isfinite(m) for m in largest]
     x = np.where(np.isfinite(x), x, 0)

@@ -34,6 +34,7 @@ _RUNS = 5
 # In times of the reference loop, for a tensor of 4096 x 4096 and products of 512 x 512 x 512. Those
 # of quantizing are about three times what was seen, that of the array twice; others are estimates.
 QUANTIZE = 15.0
+SEARCH = 60.0
 DEQUANTIZE = 16.0
 MATMUL = {"exact": 60.0, "fixed": 200.0, "fp32": 200.0}
 THROUGH_RTL = 200.0
@@ -175,6 +176,8 @@ def _measure_here(size: int, side: int, lanes: int) -> list[Row]:
     rate(f"quantize {shape} to amxfp4, last axis", lambda: golden.quantize(x), QUANTIZE)
     rate(f"quantize {shape} to amxfp4, first axis", lambda: golden.quantize(x, axis=0), QUANTIZE)
     rate(f"quantize {shape} to mxfp4, last axis", lambda: golden.quantize(x, "mxfp4"), QUANTIZE)
+    searched = partial(golden.quantize, x, "amxfp4-ue5m3", search=(0, 3))
+    rate(f"quantize {shape} to amxfp4-ue5m3, 4 scales searched", searched, SEARCH)
     b = golden.quantize(x)
     rate(f"dequantize {shape} from amxfp4, last axis", partial(golden.dequantize, b), DEQUANTIZE)
     first = golden.quantize(x, axis=0)

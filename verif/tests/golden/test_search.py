@@ -53,13 +53,25 @@ def test_exact_ties(rng: np.random.Generator, format: str) -> None:
     near = equal.copy()
     near[:, 4] = 2.0**-40
     huge = equal * np.float32(2.0**100)
-    for x in (equal, near, huge, -huge):
+    # Between two scales, of which few have a reciprocal in FP32.
+    scales = formats.decode(np.arange(0x20, 0x61, dtype=np.uint8), FORMATS[format].scale)
+    between = np.zeros((64, 16), np.float32)
+    between[:, 0] = 3 * (scales[:-1] + scales[1:])
+    for x in (equal, near, huge, -huge, between):
         check(x.view(np.uint32), "fp32", format, "RNA", (-2, 5))
 
 
 def test_exact_sums_are_needed(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the exact decision the same blocks fail."""
     monkeypatch.setattr(search, "_CLOSE", -1.0)
+    with pytest.raises(AssertionError, match="amxfp4"):
+        test_exact_ties(rng, "amxfp4")
+
+
+def test_doubt_is_needed(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where FP32 is trusted alone the same blocks fail."""
+    screen = search.LeastError._screen
+    monkeypatch.setattr(search.LeastError, "_screen", lambda *given: screen(*given) & False)
     with pytest.raises(AssertionError, match="amxfp4"):
         test_exact_ties(rng, "amxfp4")
 
