@@ -1,7 +1,8 @@
 """Quantized tensors as entries of a safetensors file.
 
 Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements to a byte, low
-nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative. One with a
+nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative, or the
+scale and the zero point. One with a
 factor has a third, ``<name>.tensor_scale``, float32. The metadata holds ``<name>.format``,
 ``<name>.block``, ``<name>.shape`` and ``<name>.axis``, and ``<name>.divides`` if the factor is a
 divisor. Other tensors may stand beside them. Weights in a format of AFPQ: see `weights`.
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.golden.blocks import Blocks, blocks_shape
+from amxfp4.golden.blocks import Blocks, blocks_shape, by_name
 from amxfp4.golden.checks import check_axis, check_kind, check_shape
 from amxfp4.golden.files.tensor_file import Entry, TensorFile
 from amxfp4.golden.packing import split_nibbles
@@ -55,7 +56,7 @@ class _Ours(Layout):
         rows = blocks_shape(shape, axis, row.block)
         entries = {
             name + CODES: entry("U8", *rows, row.block // 2),
-            name + SCALES: entry("U8", *rows, row.scales),
+            name + SCALES: entry("U8", *rows, row.shared),
         }
         if factor:
             entries[name + FACTOR] = entry("F32")
@@ -143,9 +144,12 @@ def _read(
     has_factor: bool,
 ) -> Blocks:
     scales = file.raw(name + SCALES)
-    pos, *neg = (np.array(scales[..., side]) for side in range(row.scales))
+    pos, *other = (np.array(scales[..., side]) for side in range(row.shared))
     codes = split_nibbles(file.raw(name + CODES))
     scale = factor(file, name + FACTOR) if has_factor else 1.0
     divides = file.metadata.get(f"{name}.{DIVIDES}") == "true"
-    second = neg[0] if neg else None
-    return Blocks(codes, pos, second, row.name, shape, axis, scale, has_factor and divides)
+    shared = by_name(row, other[0] if other else None)
+    return Blocks(
+        codes, pos, format=row.name, shape=shape, axis=axis, tensor_scale=scale,
+        divides=has_factor and divides, **shared,
+    )  # fmt: skip
