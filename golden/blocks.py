@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.params.formats import BlockFormat, block_format
+from amxfp4.params.formats import BlockFormat
 
 from .checks import (
     check_array,
@@ -20,6 +20,7 @@ from .checks import (
     check_fp32,
     check_shape,
 )
+from .table import row_of
 
 __all__ = [
     "Blocks",
@@ -89,7 +90,7 @@ class Blocks:
         codes = check_array("codes", self.codes, np.uint8)
         if codes.ndim < 2:
             raise ValueError(f"codes must be [..., blocks, K], not of shape {codes.shape}")
-        row = block_format(self.format, codes.shape[-1])
+        row = row_of(self.format, codes.shape[-1])
         shape = check_shape(self.shape)
         axis = check_axis(self.axis, len(shape))
         expected = blocks_shape(shape, axis, row.block)
@@ -112,7 +113,7 @@ class Blocks:
     @property
     def row(self) -> BlockFormat:
         """Row of the format table, at this block size."""
-        return block_format(self.format, self.block)
+        return row_of(self.format, self.block)
 
     @property
     def scales(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -151,7 +152,7 @@ def by_name(row: BlockFormat, other: npt.NDArray[np.uint8] | None) -> Shared:
 
     Examples
     --------
-    >>> by_name(block_format("mxfp4"), None)
+    >>> by_name(row_of("mxfp4"), None)
     {'scale_neg': None, 'zero_point': None}
     """
     return {

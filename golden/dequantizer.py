@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format
+from amxfp4.params.formats import FP32, OUTPUTS, BlockFormat, FloatFormat
 
 from .blocks import Blocks, in_place
 from .checks import check_codes, check_kind
 from .formats import decode, element_index, element_values
 from .rounding import FP64, convert
+from .table import row_of
 from .weights import WeightBlocks
 from .weights import dequantize as dequantize_weights
 
@@ -94,7 +95,7 @@ def dequantize_words(
     >>> [hex(w) for w in dequantize_words(codes, one, nan, "amxfp4")[0]]
     ['0x40c0', '0x7fc0', '0x7fc0', '0x0']
     """
-    row = block_format(format)
+    row = row_of(format)
     word = choose("output", output, OUTPUTS)
     check_codes(row, codes, scale_pos, scale_neg, zero_point)
     index = element_index(row, codes, zero_point)

@@ -81,11 +81,13 @@ def count_integers(
     """
     most, columns = element.max_magnitude, key.shape[1]
     # All of the scratch memory at once, since one long row is faster than many.
-    flags, total, here = reached.reshape(-1).view(np.uint8), count.reshape(-1), reached[:, :columns]
+    flags, here = reached.reshape(-1).view(np.uint8), reached[:, :columns]
+    wide = count if zero is None or 3 * most < 256 else np.empty(count.shape, np.uint16)
+    total = wide.reshape(-1)
     if zero is None:
         total.fill(0)
     else:
-        count[:, :columns] = zero + np.uint8(most)  # from where counting down stays above 0
+        wide[:, :columns] = zero + wide.dtype.type(most)  # counting down from there stays above 0
     for negative, positive in steps:
         np.greater_equal(key.view(negative.dtype), negative, out=here)
         total -= flags
@@ -95,4 +97,4 @@ def count_integers(
         total &= np.uint8((1 << element.width) - 1)
     else:
         np.clip(total, most, 2 * most, out=total)
-        total -= np.uint8(most)
+        np.subtract(total, most, out=count.reshape(-1), casting="unsafe")

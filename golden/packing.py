@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.params.formats import block_format
+from amxfp4.params.formats import BlockFormat
 
 from .blocks import Blocks, blocks_shape, by_name
 from .checks import check_array, check_axis, check_kind, check_shape
+from .table import row_of
 
 __all__ = ["join_nibbles", "pack", "split_nibbles", "unpack"]
 
@@ -42,6 +43,15 @@ def split_nibbles(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return codes
 
 
+def _check_width(row: BlockFormat) -> None:
+    """Refuse what hardware does not read: elements of other than four bits."""
+    if row.element.width != 4:
+        raise ValueError(
+            f"format must be of elements of 4 bits for records, not {row.name} of "
+            f"{row.element.width}"
+        )
+
+
 def pack(b: Blocks) -> npt.NDArray[np.uint8]:
     """Pack blocks into records.
 
@@ -62,6 +72,7 @@ def pack(b: Blocks) -> npt.NDArray[np.uint8]:
               0,   0,   0,  60,  60]], dtype=uint8)
     """
     check_kind("b", b, Blocks)
+    _check_width(b.row)
     return np.concatenate([join_nibbles(b.codes), *(s[..., None] for s in b.shared)], axis=-1)
 
 
@@ -96,7 +107,8 @@ def unpack(
         The shape of `raw` is not that of a tensor of `shape` in `format`, or a zero point is above
         15.
     """
-    row = block_format(format, block)
+    row = row_of(format, block)
+    _check_width(row)
     shape = check_shape(shape)
     axis = check_axis(axis, len(shape))
     check_array("raw", raw, np.uint8)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties
-from amxfp4.params.weights import WeightFormat, WeightName, any_format
+from amxfp4.params.weights import WeightFormat, WeightName
 
 from .blocks import Blocks, blocks_shape, by_name, chunks, load_words, rows_are_adjacent, rows_of
 from .factor.modelopt import ModelOpt, check_modelopt
@@ -20,6 +20,7 @@ from .formats import element_thresholds, one_code, scale_thresholds
 from .integers import count_integers, range_codes
 from .rounding import FP32_SIGN
 from .search import Candidate, around, check_search, least_error
+from .table import any_row
 from .weights import WeightBlocks, check_plain
 from .weights import quantize as quantize_weights
 
@@ -144,7 +145,7 @@ def quantize(
     >>> b.codes[0, :6], hex(b.scale_pos[0]), hex(b.scale_neg[0])
     (array([ 7,  5, 15, 13,  0,  0], dtype=uint8), '0x3c', '0x2d')
     """
-    row = any_format(format, block, packed)
+    row = any_row(format, block, packed)
     if isinstance(row, WeightFormat):
         check_plain(row, ties=ties, tensor_scale=tensor_scale, rule=rule, search=search)
         return quantize_weights(x, row.name, axis=axis, block=block, packed=packed)

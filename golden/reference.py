@@ -102,7 +102,7 @@ def _floor_log2(x: Fraction) -> int:
 
 
 def _largest(fmt: FloatFormat) -> Fraction:
-    """Return the largest magnitude that an encoder writes: 6, or 7 or 15 of integers."""
+    """Return the largest magnitude that an encoder writes: 6; 7 or 15 of integers."""
     return _candidates(fmt)[-1][0]
 
 
@@ -125,7 +125,8 @@ def _scale_code(m: Number, row: BlockFormat, ties: str, held: int | None = None)
     exponent = _floor_log2(m)
     grow = row.scale_rule is ScaleRule.ROUND_UP and m / _power(exponent) >= Fraction(7, 4)
     # Clamping the code to [0, 254] is clamping the scale to [2^-127, 2^127].
-    return min(max(exponent - 2 + grow + fmt.bias, 0), fmt.max_magnitude)
+    code = exponent - _floor_log2(largest) + grow + fmt.bias
+    return min(max(code, 0), fmt.max_magnitude)
 
 
 def _magnitude(v: Number, scale: int, row: BlockFormat, ties: str) -> int:
@@ -143,7 +144,8 @@ def _element_code(v: Number, scale: int, row: BlockFormat, ties: str) -> int:
     q = _magnitude(v, scale, row, ties)
     if v > 0 or not q:
         return q
-    return (1 << row.element.width) - q if row.element.twos_complement else q + 8
+    half = 1 << (row.element.width - 1)
+    return 2 * half - q if row.element.twos_complement else half + q
 
 
 def _range_block(x: Sequence[Number], row: BlockFormat, ties: str) -> ExactBlock:
@@ -231,7 +233,8 @@ def dequantize_block(b: ExactBlock, row: BlockFormat) -> list[Number]:
     """Values of one block; NaN where the scale of the element's sign bit is NaN."""
     values: list[Number] = []
     for code in b.codes:
-        scale = b.scale_pos if code < 8 or b.scale_neg is None else b.scale_neg
+        negative = code >> (row.element.width - 1)
+        scale = b.scale_pos if not negative or b.scale_neg is None else b.scale_neg
         s, q = _scale_value(scale, row.scale), word_value(code, row.element)
         zero = b.zero_point or 0
         values.append(math.nan if math.isnan(s) else (Fraction(q) - zero) * Fraction(s))

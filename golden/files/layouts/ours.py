@@ -1,6 +1,7 @@
 """Quantized tensors as entries of a safetensors file.
 
-Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements to a byte, low
+Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements to a byte (one,
+[..., blocks, K], where codes are wider than four bits), low
 nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative, or the
 scale and the zero point. One with a
 factor has a third, ``<name>.tensor_scale``, float32. The metadata holds ``<name>.format``,
@@ -22,8 +23,9 @@ from amxfp4.golden.blocks import Blocks, blocks_shape, by_name
 from amxfp4.golden.checks import check_axis, check_kind, check_shape
 from amxfp4.golden.files.tensor_file import Entry, TensorFile
 from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.table import REFERENCE_FORMATS, row_of
 from amxfp4.golden.weights import pack_codes
-from amxfp4.params.formats import FORMATS, BlockFormat, block_format
+from amxfp4.params.formats import FORMATS, BlockFormat
 from amxfp4.params.weights import WEIGHT_FORMATS, WeightFormat
 
 from . import weights
@@ -39,8 +41,13 @@ DIVIDES = "divides"
 """What they say, ``true``, of one whose factor is a divisor."""
 
 
+def _per_byte(row: BlockFormat) -> int:
+    """Codes in a byte: two, or one where they are wider than four bits."""
+    return 2 if row.element.width <= 4 else 1
+
+
 class _Ours(Layout):
-    name, formats = "blocks", (*FORMATS, *WEIGHT_FORMATS)
+    name, formats = "blocks", (*FORMATS, *REFERENCE_FORMATS, *WEIGHT_FORMATS)
 
     def check_format(self, row: Row) -> None:
         """Any will do."""
@@ -55,7 +62,7 @@ class _Ours(Layout):
             return weights.declared(name, row, shape, axis)
         rows = blocks_shape(shape, axis, row.block)
         entries = {
-            name + CODES: entry("U8", *rows, row.block // 2),
+            name + CODES: entry("U8", *rows, row.block // _per_byte(row)),
             name + SCALES: entry("U8", *rows, row.shared),
         }
         if factor:
@@ -68,6 +75,8 @@ class _Ours(Layout):
     ) -> npt.NDArray[np.uint8]:
         if isinstance(row, WeightFormat):
             return pack_codes(codes, row.bits)
+        if _per_byte(row) == 1:
+            return codes
         return super().piece(row, codes, scales)
 
     def rest(self, scales: npt.NDArray[Any], factor: float | None) -> npt.NDArray[Any]:
@@ -118,7 +127,7 @@ def _described(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...
     try:
         format = file.metadata[fields[0]]
         block, sizes, number = (json.loads(file.metadata[field]) for field in fields[1:])
-        row, shape = block_format(format, block), check_shape(sizes)
+        row, shape = row_of(format, block), check_shape(sizes)
         axis = check_axis(number, len(shape))
         divides = json.loads(file.metadata.get(f"{name}.{DIVIDES}", "false"))
         check_kind(DIVIDES, divides, bool)
@@ -145,7 +154,8 @@ def _read(
 ) -> Blocks:
     scales = file.raw(name + SCALES)
     pos, *other = (np.array(scales[..., side]) for side in range(row.shared))
-    codes = split_nibbles(file.raw(name + CODES))
+    raw = file.raw(name + CODES)
+    codes = split_nibbles(raw) if _per_byte(row) == 2 else np.array(raw)
     scale = factor(file, name + FACTOR) if has_factor else 1.0
     divides = file.metadata.get(f"{name}.{DIVIDES}") == "true"
     shared = by_name(row, other[0] if other else None)

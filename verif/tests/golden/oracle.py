@@ -19,7 +19,8 @@ import amxfp4.verif
 from amxfp4 import golden
 from amxfp4.golden import formats, reference
 from amxfp4.golden.blocks import by_name
-from amxfp4.params.formats import FP32, INPUTS, OUTPUTS, block_format
+from amxfp4.golden.table import row_of
+from amxfp4.params.formats import FP32, INPUTS, OUTPUTS
 
 DATA = Path(amxfp4.verif.__file__).parent / "data"
 TIES = ("RNA", "RNE")
@@ -68,7 +69,7 @@ def exact_blocks(b: golden.Blocks) -> list[reference.ExactBlock]:
 def check_quantize(words: npt.NDArray[Any], word: str, format: str, ties: str) -> int:
     """Quantize raw words [count, block] of a word format; compare every code and scale."""
     count, block = words.shape
-    row = block_format(format, block)
+    row = row_of(format, block)
     b = golden.quantize(formats.values(words, word), format, ties=ties, block=block)
     for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
         expected = reference.quantize_block(
@@ -95,7 +96,7 @@ def check_dequantize(
     output: str,
 ) -> int:
     """Compare the output words of blocks [count, K], in the form of `stimulus.records`."""
-    row = block_format(format, codes.shape[1])
+    row = row_of(format, codes.shape[1])
     shared = by_name(row, other)
     found = golden.dequantize_words(codes, scale_pos, format=format, output=output, **shared)
     b = blocks_of((codes, scale_pos, other), format, len(codes))
@@ -157,14 +158,14 @@ def blocks_of(
     codes, pos, other = records
     block = codes.shape[1]
     shape = (rows, codes.size // rows)
-    shared = by_name(block_format(format), None if other is None else other.reshape(rows, -1))
+    shared = by_name(row_of(format), None if other is None else other.reshape(rows, -1))
     codes = codes.reshape(rows, -1, block)
     return golden.Blocks(codes, pos.reshape(rows, -1), format=format, shape=shape, **shared)
 
 
 def powers(exponents: Sequence[int], signs: Sequence[int], format: str) -> golden.Blocks:
     """One row of blocks that hold one element of +-1 each, times the scale 2^exponent."""
-    row = block_format(format)
+    row = row_of(format)
     codes = np.zeros((1, len(exponents), row.block), np.uint8)
     codes[0, :, 0] = [2 if sign > 0 else 10 for sign in signs]
     # 2^e is the code whose value it is, found by value.
