@@ -23,9 +23,12 @@ __all__ = [
     "FP16",
     "FP32",
     "INPUTS",
+    "INT4",
     "OUTPUTS",
     "QUANTIZED",
     "UE5M3",
+    "UINT4",
+    "ZERO_POINT_BITS",
     "BlockFormat",
     "FloatFormat",
     "ScaleRule",
@@ -47,7 +50,7 @@ class ScaleRule(enum.StrEnum):
     """How a block maximum m becomes a scale code (docs/numerics.md, S(m))."""
 
     NEAREST = "nearest"
-    """Nearest representable value to m / 6."""
+    """Nearest representable value to m / 6, with 6 the largest element; m / 7 for integers."""
     FLOOR = "floor"
     """2^(floor(log2 m) - 2), the OCP MX rule."""
     ROUND_UP = "round-up"
@@ -56,6 +59,9 @@ class ScaleRule(enum.StrEnum):
     """The smallest power of two s with m <= 6 s: nothing saturates."""
     FOUR_OR_SIX = "four or six"
     """Of the nearest to m / 6 and to m / 4 the one of less squared error (arXiv 2512.02010)."""
+    RANGE = "range"
+    """Nearest to (p + n) / 15, with p and n the largest positive and negative magnitudes: the scale
+    of elements that are counted from a zero point."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +69,8 @@ class FloatFormat:
     """Parameters of one floating-point code, after FPnew's ``FP_ENCODINGS``.
 
     Bits from the top: a sign bit (when `signed_bit`), `exponent_bits`, `mantissa_bits`. A
-    *magnitude* is the code without its sign bit.
+    *magnitude* is the code without its sign bit. An integer is a format without exponent bits,
+    all of whose values are subnormal.
 
     Parameters
     ----------
@@ -79,6 +86,9 @@ class FloatFormat:
     subnormals
         Whether exponent field 0 is the subnormal range (with zero). E8M0 has neither: code c
         is 2^(c - bias) for every finite c.
+    twos_complement
+        Whether a negative code is the two's complement of its magnitude, not sign and magnitude.
+        Encoders stay within +-`max_magnitude`; decoders take the most negative code as it is.
     """
 
     name: str
@@ -90,6 +100,7 @@ class FloatFormat:
     nan_magnitude: int | None
     inf_magnitude: int | None
     subnormals: bool = True
+    twos_complement: bool = False
 
     @property
     def width(self) -> int:
@@ -100,6 +111,15 @@ class FloatFormat:
 E2M1 = FloatFormat(
     name="e2m1", signed_bit=True, exponent_bits=2, mantissa_bits=1, bias=1,
     max_magnitude=0x7, nan_magnitude=None, inf_magnitude=None,
+)  # fmt: skip
+INT4 = FloatFormat(
+    name="int4", signed_bit=True, exponent_bits=0, mantissa_bits=3, bias=-2,
+    max_magnitude=0x7, nan_magnitude=None, inf_magnitude=None, twos_complement=True,
+)  # fmt: skip
+# Counted from a block's zero point, which is such a code, too.
+UINT4 = FloatFormat(
+    name="uint4", signed_bit=False, exponent_bits=0, mantissa_bits=4, bias=-3,
+    max_magnitude=0xF, nan_magnitude=None, inf_magnitude=None,
 )  # fmt: skip
 
 # Scale codes. They are unsigned: encoders write the sign bit of E5M2 and E4M3 as 0 and decoders
@@ -143,6 +163,8 @@ OUTPUTS: dict[str, FloatFormat] = {f.name: f for f in (BF16, FP32)}
 
 BLOCK_SIZES = (16, 32, 64, 128)
 """Elements per block, K."""
+ZERO_POINT_BITS = 8
+"""Bits of a zero point in a record: a byte, as a scale has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +187,16 @@ class BlockFormat:
         return self.scales == 2
 
     @property
+    def zero_point(self) -> bool:
+        """Whether elements are counted from a zero point, which a record has above its scale."""
+        return self.scale_rule is ScaleRule.RANGE
+
+    @property
+    def shared(self) -> int:
+        """Bytes of a record that all of its elements share: scales, and a zero point."""
+        return self.scales + self.zero_point
+
+    @property
     def power_of_two(self) -> bool:
         """Whether scales are powers of two: far apart, and over a range that no sum spans."""
         return self.scale.mantissa_bits == 0
@@ -172,7 +204,8 @@ class BlockFormat:
     @property
     def record_bits(self) -> int:
         """Bits of a block record (docs/numerics.md)."""
-        return self.element.width * self.block + self.scale.width * self.scales
+        shared = self.scale.width * self.scales + ZERO_POINT_BITS * self.zero_point
+        return self.element.width * self.block + shared
 
     @property
     def record_bytes(self) -> int:
@@ -181,13 +214,20 @@ class BlockFormat:
 
     @property
     def bits_per_element(self) -> float:
-        """Storage per element, scales included."""
+        """Storage per element, scales and zero point included."""
         return self.record_bits / self.block
 
 
-def _row(name: str, scale: FloatFormat, scales: int, rule: ScaleRule, block: int) -> BlockFormat:
+def _row(
+    name: str,
+    scale: FloatFormat,
+    scales: int,
+    rule: ScaleRule,
+    block: int,
+    element: FloatFormat = E2M1,
+) -> BlockFormat:
     return BlockFormat(
-        name=name, element=E2M1, scale=scale, scales=scales, scale_rule=rule, block=block
+        name=name, element=element, scale=scale, scales=scales, scale_rule=rule, block=block
     )
 
 
@@ -207,6 +247,10 @@ FORMATS: dict[str, BlockFormat] = {
         _row("amxfp4-ue5m3", UE5M3, 2, ScaleRule.NEAREST, 32),
         _row("nvfp4-ue5m3", UE5M3, 1, ScaleRule.NEAREST, 16),
         _row("nvfp4-46", E4M3, 1, ScaleRule.FOUR_OR_SIX, 16),
+        _row("int4", E5M2, 1, ScaleRule.NEAREST, 32, INT4),
+        _row("int4-e4m3", E4M3, 1, ScaleRule.NEAREST, 32, INT4),
+        _row("int4-asym", E5M2, 1, ScaleRule.RANGE, 32, UINT4),
+        _row("int4-asym-e4m3", E4M3, 1, ScaleRule.RANGE, 32, UINT4),
     )
 }
 """Every format, by canonical name, at its default block size.
@@ -217,7 +261,9 @@ A new one goes to the end: the engine's registers count from the first.
 QUANTIZED = tuple(n for n, row in FORMATS.items() if row.scale_rule is not ScaleRule.FOUR_OR_SIX)
 """Formats that a quantizer in hardware writes: it has no circuit that compares errors."""
 
-ALIASES = {"amxfp4-e5m2": "amxfp4"}
+ALIASES = {
+    "amxfp4-e5m2": "amxfp4", "int4-e5m2": "int4", "int4-asym-e5m2": "int4-asym",
+}  # fmt: skip
 """Other names of formats."""
 
 
@@ -229,7 +275,7 @@ def block_format(
     Parameters
     ----------
     name
-        A key of `FORMATS`, or ``amxfp4-e5m2`` (the same as ``amxfp4``), or a row itself.
+        A key of `FORMATS` or of `ALIASES`, or a row itself.
     block
         16, 32, 64 or 128; ``None`` for the row's own size.
     parameter

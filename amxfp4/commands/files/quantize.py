@@ -20,12 +20,12 @@ from amxfp4.commands.files.checkpoint import Conversion
 from amxfp4.commands.files.quantize_plan import Options, Plan, foretell, plan, report
 from amxfp4.commands.files.tensors import PIECE, copy, opened, require_suffix
 from amxfp4.golden import Blocks, WeightBlocks, files, weights
+from amxfp4.golden.coding.search import check_search
 from amxfp4.golden.factor.modelopt import check_modelopt
 from amxfp4.golden.factor.tensor_scale import check_scale, factor, has_factor, largest_finite
 from amxfp4.golden.files import Checkpoint, Entry, TensorFile, Writer
 from amxfp4.golden.quality import Ratio
 from amxfp4.golden.quantizer import RULES
-from amxfp4.golden.search import check_search
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import Ties
 from amxfp4.params.weights import WeightFormat, any_format
@@ -176,8 +176,8 @@ def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> 
         if isinstance(b, Blocks) and layout.divides and stored != 1:
             b = dataclasses.replace(b, tensor_scale=stored, divides=True)
         ratio.add(raw, golden.dequantize(b), entry.values)
-        sides = [side for side in (b.scale_pos, b.scale_neg) if side is not None]
-        return layout.piece(row, b.codes, sides), np.stack(sides, axis=-1).reshape(-1), ratio
+        shared = np.stack(b.shared, axis=-1).reshape(-1)
+        return layout.piece(row, b.codes, b.shared), shared, ratio
 
     size = row.size(held.shape[-1]) if isinstance(row, WeightFormat) else row.block
     total, scales = Ratio(), []

@@ -40,14 +40,14 @@ def test_imports(name: str) -> None:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add(node.module or "")
-    if name == "amxfp4.golden.reference":
+    if name.startswith("amxfp4.golden.reference"):
         # The oracle must not lean on what it is the oracle of, nor on NumPy.
         assert {f for f in found if f.startswith("amxfp4")} <= {
             "amxfp4.params.formats",
             "amxfp4.params.checks",
         }
         assert "numpy" not in found
-        assert "from ." not in Path(path).read_text()
+        assert "from .." not in Path(path).read_text()
     for module in found:
         root = module.split(".")[0]
         allowed = (

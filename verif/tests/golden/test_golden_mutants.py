@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
-from amxfp4.golden import dequantizer, formats, quantizer, reference, rounding, stimulus
+from amxfp4.golden import dequantizer, formats, reference, rounding, stimulus
+from amxfp4.golden.coding import coder
 from amxfp4.golden.products import accumulators, limbs, operands
 from amxfp4.params.formats import FORMATS, FP32, Ties, block_format
 from amxfp4.verif.tests.golden.oracle import (
@@ -68,48 +69,48 @@ def _tie_of_block() -> int:
 @pytest.fixture(autouse=True)
 def _fresh_tables(monkeypatch: Patch) -> None:
     """Make tables anew for each mutant."""
-    monkeypatch.setattr(quantizer, "_tables", quantizer._Tables)
+    monkeypatch.setattr(coder, "_tables", coder._Tables)
 
 
 def _other_ties(patch: Patch) -> None:
     other = {Ties.RNA: Ties.RNE, Ties.RNE: Ties.RNA}
     for name in ("scale_thresholds", "element_thresholds"):
         real = getattr(formats, name)
-        patch.setattr(quantizer, name, lambda row, ties, real=real: real(row, other[ties]))
+        patch.setattr(coder, name, lambda row, ties, real=real: real(row, other[ties]))
 
 
 def _element_ulp(patch: Patch) -> None:
     real = formats.element_thresholds
     off = np.zeros((7, 1), np.int32)
     off[3] = 1
-    patch.setattr(quantizer, "element_thresholds", lambda row, ties: real(row, ties) + off)
+    patch.setattr(coder, "element_thresholds", lambda row, ties: real(row, ties) + off)
 
 
 def _scale_ulp(patch: Patch) -> None:
     real = formats.scale_thresholds
-    patch.setattr(quantizer, "scale_thresholds", lambda row, ties: real(row, ties) - 1)
+    patch.setattr(coder, "scale_thresholds", lambda row, ties: real(row, ties) - 1)
 
 
 def _swapped_scales(patch: Patch) -> None:
-    real = quantizer._Coder._encode
+    real = coder.Coder._encode
 
     def encode(self: Any, key: Any, count: Any) -> Any:
         return real(self, key, count)[::-1]
 
-    patch.setattr(quantizer._Coder, "_encode", encode)
+    patch.setattr(coder.Coder, "_encode", encode)
 
 
 def _zero_scale(patch: Patch) -> None:
-    patch.setattr(quantizer, "one_code", lambda row: 0)
+    patch.setattr(coder, "one_code", lambda row: 0)
 
 
 def _nan_ignored(patch: Patch) -> None:
     def tables(*args: Any) -> Any:
-        result = quantizer._Tables(*args)
+        result = coder._Tables(*args)
         result.first_nan = 1 << 40
         return result
 
-    patch.setattr(quantizer, "_tables", tables)
+    patch.setattr(coder, "_tables", tables)
 
 
 def _swapped_dequantize(patch: Patch) -> None:
@@ -251,7 +252,7 @@ def test_threshold_tables_are_all_used(monkeypatch: Patch) -> None:
         for off in (-1, 1):
             with monkeypatch.context() as patch:
                 delta = (np.arange(7)[:, None] == k) * np.int32(off)
-                patch.setattr(quantizer, "element_thresholds", lambda r, t, d=delta: real(r, t) + d)
+                patch.setattr(coder, "element_thresholds", lambda r, t, d=delta: real(r, t) + d)
                 with pytest.raises(AssertionError):
                     check_quantize(words, "fp32", "amxfp4", "RNA")
         assert check_quantize(words, "fp32", "amxfp4", "RNA") == 1

@@ -19,9 +19,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from amxfp4.golden.formats import decode, magnitude_value
 from amxfp4.params.formats import FP32, BlockFormat, ScaleRule
-
-from .formats import decode, magnitude_value
 
 __all__ = ["LIMIT", "Candidate", "Encode", "LeastError", "around", "check_search"]
 
