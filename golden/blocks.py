@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.params.formats import BlockFormat, block_format
+from amxfp4.params.formats import BlockFormat
 
 from .checks import (
     check_array,
@@ -20,8 +20,18 @@ from .checks import (
     check_fp32,
     check_shape,
 )
+from .table import row_of
 
-__all__ = ["Blocks", "blocks_shape", "chunks", "in_place", "rows_are_adjacent", "rows_of"]
+__all__ = [
+    "Blocks",
+    "blocks_shape",
+    "by_name",
+    "chunks",
+    "in_place",
+    "load_words",
+    "rows_are_adjacent",
+    "rows_of",
+]
 
 _CHUNK = 1 << 18
 """Elements worked on at a time: few enough for the caches, enough to hide the cost of calls."""
@@ -36,6 +46,7 @@ class Blocks:
     ----------
     codes
         Element codes, uint8 [..., blocks, K], 0..15. The dots are the original's other axes.
+        Those of ``int4`` are two's complement.
     scale_pos
         Scale codes of the positive elements (of all of them when the format is symmetric),
         uint8 [..., blocks].
@@ -52,14 +63,17 @@ class Blocks:
         FP32.
     divides
         Whether `tensor_scale` is a divisor, as some files store it: R(q * R(s / t)).
+    zero_point
+        Zero points, uint8 [..., blocks], 0..15, of formats that have one: an element is
+        (q - zero_point) * s. ``None`` of all others.
 
     Raises
     ------
     TypeError
         An array is not uint8, or a parameter is of the wrong kind.
     ValueError
-        Shapes do not belong together, a code is above 15, the number of scales is not the
-        format's, or the tensor's factor is no FP32 value.
+        Shapes do not belong together, a code or a zero point is above 15, the number of scales is
+        not the format's, or the tensor's factor is no FP32 value.
     """
 
     codes: npt.NDArray[np.uint8]
@@ -70,12 +84,13 @@ class Blocks:
     axis: int = -1
     tensor_scale: float = 1.0
     divides: bool = False
+    zero_point: npt.NDArray[np.uint8] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         codes = check_array("codes", self.codes, np.uint8)
         if codes.ndim < 2:
             raise ValueError(f"codes must be [..., blocks, K], not of shape {codes.shape}")
-        row = block_format(self.format, codes.shape[-1])
+        row = row_of(self.format, codes.shape[-1])
         shape = check_shape(self.shape)
         axis = check_axis(self.axis, len(shape))
         expected = blocks_shape(shape, axis, row.block)
@@ -84,11 +99,11 @@ class Blocks:
                 f"codes must be of shape {(*expected, row.block)} for a tensor of shape {shape} "
                 f"along axis {axis}, not {codes.shape}"
             )
-        check_codes(row, codes, self.scale_pos, self.scale_neg)
+        check_codes(row, codes, self.scale_pos, self.scale_neg, self.zero_point)
         scale = check_fp32("tensor_scale", self.tensor_scale)
         checked = {"format": row.name, "shape": shape, "axis": axis, "tensor_scale": scale}
-        for field, value in checked.items():
-            object.__setattr__(self, field, value)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @property
     def block(self) -> int:
@@ -98,12 +113,17 @@ class Blocks:
     @property
     def row(self) -> BlockFormat:
         """Row of the format table, at this block size."""
-        return block_format(self.format, self.block)
+        return row_of(self.format, self.block)
 
     @property
     def scales(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Scale codes of positive and of negative elements; twice the same when symmetric."""
         return self.scale_pos, self.scale_pos if self.scale_neg is None else self.scale_neg
+
+    @property
+    def shared(self) -> tuple[npt.NDArray[np.uint8], ...]:
+        """Bytes that the elements of a block share, in the order of a record."""
+        return tuple(s for s in (self.scale_pos, self.scale_neg, self.zero_point) if s is not None)
 
     @property
     def plain(self) -> Blocks:
@@ -118,6 +138,27 @@ class Blocks:
         t = np.float32(self.tensor_scale)
         with np.errstate(all="ignore"):
             return np.float32(1) / t if self.divides else t
+
+
+class Shared(TypedDict):
+    """Arguments of `Blocks`: what the second byte of a record is, if there is one."""
+
+    scale_neg: npt.NDArray[np.uint8] | None
+    zero_point: npt.NDArray[np.uint8] | None
+
+
+def by_name(row: BlockFormat, other: npt.NDArray[np.uint8] | None) -> Shared:
+    """Name what stands in the second byte of records of a format: scales, zero points, or none.
+
+    Examples
+    --------
+    >>> by_name(row_of("mxfp4"), None)
+    {'scale_neg': None, 'zero_point': None}
+    """
+    return {
+        "scale_neg": other if row.asymmetric else None,
+        "zero_point": other if row.zero_point else None,
+    }
 
 
 def blocks_shape(shape: tuple[int, ...], axis: int, block: int) -> tuple[int, ...]:
@@ -166,6 +207,26 @@ def chunks(
         for r in range(0, count, row_step)
         for b in range(0, blocks, block_step)
     ]
+
+
+def load_words(x: npt.NDArray[Any], key: npt.NDArray[Any], cut: int) -> None:
+    """Copy the bit patterns of x [rows, n] to key [K, rows, blocks], padding with +0.
+
+    They are words as wide as those of key, `cut` bits less than FP32, or become FP32.
+    """
+    block, rows, _ = key.shape
+    whole, rest = divmod(x.shape[1], block)
+    pieces = [(x[:, : whole * block].reshape(rows, whole, block), key[:, :, :whole])]
+    if rest:
+        key[rest:, :, whole] = 0
+        pieces.append((x[:, None, whole * block :], key[:rest, :, whole:]))
+    for piece, target in pieces:
+        source = piece.transpose(2, 0, 1)
+        if cut:
+            target[...] = source.view(key.dtype)
+        else:
+            with np.errstate(invalid="ignore"):  # widening a signalling NaN
+                target.view(np.float32)[...] = source
 
 
 def rows_are_adjacent(rows: npt.NDArray[Any]) -> bool:

@@ -106,16 +106,24 @@ def check_codes(
     codes: npt.NDArray[np.uint8],
     scale_pos: npt.NDArray[np.uint8],
     scale_neg: npt.NDArray[np.uint8] | None,
+    zero_point: npt.NDArray[np.uint8] | None = None,
 ) -> None:
-    """Check that the codes [..., K] and scales [...] of blocks are what `row` says."""
+    """Check that codes [..., K], scales and zero points [...] of blocks are what `row` says."""
     check_array("codes", codes, np.uint8)
-    check_array("scale_pos", scale_pos, np.uint8)
-    if codes.size and codes.max() >= 1 << row.element.width:
-        raise ValueError(f"codes must be at most 15, not {int(codes.max())}")
-    if row.asymmetric != (scale_neg is not None):
-        wanted = "given" if row.asymmetric else "None"
-        raise ValueError(f"scale_neg must be {wanted} for {row.name}, not {scale_neg!r}")
+    most = (1 << row.element.width) - 1
+    if codes.size and codes.max() > most:
+        raise ValueError(f"codes must be at most {most}, not {int(codes.max())}")
+    wanted = (
+        ("scale_pos", scale_pos, True),
+        ("scale_neg", scale_neg, row.asymmetric),
+        ("zero_point", zero_point, row.zero_point),
+    )
     expected = codes.shape[:-1]
-    for name, scales in (("scale_pos", scale_pos), ("scale_neg", scale_neg)):
-        if scales is not None and check_array(name, scales, np.uint8).shape != expected:
-            raise ValueError(f"{name} must be of shape {expected}, not {scales.shape}")
+    for name, shared, needed in wanted:
+        if needed != (shared is not None):
+            given = "given" if needed else "None"
+            raise ValueError(f"{name} must be {given} for {row.name}, not {shared!r}")
+        if shared is not None and check_array(name, shared, np.uint8).shape != expected:
+            raise ValueError(f"{name} must be of shape {expected}, not {shared.shape}")
+    if zero_point is not None and zero_point.size and zero_point.max() > most:
+        raise ValueError(f"zero_point must be at most {most}, not {int(zero_point.max())}")

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import FP32, OUTPUTS, BlockFormat, FloatFormat, block_format
+from amxfp4.params.formats import FP32, OUTPUTS, BlockFormat, FloatFormat
 
 from .blocks import Blocks, in_place
 from .checks import check_codes, check_kind
-from .formats import decode
+from .formats import decode, element_index, element_values
 from .rounding import FP64, convert
+from .table import row_of
 from .weights import WeightBlocks
 from .weights import dequantize as dequantize_weights
 
@@ -32,10 +33,9 @@ def scale_values(row: BlockFormat) -> npt.NDArray[np.float64]:
 
 @cache
 def _value_bits(row: BlockFormat, word: FloatFormat) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Output words [256 scale codes, 16 element codes] of one format."""
-    codes = np.arange(1 << row.element.width, dtype=np.uint8)
+    """Output words [256 scale codes, n] of one format, n as of `element_values`."""
     # float64 holds every product exactly; adding +0 turns -0 into +0.
-    values = scale_values(row)[:, None] * decode(codes, row.element) + 0.0
+    values = scale_values(row)[:, None] * element_values(row) + 0.0
     # Narrowing also makes every NaN the canonical one and overflows to infinity.
     table = convert(values.view(np.uint64), FP64, word)
     table.flags.writeable = False
@@ -48,10 +48,14 @@ def dequantize_words(
     scale_neg: npt.NDArray[np.uint8] | None,
     format: str,
     output: str = "bf16",
+    *,
+    zero_point: npt.NDArray[np.uint8] | None = None,
 ) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Raw output words of blocks, bit for bit what the hardware dequantizer writes.
 
         value_i = q_i * s,    s = s_neg if the sign bit of code i is set, else s_pos
+
+    With a zero point z value_i = (q_i - z) * s. Code 8 of ``int4`` is -8.
 
     Exact in BF16 and FP32 for E5M2 and E4M3 scales; with E8M0 large products overflow to
     infinity. Both zero codes, and any element of a zero scale, give +0. A NaN scale gives the
@@ -69,6 +73,8 @@ def dequantize_words(
         Row of the format table.
     output
         ``bf16`` or ``fp32``.
+    zero_point
+        uint8 [...], 0..15, of formats that have one.
 
     Returns
     -------
@@ -79,7 +85,8 @@ def dequantize_words(
     TypeError
         An array is not uint8.
     ValueError
-        Shapes do not fit, `format` or `output` is unknown, or `scale_neg` is missing or too many.
+        Shapes do not fit, `format` or `output` is unknown, `scale_neg` or `zero_point` is missing
+        or too many, or a zero point is above 15.
 
     Examples
     --------
@@ -88,26 +95,27 @@ def dequantize_words(
     >>> [hex(w) for w in dequantize_words(codes, one, nan, "amxfp4")[0]]
     ['0x40c0', '0x7fc0', '0x7fc0', '0x0']
     """
-    row = block_format(format)
+    row = row_of(format)
     word = choose("output", output, OUTPUTS)
-    check_codes(row, codes, scale_pos, scale_neg)
-    return _expand(codes, scale_pos, scale_neg, _value_bits(row, word))
+    check_codes(row, codes, scale_pos, scale_neg, zero_point)
+    index = element_index(row, codes, zero_point)
+    return _expand(index, scale_pos, scale_neg, _value_bits(row, word))
 
 
 def _expand(
-    codes: npt.NDArray[np.uint8],
+    elements: npt.NDArray[Any],
     scale_pos: npt.NDArray[np.uint8],
     scale_neg: npt.NDArray[np.uint8] | None,
     table: npt.NDArray[np.unsignedinteger[Any]],
 ) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Words of codes by a table [256 scale codes, 16 element codes]."""
+    """Words of elements [..., K] by a table [256 scale codes, n]: of two sides its two halves."""
     count = table.shape[1]
-    block = codes.shape[-1]
-    flat = codes.reshape(-1, block)
+    block = elements.shape[-1]
+    flat = elements.reshape(-1, block)
     sides = [scale_pos.reshape(-1), (scale_pos if scale_neg is None else scale_neg).reshape(-1)]
     result = np.empty(flat.shape, table.dtype)
     step = max(1, _CHUNK // block)
-    # Every block gets its own 16 values; its elements index them.
+    # Every block gets its own n values; its elements index them.
     values = np.empty((min(step, len(flat)), count), table.dtype)
     base = (np.arange(len(values)) * count)[:, None]
     index = np.empty((len(values), block), np.intp)
@@ -120,14 +128,14 @@ def _expand(
         np.add(flat[part], base[:size], out=index[:size], casting="unsafe")
         # Indices are in range by construction; "clip" only avoids NumPy's buffering.
         values.reshape(-1).take(index[:size], out=result[part], mode="clip")
-    return result.reshape(codes.shape)
+    return result.reshape(elements.shape)
 
 
 def _scaled_bits(b: Blocks, code_8: float | None) -> npt.NDArray[np.uint32]:
-    """FP32 words [256 scale codes, 16 element codes] of a tensor with a factor: R(q R(s t))."""
+    """FP32 words [256 scale codes, n] of a tensor with a factor: R(q R(s t))."""
     row = b.row
     scales = scale_values(row)
-    elements = decode(np.arange(1 << row.element.width, dtype=np.uint8), row.element)
+    elements = element_values(row).copy()
     if code_8 is not None:
         elements[len(elements) // 2] = code_8
     s, t, q = scales.astype(np.float32), np.float32(b.tensor_scale), elements.astype(np.float32)
@@ -170,7 +178,7 @@ def dequantize(b: Blocks | WeightBlocks) -> npt.NDArray[np.float32]:
 
 
 def value_table(b: Blocks) -> npt.NDArray[np.float32]:
-    """Value [256 scale codes, 16 element codes] that `dequantize` gives to a code of a tensor."""
+    """Value [256 scale codes, n] that `dequantize` gives to an element, by `element_index`."""
     return _table(b).view(np.float32)
 
 
@@ -199,5 +207,6 @@ def owner_values(b: Blocks, code_8: float) -> npt.NDArray[np.float32]:
 
 def _by_table(b: Blocks, table: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
     """Values of codes by a table, in the shape and axis order of the tensor."""
-    words = _expand(b.codes, b.scale_pos, b.scale_neg, table)
+    index = element_index(b.row, b.codes, b.zero_point)
+    words = _expand(index, b.scale_pos, b.scale_neg, table)
     return in_place(words.view(np.float32), b.shape, b.axis)

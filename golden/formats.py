@@ -25,7 +25,9 @@ from .rounding import convert
 __all__ = [
     "NEVER",
     "decode",
+    "element_index",
     "element_thresholds",
+    "element_values",
     "magnitude_value",
     "one_code",
     "scale_thresholds",
@@ -63,7 +65,10 @@ def _values(fmt: FloatFormat) -> npt.NDArray[np.float64]:
     table = np.full(half, np.nan)
     for magnitude in range(fmt.max_magnitude + 1):
         table[magnitude] = float(magnitude_value(fmt, magnitude))
-    if fmt.signed_bit:
+    if fmt.twos_complement:
+        # A negative code is 2^width less its magnitude, and the most negative one has no other.
+        table = np.concatenate([table, np.arange(-half, 0) * table[1]])
+    elif fmt.signed_bit:
         negative = -table
         negative[table == 0] = 0.0
         negative[np.isnan(table)] = np.nan
@@ -82,7 +87,7 @@ def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.flo
     codes
         uint8 [...], each below 2^`fmt.width`.
     fmt
-        A format of at most 8 bits: E2M1, or one of scales.
+        A format of at most 8 bits: one of elements, or one of scales.
 
     Returns
     -------
@@ -97,6 +102,29 @@ def decode(codes: npt.NDArray[np.uint8], fmt: FloatFormat) -> npt.NDArray[np.flo
     array([1.0000e+00, 5.7344e+04,        nan])
     """
     return _values(fmt)[codes]
+
+
+@cache
+def element_values(row: BlockFormat) -> npt.NDArray[np.float64]:
+    """Values of elements before scaling, by `element_index`: +0 where they are zero.
+
+    They are those of the codes; with a zero point those of all differences of two codes.
+    """
+    most = row.element.max_magnitude
+    if row.zero_point:
+        return np.arange(-most, most + 1, dtype=np.float64)
+    return _values(row.element)
+
+
+def element_index(
+    row: BlockFormat, codes: npt.NDArray[np.uint8], zero_point: npt.NDArray[np.uint8] | None
+) -> npt.NDArray[Any]:
+    """Index into `element_values` of element codes [..., K], with zero points [...] if any."""
+    if zero_point is None:
+        return codes
+    most = row.element.max_magnitude
+    kind = np.uint8 if 2 * most < 256 else np.uint16
+    return np.add(codes, (most - zero_point)[..., None], dtype=kind)
 
 
 def one_code(row: BlockFormat) -> int:
@@ -135,7 +163,8 @@ def scale_thresholds(
 
     Entry c is the smallest m with S(m) > c, so S(m) is the number of entries that m reaches:
 
-    - nearest (arXiv 2411.09909, section 4), with 6 or `held`: m >= 6 * (v[c] + v[c+1]) / 2;
+    - nearest (arXiv 2411.09909, section 4), with 6 or `held`: m >= 6 * (v[c] + v[c+1]) / 2; 7 in
+      place of 6 for integers;
     - floor (OCP MX v1.0, section 6.3): m >= 2^(c+1-127) * 4;
     - round-up: as floor, but from 7/8 of the next power of two on;
     - ceiling: m > 6 * v[c].
@@ -183,7 +212,8 @@ def element_thresholds(row: BlockFormat, ties: Ties) -> npt.NDArray[np.int32]:
 
     Returns
     -------
-    int32 [7, 256]; `NEVER` for a zero scale, for NaN scales, and where s * t is not finite.
+    int32 [largest magnitude, 256]; `NEVER` for a zero scale, for NaN scales, and where s * t is
+    not finite.
     """
     element, scale = row.element, row.scale
     table = np.full((element.max_magnitude, 256), NEVER, np.int32)

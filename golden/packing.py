@@ -1,8 +1,8 @@
 """Block records: the bytes that blocks are in memory and on the hardware's ports.
 
 Bit 0 first, element i is at bits [4i+3 : 4i]; the scale of positive elements follows at
-[4K+7 : 4K], that of negative ones, when there are two, at [4K+15 : 4K+8]. In memory a record is
-little endian: two elements to a byte, low nibble first, then one or two scale bytes.
+[4K+7 : 4K], that of negative ones, when there are two, or a zero point at [4K+15 : 4K+8]. In memory
+a record is little endian: two elements to a byte, low nibble first, then one or two bytes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.params.formats import block_format
+from amxfp4.params.formats import BlockFormat
 
-from .blocks import Blocks, blocks_shape
+from .blocks import Blocks, blocks_shape, by_name
 from .checks import check_array, check_axis, check_kind, check_shape
+from .table import row_of
 
 __all__ = ["join_nibbles", "pack", "split_nibbles", "unpack"]
 
@@ -42,6 +43,15 @@ def split_nibbles(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return codes
 
 
+def _check_width(row: BlockFormat) -> None:
+    """Refuse what hardware does not read: elements of other than four bits."""
+    if row.element.width != 4:
+        raise ValueError(
+            f"format must be of elements of 4 bits for records, not {row.name} of "
+            f"{row.element.width}"
+        )
+
+
 def pack(b: Blocks) -> npt.NDArray[np.uint8]:
     """Pack blocks into records.
 
@@ -52,7 +62,7 @@ def pack(b: Blocks) -> npt.NDArray[np.uint8]:
 
     Returns
     -------
-    uint8 [..., blocks, K / 2 + scales]; 18 bytes for `amxfp4`, 17 for `mxfp4`.
+    uint8 [..., blocks, K / 2 + 1 or 2]; 18 bytes for `amxfp4`, 17 for `mxfp4`.
 
     Examples
     --------
@@ -62,8 +72,8 @@ def pack(b: Blocks) -> npt.NDArray[np.uint8]:
               0,   0,   0,  60,  60]], dtype=uint8)
     """
     check_kind("b", b, Blocks)
-    scales = [s[..., None] for s in (b.scale_pos, b.scale_neg) if s is not None]
-    return np.concatenate([join_nibbles(b.codes), *scales], axis=-1)
+    _check_width(b.row)
+    return np.concatenate([join_nibbles(b.codes), *(s[..., None] for s in b.shared)], axis=-1)
 
 
 def unpack(
@@ -79,7 +89,7 @@ def unpack(
     Parameters
     ----------
     raw
-        uint8 records, [..., blocks, K / 2 + scales].
+        uint8 records, [..., blocks, K / 2 + 1 or 2].
     format
         Row of the format table.
     shape
@@ -94,21 +104,23 @@ def unpack(
     TypeError
         `raw` is not uint8, or a parameter is of the wrong kind.
     ValueError
-        The shape of `raw` is not that of a tensor of `shape` in `format`.
+        The shape of `raw` is not that of a tensor of `shape` in `format`, or a zero point is above
+        15.
     """
-    row = block_format(format, block)
+    row = row_of(format, block)
+    _check_width(row)
     shape = check_shape(shape)
     axis = check_axis(axis, len(shape))
     check_array("raw", raw, np.uint8)
     expected = (*blocks_shape(shape, axis, row.block), row.record_bytes)
     if raw.shape != expected:
         raise ValueError(f"raw must be of shape {expected}, not {raw.shape}")
-    scales = raw[..., row.block // 2 :]
+    shared = raw[..., row.block // 2 :]
     return Blocks(
         split_nibbles(raw[..., : row.block // 2]),
-        scales[..., 0].copy(),
-        scales[..., 1].copy() if row.asymmetric else None,
-        row.name,
-        shape,
-        axis,
+        shared[..., 0].copy(),
+        format=row.name,
+        shape=shape,
+        axis=axis,
+        **by_name(row, shared[..., -1].copy()),
     )

@@ -1,4 +1,4 @@
-"""Quantize tensors to blocks of 4-bit elements (arXiv 2411.09909; OCP MX v1.0 section 6.3)."""
+"""Quantize tensors to blocks of narrow elements (arXiv 2411.09909; OCP MX v1.0 section 6.3)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy.typing as npt
 
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import FP32, BlockFormat, ScaleRule, Ties
-from amxfp4.params.weights import WeightFormat, WeightName, any_format
+from amxfp4.params.weights import WeightFormat, WeightName
 
-from .blocks import Blocks, blocks_shape, chunks, rows_are_adjacent, rows_of
+from .blocks import Blocks, blocks_shape, by_name, chunks, load_words, rows_are_adjacent, rows_of
 from .factor.modelopt import ModelOpt, check_modelopt
 from .factor.tensor_scale import auto_scale, check_scale, divided
 from .formats import element_thresholds, one_code, scale_thresholds
+from .integers import count_integers, range_codes
 from .rounding import FP32_SIGN
 from .search import Candidate, around, check_search, least_error
+from .table import any_row
 from .weights import WeightBlocks, check_plain
 from .weights import quantize as quantize_weights
 
@@ -78,8 +80,12 @@ def quantize(
     R rounds to the nearest E2M1 magnitude and saturates at 6. S(m) rounds m / 6 to the nearest
     scale and saturates at the largest one; ``nvfp4-46`` takes that of m / 4 where it has the
     smaller error. With power-of-two scales S(m) is 2^(floor(log2 m) - 2) (OCP MX v1.0), one more
-    from 7/8 of the next binade on for ``-roundup``; the smallest that holds m for ``-rceil``. All
-    is decided on exact values.
+    from 7/8 of the next binade on for ``-roundup``; the smallest that holds m for ``-rceil``.
+    ``int4`` has integers up to 7 in place of 6; ``int4-asym`` is, each result clamped to 0..15::
+
+        s = S(p + n), of 15 in place of 6      z = R(n / s)      q_i = R(x_i / s) + z
+
+    All is decided on exact values.
 
     Parameters
     ----------
@@ -121,6 +127,7 @@ def quantize(
         - A NaN: all scales of the block are NaN, all elements 0.
         - An infinity: its scale saturates and it becomes 6 times that; with power-of-two scales
           the block is NaN.
+        - Where scale or elements are 0, so is the zero point.
 
     Raises
     ------
@@ -138,7 +145,7 @@ def quantize(
     >>> b.codes[0, :6], hex(b.scale_pos[0]), hex(b.scale_neg[0])
     (array([ 7,  5, 15, 13,  0,  0], dtype=uint8), '0x3c', '0x2d')
     """
-    row = any_format(format, block, packed)
+    row = any_row(format, block, packed)
     if isinstance(row, WeightFormat):
         check_plain(row, ties=ties, tensor_scale=tensor_scale, rule=rule, search=search)
         return quantize_weights(x, row.name, axis=axis, block=block, packed=packed)
@@ -151,7 +158,7 @@ def quantize(
     rows, whole, axis = rows_of(x, axis)
     shape = blocks_shape(whole, axis, row.block)
     codes = np.empty((*rows.shape[:1], shape[-1], row.block), np.uint8)
-    scales = np.empty((row.scales, *codes.shape[:2]), np.uint8)
+    scales = np.empty((row.shared, *codes.shape[:2]), np.uint8)
     wanted = tensor_scale if tensor_scale is not None else "auto" if modelopt else 1.0
     t = auto_scale(rows, row) if wanted == "auto" else check_scale(wanted)
     narrow = rows.dtype.name == "bfloat16" and t == 1 and not modelopt
@@ -169,11 +176,11 @@ def quantize(
     return Blocks(
         codes.reshape(*shape, row.block),
         scales[0].reshape(shape),
-        scales[1].reshape(shape) if row.asymmetric else None,
-        row.name,
-        whole,
-        axis,
-        t,
+        format=row.name,
+        shape=whole,
+        axis=axis,
+        tensor_scale=t,
+        **by_name(row, scales[-1].reshape(shape)),
     )
 
 
@@ -254,7 +261,7 @@ class _Coder:
         order = (block, blocks, rows) if adjacent else (block, rows, blocks)
         key, count = self.key[:, : rows * blocks], self.count[:, : rows * blocks]
         words = key.reshape(order)
-        self._load(x, words.transpose(0, 2, 1) if adjacent else words)
+        load_words(x, words.transpose(0, 2, 1) if adjacent else words, self.tables.cut)
         with np.errstate():
             # NumPy copies what it broadcasts over rows that are shorter than half its buffer.
             np.setbufsize(16)
@@ -264,26 +271,13 @@ class _Coder:
         for side, code in zip(scales, sides, strict=False):
             side[...] = code.reshape(order[1:]).T if adjacent else code.reshape(order[1:])
 
-    def _load(self, x: npt.NDArray[Any], key: npt.NDArray[Any]) -> None:
-        """Copy the bit patterns of x [rows, n] to key [K, rows, blocks], padding with +0."""
-        block, rows, _ = key.shape
-        whole, rest = divmod(x.shape[1], block)
-        pieces = [(x[:, : whole * block].reshape(rows, whole, block), key[:, :, :whole])]
-        if rest:
-            key[rest:, :, whole] = 0
-            pieces.append((x[:, None, whole * block :], key[:rest, :, whole:]))
-        for piece, target in pieces:
-            source = piece.transpose(2, 0, 1)
-            if self.tables.cut:
-                target[...] = source.view(self.signed)
-            else:
-                with np.errstate(invalid="ignore"):  # widening a signalling NaN
-                    target.view(np.float32)[...] = source
-
     def _encode(
         self, key: npt.NDArray[Any], count: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """Write the element codes of bit patterns [K, n] to count; return both scale codes [n]."""
+        """Write the element codes of bit patterns [K, n] to count; return both scale codes [n].
+
+        In place of a second one the zero point, where a format has one.
+        """
         tables, unsigned = self.tables, key.view(self.unsigned)
         # As signed integers positive words are the largest; as unsigned ones, negative words.
         p = np.maximum(key.max(axis=0), 0)
@@ -292,6 +286,9 @@ class _Coder:
         nan = m >= tables.first_nan
         pos = tables.scale(p if self.row.asymmetric else m)
         neg = tables.scale(n) if self.row.asymmetric else pos
+        if self.row.zero_point:
+            steps = tables.element_steps
+            pos, neg = range_codes(p, n, tables.cut, self.row, tables.ties, steps)
         if self.search is not None:
             start = [pos, neg] if self.row.asymmetric else [pos]
             pos, neg = self._chosen(key, count, start, around(start, self.row, self.search))
@@ -301,7 +298,8 @@ class _Coder:
             pos, neg = self._chosen(key, count, [pos], pair)
         self._count(key, count, pos, neg)
         if nan.any():
-            pos[nan] = neg[nan] = tables.nan
+            pos[nan] = tables.nan
+            neg[nan] = 0 if self.row.zero_point else tables.nan
             count[:, nan] = 0
         return pos, neg
 
@@ -314,9 +312,14 @@ class _Coder:
     ) -> None:
         """Write the element codes of bit patterns [K, n] under scale codes [n] to count."""
         tables, unsigned = self.tables, key.view(self.unsigned)
-        negative = tables.negative_steps.take(neg, axis=1)
+        negative = tables.negative_steps.take(pos if self.row.zero_point else neg, axis=1)
         positive = tables.element_steps.take(pos, axis=1)
         reached = self.reached[:, : key.shape[1]]
+        if not self.row.element.exponent_bits:
+            zero = neg if self.row.zero_point else None
+            pairs = zip(negative, positive, strict=True)
+            count_integers(key, pairs, zero, self.row.element, self.reached, self.count)
+            return
         # All of the scratch memory at once, since one long row is faster than many.
         flags, total = self.reached.reshape(-1).view(np.uint8), self.count.reshape(-1)
         # Reaching the first negative threshold also sets the sign: it counts sign + 1.

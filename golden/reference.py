@@ -33,11 +33,12 @@ Number = Fraction | float
 
 @dataclass(frozen=True, slots=True)
 class ExactBlock:
-    """Element codes 0..15 and scale codes of one block; `scale_neg` is None when symmetric."""
+    """Element codes 0..15 and scale codes of one block; what a format has not is None."""
 
     codes: tuple[int, ...]
     scale_pos: int
     scale_neg: int | None
+    zero_point: int | None = None
 
 
 @cache
@@ -57,6 +58,8 @@ def word_value(word: int, fmt: FloatFormat) -> Number:
     """
     magnitude_bits = fmt.exponent_bits + fmt.mantissa_bits
     magnitude = word % (1 << magnitude_bits)
+    if fmt.twos_complement and word >> magnitude_bits:
+        return (word - (1 << fmt.width)) * _power(1 - fmt.bias - fmt.mantissa_bits)
     sign = -1 if fmt.signed_bit and word >> magnitude_bits else 1
     if magnitude == fmt.inf_magnitude:
         return sign * math.inf
@@ -98,8 +101,13 @@ def _floor_log2(x: Fraction) -> int:
     return exponent
 
 
-def _scale_code(m: Number, row: BlockFormat, ties: str, held: int = 6) -> int:
-    fmt = row.scale
+def _largest(fmt: FloatFormat) -> Fraction:
+    """Return the largest magnitude that an encoder writes: 6; 7 or 15 of integers."""
+    return _candidates(fmt)[-1][0]
+
+
+def _scale_code(m: Number, row: BlockFormat, ties: str, held: int | None = None) -> int:
+    fmt, largest = row.scale, _largest(row.element)
     candidates = _candidates(fmt)
     if not row.power_of_two:
         if m == math.inf:
@@ -107,29 +115,49 @@ def _scale_code(m: Number, row: BlockFormat, ties: str, held: int = 6) -> int:
         assert isinstance(m, Fraction)
         if m == 0:
             return next(code for value, code in candidates if value == 1)
-        return _nearest(m / held, candidates, ties)
+        return _nearest(m / (held or largest), candidates, ties)
     assert isinstance(m, Fraction)
     if m == 0:
         return 0
     if row.scale_rule is ScaleRule.CEILING:
-        whole = (code for value, code in candidates if m <= 6 * value)
+        whole = (code for value, code in candidates if m <= largest * value)
         return next(whole, fmt.max_magnitude)
     exponent = _floor_log2(m)
     grow = row.scale_rule is ScaleRule.ROUND_UP and m / _power(exponent) >= Fraction(7, 4)
     # Clamping the code to [0, 254] is clamping the scale to [2^-127, 2^127].
-    return min(max(exponent - 2 + grow + fmt.bias, 0), fmt.max_magnitude)
+    code = exponent - _floor_log2(largest) + grow + fmt.bias
+    return min(max(code, 0), fmt.max_magnitude)
 
 
-def _element_code(v: Number, scale: int, row: BlockFormat, ties: str) -> int:
+def _magnitude(v: Number, scale: int, row: BlockFormat, ties: str) -> int:
+    """Magnitude code of R(|v| / s), 0 under a scale of 0."""
     s = word_value(scale, row.scale)
     assert isinstance(s, Fraction)
     if v == 0 or s == 0:
         return 0
     if math.isinf(v):
-        q = row.element.max_magnitude
-    else:
-        q = _nearest(abs(Fraction(v)) / s, _candidates(row.element), ties)
-    return q + 8 if v < 0 and q else q
+        return row.element.max_magnitude
+    return _nearest(abs(Fraction(v)) / s, _candidates(row.element), ties)
+
+
+def _element_code(v: Number, scale: int, row: BlockFormat, ties: str) -> int:
+    q = _magnitude(v, scale, row, ties)
+    if v > 0 or not q:
+        return q
+    half = 1 << (row.element.width - 1)
+    return 2 * half - q if row.element.twos_complement else half + q
+
+
+def _range_block(x: Sequence[Number], row: BlockFormat, ties: str) -> ExactBlock:
+    """Quantize a block without a NaN to integers that are counted from its zero point."""
+    p, n = max([Fraction(0), *x]), max([Fraction(0), *(-v for v in x)])
+    scale = _scale_code(p + n, row, ties)
+    z = _magnitude(n, scale, row, ties)
+    codes = []
+    for v in x:
+        q = _magnitude(v, scale, row, ties)
+        codes.append(min(max(z - q if v < 0 else z + q, 0), row.element.max_magnitude))
+    return ExactBlock(tuple(codes), scale, None, z)
 
 
 def _best_scale(
@@ -140,7 +168,7 @@ def _best_scale(
     def error(code: int) -> Fraction:
         total = Fraction(0)
         for v in side:
-            q, s = _element_code(v, code, row, ties) % 8, word_value(code, row.scale)
+            q, s = _magnitude(v, code, row, ties), word_value(code, row.scale)
             value = Fraction(word_value(q, row.element)) * Fraction(s)
             total += (abs(Fraction(v)) - value) ** 2
         return total
@@ -172,7 +200,10 @@ def quantize_block(
     if row.power_of_two:
         special = special or any(math.isinf(v) for v in padded)
     if special:
-        return ExactBlock((0,) * row.block, nan_code, nan_code if row.scales == 2 else None)
+        zero = 0 if row.zero_point else None
+        return ExactBlock((0,) * row.block, nan_code, nan_code if row.scales == 2 else None, zero)
+    if row.zero_point:
+        return _range_block(padded, row, ties)
     positive, negative = [v for v in padded if v > 0], [v for v in padded if v < 0]
     sides = [positive, negative] if row.scales == 2 else [positive + negative]
     scales = []
@@ -202,9 +233,11 @@ def dequantize_block(b: ExactBlock, row: BlockFormat) -> list[Number]:
     """Values of one block; NaN where the scale of the element's sign bit is NaN."""
     values: list[Number] = []
     for code in b.codes:
-        scale = b.scale_pos if code < 8 or b.scale_neg is None else b.scale_neg
+        negative = code >> (row.element.width - 1)
+        scale = b.scale_pos if not negative or b.scale_neg is None else b.scale_neg
         s, q = _scale_value(scale, row.scale), word_value(code, row.element)
-        values.append(math.nan if math.isnan(s) else Fraction(q) * Fraction(s))
+        zero = b.zero_point or 0
+        values.append(math.nan if math.isnan(s) else (Fraction(q) - zero) * Fraction(s))
     return values
 
 

@@ -192,6 +192,11 @@ class BlockFormat:
         return self.scale_rule is ScaleRule.RANGE
 
     @property
+    def shared(self) -> int:
+        """Bytes of a record that all of its elements share: scales, and a zero point."""
+        return self.scales + self.zero_point
+
+    @property
     def power_of_two(self) -> bool:
         """Whether scales are powers of two: far apart, and over a range that no sum spans."""
         return self.scale.mantissa_bits == 0

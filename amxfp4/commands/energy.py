@@ -13,6 +13,7 @@ import numpy.typing as npt
 from amxfp4 import golden
 from amxfp4.gen import verilog
 from amxfp4.golden import Blocks, formats
+from amxfp4.golden.blocks import by_name
 from amxfp4.params.config import BlockStreamConfig, UnitConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
@@ -110,13 +111,12 @@ def _tensor(config: Any, name: str, x: npt.NDArray[Any]) -> Workload:
     if is_quantizer:
         sent, expected = beats.words_to_beats(words, config.lanes), records
     else:
-        scales = [
-            s.reshape(-1) for s in (quantized.scale_pos, quantized.scale_neg) if s is not None
-        ]
+        shared = [s.reshape(-1) for s in quantized.shared]
         codes = quantized.codes.reshape(-1, config.block)
         restored = golden.dequantize_words(
-            codes, scales[0], scales[1] if len(scales) > 1 else None, config.format, config.output
-        )
+            codes, shared[0], format=config.format, output=config.output,
+            **by_name(quantized.row, shared[-1]),
+        )  # fmt: skip
         sent = beats.from_bytes(records)
         width = config.lanes * restored.dtype.itemsize
         expected = beats.to_bytes(beats.words_to_beats(restored, config.lanes), width)

@@ -41,7 +41,7 @@ def _formats() -> str:
     rows = [
         (
             f"`{row.name}`", row.block, row.element.name.upper(),
-            "2: positive, negative" if row.asymmetric else 1,
+            "2: positive, negative" if row.asymmetric else f"1{', zero point' * row.zero_point}",
             row.scale.name.upper(), row.scale_rule, f"{row.bits_per_element:g}",
         )
         for row in FORMATS.values()

@@ -215,9 +215,8 @@ def save_blocks(
             metadata[f"{name}.divides"] = "true"
     with writer(path, entries, metadata) as out:
         for name, b in tensors.items():
-            sides = [side for side in (b.scale_pos, b.scale_neg) if side is not None]
-            out.write(how.piece(b.row, b.codes, sides))
-            out.write(how.rest(np.stack(sides, axis=-1).reshape(-1), factors[name]))
+            out.write(how.piece(b.row, b.codes, b.shared))
+            out.write(how.rest(np.stack(b.shared, axis=-1).reshape(-1), factors[name]))
 
 
 def save_tensors(

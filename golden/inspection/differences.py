@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
+from amxfp4.params.formats import E2M1
 
 __all__ = [
     "Differing",
@@ -50,7 +51,7 @@ class Differing:
     first
         The first; ``None`` if none does.
     zeros
-        Of element codes: how many of those that differ are the two codes of zero, 0 and 8.
+        Of element codes: how many of those that differ are two codes of zero, as 0 and 8 of E2M1.
     """
 
     count: int
@@ -70,8 +71,7 @@ def code_differences(a: Blocks, b: Blocks) -> Differing:
     Parameters
     ----------
     a, b
-        Quantized tensors of one shape, of formats that share their element, as all rows of the
-        format table do.
+        Quantized tensors of one shape, of formats that share their element.
 
     Returns
     -------
@@ -95,8 +95,10 @@ def code_differences(a: Blocks, b: Blocks) -> Differing:
     _same_shape(a.shape, b.shape)
     x, y = _elements(a), _elements(b)
     unequal = x != y
-    # Both are zeros where nothing but the bit of the sign is set.
-    zeros = int(np.count_nonzero(unequal & ((x | y) & 7 == 0))) if unequal.any() else 0
+    zeros = 0
+    if unequal.any() and a.row.element == b.row.element == E2M1:
+        # Both are zeros where nothing but the bit of the sign is set.
+        zeros = int(np.count_nonzero(unequal & ((x | y) & 7 == 0)))
     return _differing(unequal, x, y, zeros)
 
 
@@ -107,16 +109,16 @@ def scale_differences(a: Blocks, b: Blocks) -> Differing | None:
     -------
     Differing or None
         Its index is [..., block, side]: the axes of `Blocks`, and 0 for the scale of positive
-        elements (of all of them when symmetric) or 1 for that of negative ones. ``None`` if scales
-        of the two do not belong to the same elements or are of different codes: another block
-        size, axis, scale format or number of scales.
+        elements (of all of them when symmetric) or 1 for that of negative ones, or for the zero
+        point. ``None`` if scales of the two do not belong to the same elements or are of different
+        codes: another block size, axis, scale format or number of scales and zero points.
     """
-    kinds = [(x.shape, x.axis, x.block, x.row.scale, x.row.scales) for x in (a, b)]
+    kinds = [
+        (x.shape, x.axis, x.block, x.row.scale, x.row.scales, x.row.zero_point) for x in (a, b)
+    ]
     if kinds[0] != kinds[1]:
         return None
-    x, y = (
-        np.stack(t.scales if t.row.asymmetric else t.scales[:1], axis=-1) for t in (a, b)
-    )  # fmt: skip
+    x, y = (np.stack(t.shared, axis=-1) for t in (a, b))
     return _differing(x != y, x, y)
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.dequantizer import scale_values, value_table
+from amxfp4.golden.formats import element_index, element_values
 
 __all__ = ["BlockStatistics", "Ratios", "WordStatistics", "block_statistics"]
 
@@ -70,15 +71,16 @@ class BlockStatistics:
     ----------
     elements, blocks
         Of the tensor.
-    codes
-        int64 [16]: how many elements have each code.
+    codes, values
+        int64 [n]: how many elements have each code, or with a zero point each difference from it;
+        and float64 [n], the value of each before scaling (`amxfp4.golden.formats.element_values`).
     used
         int64 [sides, 256]: how many blocks have each scale code, of a side with a nonzero element;
         positive then negative, or the only one.
     scales
         int64 [sides, 256]: the same of all blocks, whether or not the side has elements.
     zero_blocks
-        Blocks whose elements are all zeros, codes 0 and 8.
+        Blocks whose elements are all zeros before scaling, of E2M1 codes 0 and 8.
     one_sided
         Blocks with nonzero elements, all of one sign.
     ratios
@@ -93,6 +95,7 @@ class BlockStatistics:
     elements: int
     blocks: int
     codes: Counts
+    values: npt.NDArray[np.float64]
     used: Counts
     scales: Counts
     zero_blocks: int
@@ -103,13 +106,13 @@ class BlockStatistics:
 
     @property
     def zeros(self) -> int:
-        """Elements of code 0 or 8."""
-        return int(self.codes[0] + self.codes[8])
+        """Elements that are zero before scaling."""
+        return int(self.codes[self.values == 0].sum())
 
     @property
     def saturated(self) -> int:
-        """Elements of the largest magnitude, 6: codes 7 and 15."""
-        return int(self.codes[7] + self.codes[15])
+        """Elements of the largest magnitude: 6, or 7 and 8, or 15 from the zero point."""
+        return int(self.codes[np.abs(self.values) >= self.values.max()].sum())
 
     @property
     def nan_scales(self) -> int:
@@ -152,10 +155,14 @@ def block_statistics(b: Blocks) -> BlockStatistics:
     """
     row, size = b.row, b.block
     sides = np.stack(b.scales if row.asymmetric else b.scales[:1]).reshape(row.scales, -1)
-    codes = b.codes.reshape(-1, size)
+    codes = element_index(row, b.codes, b.zero_point).reshape(-1, size)
+    values = element_values(row)
+    count, zero = len(values), int(np.flatnonzero(values == 0)[0])
+    # A sign bit chooses the scale of a zero, too.
+    low = (values < 0) | (row.asymmetric & (np.arange(count) >= count // 2))
     padding = -b.shape[b.axis] % size
     per_row = b.codes.shape[-2]
-    pairs = np.zeros((256, 16), np.int64)
+    pairs = np.zeros((256, count), np.int64)
     signs = np.zeros(4, np.int64)
     used = np.zeros((row.scales, 256), np.int64)
     both = np.zeros(1 << 16, np.int64)
@@ -165,12 +172,13 @@ def block_statistics(b: Blocks) -> BlockStatistics:
         last = np.arange(start, start + len(of)) % per_row == per_row - 1
         if padding:
             of = of.copy()
-            of[last, size - padding :] = 0
-        negative, some = of >> 3, of & 7 != 0
-        index = np.where(negative, scale[-1][:, None], scale[0][:, None]).astype(np.intp) << 4 | of
-        pairs += np.bincount(index.reshape(-1), minlength=4096).reshape(256, 16)
-        if padding:  # they were made code 0
-            pairs[:, 0] -= padding * np.bincount(scale[0][last], minlength=256)
+            of[last, size - padding :] = zero
+        negative, some = low[of], values[of] != 0
+        index = np.where(negative, scale[-1][:, None], scale[0][:, None]).astype(np.intp)
+        index = index * count + of
+        pairs += np.bincount(index.reshape(-1), minlength=pairs.size).reshape(pairs.shape)
+        if padding:  # they were made zeros
+            pairs[:, zero] -= padding * np.bincount(scale[0][last], minlength=256)
         has = [(some & (negative == sign)).any(axis=-1) for sign in (0, 1)]
         signs += np.bincount(has[0] + 2 * has[1].astype(np.intp), minlength=4)
         if row.asymmetric:
@@ -182,7 +190,8 @@ def block_statistics(b: Blocks) -> BlockStatistics:
         else:
             used[0] += np.bincount(scale[0][has[0] | has[1]], minlength=256)
     return BlockStatistics(
-        elements=math.prod(b.shape), blocks=len(codes), codes=pairs.sum(axis=0), used=used,
+        elements=math.prod(b.shape), blocks=len(codes), codes=pairs.sum(axis=0), values=values,
+        used=used,
         scales=np.stack([np.bincount(side, minlength=256) for side in sides]),
         zero_blocks=int(signs[0]), one_sided=int(signs[1] + signs[2]),
         ratios=_ratios(both, scale_values(row)) if row.asymmetric else None,

@@ -9,12 +9,13 @@ its additions.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.golden.formats import magnitude_value
+from amxfp4.golden.formats import element_values, magnitude_value
 from amxfp4.golden.products.operands import Contraction, Operand
 from amxfp4.golden.rounding import FP64, integer_terms
 from amxfp4.params.formats import BlockFormat
@@ -74,9 +75,10 @@ def _limb_widths(a: BlockFormat, b: BlockFormat, length: int) -> tuple[int, int]
 
 def _value_bits(row: BlockFormat) -> int:
     """Bits of the largest value in units of the smallest one."""
-    element, scale = row.element, row.scale
-    ratio = magnitude_value(element, element.max_magnitude) / magnitude_value(element, 1)
-    ratio *= magnitude_value(scale, scale.max_magnitude) / magnitude_value(scale, 1)
+    # Not the largest magnitude of an encoder: decoders take -8 of INT4 as it is.
+    largest = Fraction(float(np.abs(element_values(row)).max()))
+    ratio = largest / magnitude_value(row.element, 1)
+    ratio *= magnitude_value(row.scale, row.scale.max_magnitude) / magnitude_value(row.scale, 1)
     return ratio.__floor__().bit_length()
 
 
@@ -95,21 +97,21 @@ def _limbs(o: Operand, blocks: slice, width: int) -> tuple[list[npt.NDArray[np.f
 
 @cache
 def _limb_tables(row: BlockFormat, width: int) -> tuple[list[npt.NDArray[np.float64]], int]:
-    """Values [256 scale codes, 16 codes] in base 2^width, lowest limb first, and their unit.
+    """Values [256 scale codes, n elements] in base 2^width, lowest limb first, and their unit.
 
     Values are integers in units of 2^unit; limbs carry the value's sign. NaN scales give 0.
     """
     element, scale = row.element, row.scale
-    half = 1 << (element.width - 1)
     unit = (magnitude_value(element, 1) * magnitude_value(scale, 1)).denominator
     assert unit.bit_count() == 1
-    integers = np.zeros((256, 2 * half), object)
+    values = element_values(row)
+    integers = np.zeros((256, len(values)), object)
     for code in range(scale.max_magnitude + 1):
-        for q in range(half):
-            value = magnitude_value(element, q) * magnitude_value(scale, code) * unit
+        for index, q in enumerate(values.tolist()):
+            value = Fraction(q) * magnitude_value(scale, code) * unit
             assert value.denominator == 1
-            integers[code, q], integers[code, q + half] = value.numerator, -value.numerator
-    signs = np.where(np.arange(2 * half) < half, 1, -1)
+            integers[code, index] = value.numerator
+    signs = np.where(values < 0, -1, 1)
     limbs = [
         (signs * (abs(integers) // 2**low % 2**width)).astype(np.float64)
         for low in range(0, _value_bits(row), width)

@@ -20,7 +20,7 @@ from amxfp4.golden.products.operands import Contraction, Operand, paired, rows_b
 from amxfp4.golden.rounding import round_sum
 from amxfp4.golden.weights import refuse_weights
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import OUTPUTS
+from amxfp4.params.formats import FORMATS, OUTPUTS
 
 __all__ = ["dot", "matmul", "scaled"]
 
@@ -72,6 +72,10 @@ def _check_pair(a: Blocks, b: Blocks) -> None:
     for name, operand in (("a", a), ("b", b)):
         refuse_weights(name, operand)
         check_kind(name, operand, Blocks)
+        if operand.format not in FORMATS:
+            raise ValueError(
+                f"{name} must be of a format that hardware multiplies, not {operand.format}"
+            )
     if a.block != b.block:
         raise ValueError(f"b must have blocks of {a.block} elements as a has, not {b.block}")
     length_a, length_b = a.shape[a.axis], b.shape[b.axis]

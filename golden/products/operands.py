@@ -5,8 +5,9 @@ With values a_i, b_i before scaling and classes by sign (arXiv 2411.09909)::
     D = s_pos^A s_pos^B S_pp + s_pos^A s_neg^B S_pn + s_neg^A s_pos^B S_np + s_neg^A s_neg^B S_nn
 
 where S_pp is the sum of a_i b_i over the elements with both positive, and so on. A symmetric
-operand merges its two classes: two terms, or one. Each class sum is an integer multiple of 1/4
-below 2^13, each scale has at most 4 significant bits, so every term is exact in float64; D
+operand merges its two classes: two terms, or one. With a zero point a_i is the difference of two
+codes. Each class sum is an integer multiple of 1/4 below 2^15, each scale has at most 4
+significant bits, so every term is exact in float64; D
 itself spans up to 71 bits (E5M2) or over 500 (E8M0) and is never formed.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
-from amxfp4.golden.formats import decode
+from amxfp4.golden.formats import decode, element_index, element_values
 from amxfp4.params.formats import BlockFormat
 
 __all__ = ["Contraction", "Operand", "block_terms", "paired", "rows_by_rows"]
@@ -50,14 +51,14 @@ class Operand:
     row
         Format.
     codes, sides
-        Element codes uint8 [blocks, rows, K]; scale codes of both signs uint8 [2, blocks, rows],
-        without the sign bit that decoders ignore.
+        Elements as indices into `element_values` [blocks, rows, K]; scale codes of both signs uint8
+        [2, blocks, rows], without the sign bit that decoders ignore.
     nan
         Blocks of which any scale is NaN, bool [blocks, rows].
     """
 
     row: BlockFormat
-    codes: npt.NDArray[np.uint8]
+    codes: npt.NDArray[Any]
     sides: npt.NDArray[np.uint8]
     nan: npt.NDArray[np.bool_]
 
@@ -65,7 +66,8 @@ class Operand:
     def of(cls, b: Blocks) -> Operand:
         """Rows [..., blocks, K] of a quantized tensor, flattened to [rows, blocks, K]."""
         count = b.codes.shape[-2]
-        codes = b.codes.reshape(-1, count, b.block).transpose(1, 0, 2)
+        index = element_index(b.row, b.codes, b.zero_point)
+        codes = index.reshape(-1, count, b.block).transpose(1, 0, 2)
         sides = np.stack([s.reshape(-1, count).T for s in b.scales])
         if b.row.scale.signed_bit:
             sides &= np.uint8((1 << (b.row.scale.width - 1)) - 1)
@@ -81,7 +83,7 @@ class Operand:
 
         NaN blocks have scale 0 and so add nothing; their results are overwritten in the end.
         """
-        values = (2 * decode(self.codes, self.row.element)).astype(np.float32)
+        values = (2 * element_values(self.row)).astype(np.float32)[self.codes]
         scales = decode(self.sides, self.row.scale)
         scales[:, self.nan] = 0
         if not self.row.asymmetric:
@@ -95,7 +97,7 @@ def block_terms(
     """Terms of the dot products of the rows that meet: one to four exact arrays for each block."""
     left, right = a.classes(), b.classes()
     for block in range(len(a.codes)):
-        # Sums of at most 128 products of at most 144: integers that float32 holds exactly.
+        # Sums of at most 128 products of at most 900: integers that float32 holds exactly.
         yield [
             contract(x[block], y[block]) * contract(0.25 * s[block][:, None], t[block][:, None])
             for x, s in left

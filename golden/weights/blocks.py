@@ -93,6 +93,11 @@ class WeightBlocks:
         """Scales of each side that the format has: positive, negative."""
         return (self.scale_pos,) if self.scale_neg is None else (self.scale_pos, self.scale_neg)
 
+    @property
+    def shared(self) -> tuple[Scales, ...]:
+        """What the elements of a group share, in the order of files: `scales`."""
+        return self.scales
+
 
 def _check_scales(name: str, scales: Any, row: WeightFormat, shape: tuple[int, ...]) -> None:
     wanted: Any = np.float16 if row.packed else np.float32

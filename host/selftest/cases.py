@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, stimulus
+from amxfp4.golden.blocks import by_name
 from amxfp4.golden.engine import operand_a, operand_b
 from amxfp4.golden.formats import words
 from amxfp4.host.errors import TooLongError
@@ -186,10 +187,12 @@ def _records(rng: _Rng, format: str, block: int, count: int, k: int, *, axis: in
     """Draw records of any content, with zeros beyond K."""
     row, steps = block_format(format, block), -(-k // block)
     nan = float(rng.choice([0.0, 0.02, 0.2]))
-    codes, pos, neg = stimulus.records(rng, count * steps, row, nan=nan)
-    codes = codes.reshape(count, steps * block)
-    codes[:, k:] = 0
+    codes, pos, other = stimulus.records(rng, count * steps, row, nan=nan)
+    codes, pos = codes.reshape(count, steps * block), pos.reshape(count, steps)
+    other = None if other is None else other.reshape(count, steps)
+    codes[:, k:] = other[:, -1:] if row.zero_point and other is not None else 0
     shape = (count, k) if axis else (k, count)
-    sides = [None if side is None else side.reshape(count, steps) for side in (pos, neg)]
-    assert sides[0] is not None
-    return Blocks(codes.reshape(count, steps, block), sides[0], sides[1], format, shape, axis)
+    return Blocks(
+        codes.reshape(count, steps, block), pos, format=format, shape=shape, axis=axis,
+        **by_name(row, other),
+    )  # fmt: skip

@@ -24,6 +24,7 @@ from amxfp4.golden.inspection.differences import (
     scale_differences,
 )
 from amxfp4.golden.quality import Ratio
+from amxfp4.params.formats import E2M1
 from amxfp4.util.console import Table, working
 from amxfp4.util.errors import reading
 
@@ -174,12 +175,14 @@ def _of_numbers(a: Held, b: Held) -> Compared:
 
 def _of_blocks(a: Held, b: Held) -> tuple[Differing | None, Differing | None, tuple[str, ...]]:
     """Compare codes and scales, if both have them."""
-    read = []
+    read: list[Blocks] = []
     for t in (a, b):
         if t.stored is None or t.stored.row is None:
             return None, None, ()
         with reading(t.parameter, t.file.path, BLOCKS):
             read.append(t.stored.blocks())
+    if read[0].row.element != read[1].row.element:
+        return None, None, ()
     codes, scales = code_differences(*read), scale_differences(*read)
     lines = [_code_words(codes, read[0])]
     if scales is not None:
@@ -194,7 +197,8 @@ def _code_words(found: Differing, b: Blocks) -> tuple[str, ...]:
     if found.first is None:
         return ()
     values = decode(np.arange(16, dtype=np.uint8), b.row.element)
-    x, y = (f"{q} ({'-0' if q == 8 else format(values[q], 'g')})"
+    minus = b.row.element == E2M1
+    x, y = (f"{q} ({'-0' if q == 8 and minus else format(values[q], 'g')})"
             for q in map(int, (found.first.a, found.first.b)))  # fmt: skip
     zeros = f" ({found.zeros:,} only in the sign of a zero)" if found.zeros else ""
     place = f"element {list(found.first.index)}"
@@ -204,9 +208,12 @@ def _code_words(found: Differing, b: Blocks) -> tuple[str, ...]:
 def _scale_words(found: Differing, b: Blocks) -> tuple[str, ...]:
     if found.first is None:
         return ()
+    *block, side = found.first.index
+    if side and b.row.zero_point:
+        place = f"block {block}, zero point: {found.first.a} and {found.first.b}"
+        return (f"scales that differ: {found.count:,}; first {place}",)
     x, y = (f"{s:#04x} ({scale_values(b.row)[s]:g})"
             for s in map(int, (found.first.a, found.first.b)))  # fmt: skip
-    *block, side = found.first.index
     place = f"block {block}" + (f", {SIDES[side]}" if b.row.asymmetric else "")
     return (f"scales that differ: {found.count:,}; first {place}: {x} and {y}",)
 

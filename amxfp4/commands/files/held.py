@@ -108,12 +108,10 @@ def _decoded(t: Stored) -> Piece:
 
     @functools.lru_cache(1)  # an index of the first axis may be many pieces
     def part(first: int, last: int) -> npt.NDArray[np.float32]:
-        neg = None if b.scale_neg is None else b.scale_neg[first:last]
-        some = dataclasses.replace(
-            b, codes=b.codes[first:last], scale_pos=b.scale_pos[first:last], scale_neg=neg,
-            shape=(min(last, b.shape[0]) - first, *b.shape[1:]),
-        )  # fmt: skip
-        return dequantize(some).reshape(-1)
+        names = ("codes", "scale_pos", "scale_neg", "zero_point")
+        parts = {n: a[first:last] for n in names if (a := getattr(b, n)) is not None}
+        shape = (min(last, b.shape[0]) - first, *b.shape[1:])
+        return dequantize(dataclasses.replace(b, **parts, shape=shape)).reshape(-1)
 
     def piece(start: int, stop: int) -> npt.NDArray[np.float32]:
         first = start // per

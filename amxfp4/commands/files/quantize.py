@@ -176,8 +176,8 @@ def _quantize(file: TensorFile, name: str, options: Options, writer: Writer) -> 
         if isinstance(b, Blocks) and layout.divides and stored != 1:
             b = dataclasses.replace(b, tensor_scale=stored, divides=True)
         ratio.add(raw, golden.dequantize(b), entry.values)
-        sides = [side for side in (b.scale_pos, b.scale_neg) if side is not None]
-        return layout.piece(row, b.codes, sides), np.stack(sides, axis=-1).reshape(-1), ratio
+        shared = np.stack(b.shared, axis=-1).reshape(-1)
+        return layout.piece(row, b.codes, b.shared), shared, ratio
 
     size = row.size(held.shape[-1]) if isinstance(row, WeightFormat) else row.block
     total, scales = Ratio(), []

@@ -25,27 +25,6 @@ __all__ = ["MOST", "Shown", "by_format", "chosen", "draw", "shown", "write"]
 MOST = 12
 """Tensors drawn one by one: a model has hundreds, and a page should open at once."""
 POSITIVE, NEGATIVE = COLOURS[0], COLOURS[1]
-ORDER = (*range(15, 7, -1), *range(8))
-"""Element codes in the order of their values."""
-LABELS = (
-    "-6",
-    "-4",
-    "-3",
-    "-2",
-    "-1.5",
-    "-1",
-    "-.5",
-    "-0",
-    "0",
-    ".5",
-    "1",
-    "1.5",
-    "2",
-    "3",
-    "4",
-    "6",
-)
-"""Their values."""
 _STEPS = 4
 """Bars of ratios to a factor of two."""
 
@@ -60,8 +39,8 @@ class Shown:
     ----------
     label
         Of the row.
-    codes
-        int64 [16]: elements by code.
+    codes, values
+        int64 [n]: elements by code, and the value of each.
     exponents
         Scales by exponent, for each side.
     ratios
@@ -70,6 +49,7 @@ class Shown:
 
     label: str
     codes: Counts
+    values: npt.NDArray[np.float64]
     exponents: tuple[Mapping[int, int], ...]
     ratios: Mapping[int, int] | None
 
@@ -85,8 +65,8 @@ def shown(label: str, figures: Sequence[BlockStatistics]) -> Shown:
             places = np.rint(np.log2(f.ratios.values) * _STEPS).astype(int).tolist()
             _add(ratios, zip(places, f.ratios.counts.tolist(), strict=True))
     return Shown(
-        label=label, codes=np.sum([f.codes for f in figures], axis=0), exponents=tuple(sides),
-        ratios=None if figures[0].ratios is None else ratios,
+        label=label, codes=np.sum([f.codes for f in figures], axis=0), values=figures[0].values,
+        exponents=tuple(sides), ratios=None if figures[0].ratios is None else ratios,
     )  # fmt: skip
 
 
@@ -132,15 +112,16 @@ def draw(title: str, rows: Sequence[Shown]) -> Picture:
     """
     two = any(row.ratios is not None for row in rows)
     columns = 3 if two else 2
+    one_axis = len({len(row.values) for row in rows}) == 1
     with matplotlib.rc_context({**STYLE, "font.size": 9}):
         figure = Figure(figsize=(11.5, 0.7 + 1.75 * len(rows)), layout="constrained")
         panels = figure.subplots(
-            len(rows), columns, sharex="col", squeeze=False,
+            len(rows), columns, sharex="col" if one_axis else "none", squeeze=False,
             width_ratios=(5, 4, 4)[:columns],
         )  # fmt: skip
         for row, axes in zip(rows, panels, strict=True):
             axes[0].set_title(row.label, loc="left", fontsize=9.5, fontweight="bold")
-            _codes(axes[0], row.codes)
+            _codes(axes[0], row.codes, row.values)
             _exponents(axes[1], row.exponents)
             if two:
                 _ratios(axes[2], row.ratios)
@@ -148,15 +129,14 @@ def draw(title: str, rows: Sequence[Shown]) -> Picture:
                  "ratio of the two scales: log2(s+/s-)")  # fmt: skip
         for ax, name in zip(panels[-1], names, strict=False):
             ax.set_xlabel(name)
-        panels[-1][0].set_xticks(range(16), LABELS, fontsize=8)
         for ax in panels[0][1:2]:
             if any(len(row.exponents) == 2 for row in rows):
                 ax.plot([], [], "s", color=POSITIVE, label="positive")
                 ax.plot([], [], "s", color=NEGATIVE, label="negative")
                 ax.legend(loc="upper left", bbox_to_anchor=(0, 1.28), ncols=2, fontsize=8.5,
                           borderpad=0, handletextpad=0)  # fmt: skip
-    words = (f"{row.label}: {share(int(row.codes[[0, 8]].sum()), int(row.codes.sum()))} zeros"
-             for row in rows)  # fmt: skip
+    words = (f"{row.label}: {share(int(row.codes[row.values == 0].sum()), int(row.codes.sum()))} "
+             "zeros" for row in rows)  # fmt: skip
     return Picture(title, figure, "; ".join(words))
 
 
@@ -166,10 +146,17 @@ def _percent(counts: Any) -> npt.NDArray[np.float64]:
     return scaled
 
 
-def _codes(ax: Any, codes: Counts) -> None:
-    heights = _percent(codes[list(ORDER)])
-    ax.bar(range(8), heights[:8], 0.85, color=NEGATIVE)
-    ax.bar(range(8, 16), heights[8:], 0.85, color=POSITIVE)
+def _codes(ax: Any, codes: Counts, values: npt.NDArray[np.float64]) -> None:
+    """Draw a bar for each value, of two zeros the code of the negative one first."""
+    order = sorted(range(len(values)), key=lambda code: (values[code], -code))
+    zero = int(np.flatnonzero(values == 0)[0])
+    colours = [NEGATIVE if values[code] < 0 or (values[code] == 0 and code > zero) else POSITIVE
+               for code in order]  # fmt: skip
+    ax.bar(range(len(order)), _percent(codes[order]), 0.85, color=colours)
+    labels = ["-0" if values[code] == 0 and code > zero else f"{values[code]:g}".replace("0.", ".")
+              for code in order]  # fmt: skip
+    step = -(-len(order) // 16)
+    ax.set_xticks(range(0, len(order), step), labels[::step], fontsize=8)
     ax.grid(visible=False, axis="x")
     ax.set_ylabel("% of elements")
 

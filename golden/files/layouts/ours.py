@@ -1,7 +1,9 @@
 """Quantized tensors as entries of a safetensors file.
 
-Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements to a byte, low
-nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative. One with a
+Two entries a tensor: ``<name>.codes``, uint8 [..., blocks, K / 2], two elements to a byte (one,
+[..., blocks, K], where codes are wider than four bits), low
+nibble first; and ``<name>.scales``, uint8 [..., blocks, 2 or 1], positive then negative, or the
+scale and the zero point. One with a
 factor has a third, ``<name>.tensor_scale``, float32. The metadata holds ``<name>.format``,
 ``<name>.block``, ``<name>.shape`` and ``<name>.axis``, and ``<name>.divides`` if the factor is a
 divisor. Other tensors may stand beside them. Weights in a format of AFPQ: see `weights`.
@@ -17,12 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.golden.blocks import Blocks, blocks_shape
+from amxfp4.golden.blocks import Blocks, blocks_shape, by_name
 from amxfp4.golden.checks import check_axis, check_kind, check_shape
 from amxfp4.golden.files.tensor_file import Entry, TensorFile
 from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.table import REFERENCE_FORMATS, row_of
 from amxfp4.golden.weights import pack_codes
-from amxfp4.params.formats import FORMATS, BlockFormat, block_format
+from amxfp4.params.formats import FORMATS, BlockFormat
 from amxfp4.params.weights import WEIGHT_FORMATS, WeightFormat
 
 from . import weights
@@ -38,8 +41,13 @@ DIVIDES = "divides"
 """What they say, ``true``, of one whose factor is a divisor."""
 
 
+def _per_byte(row: BlockFormat) -> int:
+    """Codes in a byte: two, or one where they are wider than four bits."""
+    return 2 if row.element.width <= 4 else 1
+
+
 class _Ours(Layout):
-    name, formats = "blocks", (*FORMATS, *WEIGHT_FORMATS)
+    name, formats = "blocks", (*FORMATS, *REFERENCE_FORMATS, *WEIGHT_FORMATS)
 
     def check_format(self, row: Row) -> None:
         """Any will do."""
@@ -54,8 +62,8 @@ class _Ours(Layout):
             return weights.declared(name, row, shape, axis)
         rows = blocks_shape(shape, axis, row.block)
         entries = {
-            name + CODES: entry("U8", *rows, row.block // 2),
-            name + SCALES: entry("U8", *rows, row.scales),
+            name + CODES: entry("U8", *rows, row.block // _per_byte(row)),
+            name + SCALES: entry("U8", *rows, row.shared),
         }
         if factor:
             entries[name + FACTOR] = entry("F32")
@@ -67,6 +75,8 @@ class _Ours(Layout):
     ) -> npt.NDArray[np.uint8]:
         if isinstance(row, WeightFormat):
             return pack_codes(codes, row.bits)
+        if _per_byte(row) == 1:
+            return codes
         return super().piece(row, codes, scales)
 
     def rest(self, scales: npt.NDArray[Any], factor: float | None) -> npt.NDArray[Any]:
@@ -117,7 +127,7 @@ def _described(file: TensorFile, name: str) -> tuple[BlockFormat, tuple[int, ...
     try:
         format = file.metadata[fields[0]]
         block, sizes, number = (json.loads(file.metadata[field]) for field in fields[1:])
-        row, shape = block_format(format, block), check_shape(sizes)
+        row, shape = row_of(format, block), check_shape(sizes)
         axis = check_axis(number, len(shape))
         divides = json.loads(file.metadata.get(f"{name}.{DIVIDES}", "false"))
         check_kind(DIVIDES, divides, bool)
@@ -143,9 +153,13 @@ def _read(
     has_factor: bool,
 ) -> Blocks:
     scales = file.raw(name + SCALES)
-    pos, *neg = (np.array(scales[..., side]) for side in range(row.scales))
-    codes = split_nibbles(file.raw(name + CODES))
+    pos, *other = (np.array(scales[..., side]) for side in range(row.shared))
+    raw = file.raw(name + CODES)
+    codes = split_nibbles(raw) if _per_byte(row) == 2 else np.array(raw)
     scale = factor(file, name + FACTOR) if has_factor else 1.0
     divides = file.metadata.get(f"{name}.{DIVIDES}") == "true"
-    second = neg[0] if neg else None
-    return Blocks(codes, pos, second, row.name, shape, axis, scale, has_factor and divides)
+    shared = by_name(row, other[0] if other else None)
+    return Blocks(
+        codes, pos, format=row.name, shape=shape, axis=axis, tensor_scale=scale,
+        divides=has_factor and divides, **shared,
+    )  # fmt: skip

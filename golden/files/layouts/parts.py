@@ -17,14 +17,20 @@ _TILE = (128, 4)
 
 
 def packed(
-    file: TensorFile, codes: str, scales: str, row: BlockFormat, tensor_scale: float, **how: bool
+    file: TensorFile,
+    codes: str,
+    scales: str,
+    row: BlockFormat,
+    tensor_scale: float,
+    *,
+    divides: bool = False,
 ) -> Blocks:
     """Read blocks along the last axis: codes U8 [..., k / 2], low nibble first, and scales."""
     raw = file.raw(codes)
     shape = (*raw.shape[:-1], 2 * raw.shape[-1])
     blocks = split_nibbles(raw).reshape(*shape[:-1], -1, row.block)
     return Blocks(blocks, in_order(file, scales, blocks.shape[:-1]), None, row.name, shape,
-                  tensor_scale=tensor_scale, **how)  # fmt: skip
+                  tensor_scale=tensor_scale, divides=divides)  # fmt: skip
 
 
 def in_order(file: TensorFile, scales: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

@@ -18,16 +18,20 @@ import numpy.typing as npt
 import amxfp4.verif
 from amxfp4 import golden
 from amxfp4.golden import formats, reference
-from amxfp4.params.formats import FP32, INPUTS, OUTPUTS, block_format
+from amxfp4.golden.blocks import by_name
+from amxfp4.golden.table import row_of
+from amxfp4.params.formats import FP32, INPUTS, OUTPUTS
 
 DATA = Path(amxfp4.verif.__file__).parent / "data"
 TIES = ("RNA", "RNE")
 NEAREST = (
     "amxfp4", "amxfp4-e4m3", "mxfp4-e5m2", "mxfp4-e4m3", "nvfp4", "amxfp4-ue5m3", "nvfp4-ue5m3",
+    "int4", "int4-e4m3",
 )  # fmt: skip
-"""Formats whose scales have a significand."""
+"""Formats whose scales have a significand and are searched."""
 SMALL: dict[str, Any] = {
-    "e2m1": ml_dtypes.float4_e2m1fn, "e5m2": ml_dtypes.float8_e5m2,
+    "e2m1": ml_dtypes.float4_e2m1fn, "int4": ml_dtypes.int4, "uint4": ml_dtypes.uint4,
+    "e5m2": ml_dtypes.float8_e5m2,
     "e4m3": ml_dtypes.float8_e4m3fn, "e8m0": ml_dtypes.float8_e8m0fnu,
 }  # fmt: skip
 """Types of small codes that ml_dtypes has."""
@@ -36,7 +40,8 @@ SMALL: dict[str, Any] = {
 def small_values(name: str) -> npt.NDArray[np.float64]:
     """Value of each code as ml_dtypes has it, NaN for infinity; of UE5M3, as FP16's upper bits."""
     if name != "ue5m3":
-        found = np.arange(16 if name == "e2m1" else 256, dtype=np.uint8).view(SMALL[name])
+        codes = 16 if name in ("e2m1", "int4", "uint4") else 256
+        found = np.arange(codes, dtype=np.uint8).view(SMALL[name])
         values = found.astype(np.float64)
         values[np.isinf(values)] = np.nan
         return values
@@ -51,14 +56,20 @@ def exact_blocks(b: golden.Blocks) -> list[reference.ExactBlock]:
     """All blocks of a quantized tensor, in order."""
     codes = b.codes.reshape(-1, b.block).tolist()
     pos = b.scale_pos.reshape(-1).tolist()
-    neg = [None] * len(pos) if b.scale_neg is None else b.scale_neg.reshape(-1).tolist()
-    return [reference.ExactBlock(tuple(c), p, n) for c, p, n in zip(codes, pos, neg, strict=True)]
+    neg, zero = (
+        [None] * len(pos) if part is None else part.reshape(-1).tolist()
+        for part in (b.scale_neg, b.zero_point)
+    )
+    return [
+        reference.ExactBlock(tuple(c), p, n, z)
+        for c, p, n, z in zip(codes, pos, neg, zero, strict=True)
+    ]
 
 
 def check_quantize(words: npt.NDArray[Any], word: str, format: str, ties: str) -> int:
     """Quantize raw words [count, block] of a word format; compare every code and scale."""
     count, block = words.shape
-    row = block_format(format, block)
+    row = row_of(format, block)
     b = golden.quantize(formats.values(words, word), format, ties=ties, block=block)
     for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
         expected = reference.quantize_block(
@@ -80,14 +91,15 @@ def check_reference(data: Any, case: str) -> int:
 def check_dequantize(
     codes: npt.NDArray[np.uint8],
     scale_pos: npt.NDArray[np.uint8],
-    scale_neg: npt.NDArray[np.uint8] | None,
+    other: npt.NDArray[np.uint8] | None,
     format: str,
     output: str,
 ) -> int:
-    """Compare the output words of blocks [count, K]."""
-    row = block_format(format, codes.shape[1])
-    found = golden.dequantize_words(codes, scale_pos, scale_neg, format, output)
-    b = blocks_of((codes, scale_pos, scale_neg), format, len(codes))
+    """Compare the output words of blocks [count, K], in the form of `stimulus.records`."""
+    row = row_of(format, codes.shape[1])
+    shared = by_name(row, other)
+    found = golden.dequantize_words(codes, scale_pos, format=format, output=output, **shared)
+    b = blocks_of((codes, scale_pos, other), format, len(codes))
     for words, block in zip(found.tolist(), exact_blocks(b), strict=True):
         values = reference.dequantize_block(block, row)
         assert words == [reference.round_to_word(v, OUTPUTS[output]) for v in values], block
@@ -143,16 +155,17 @@ def blocks_of(
     rows: int,
 ) -> golden.Blocks:
     """Make a matrix of `rows` rows of records in the form of `stimulus.records`."""
-    codes, pos, neg = records
+    codes, pos, other = records
     block = codes.shape[1]
     shape = (rows, codes.size // rows)
-    neg = None if neg is None else neg.reshape(rows, -1)
-    return golden.Blocks(codes.reshape(rows, -1, block), pos.reshape(rows, -1), neg, format, shape)
+    shared = by_name(row_of(format), None if other is None else other.reshape(rows, -1))
+    codes = codes.reshape(rows, -1, block)
+    return golden.Blocks(codes, pos.reshape(rows, -1), format=format, shape=shape, **shared)
 
 
 def powers(exponents: Sequence[int], signs: Sequence[int], format: str) -> golden.Blocks:
     """One row of blocks that hold one element of +-1 each, times the scale 2^exponent."""
-    row = block_format(format)
+    row = row_of(format)
     codes = np.zeros((1, len(exponents), row.block), np.uint8)
     codes[0, :, 0] = [2 if sign > 0 else 10 for sign in signs]
     # 2^e is the code whose value it is, found by value.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import stimulus
+from amxfp4.golden.blocks import by_name
 from amxfp4.params.formats import FORMATS, OUTPUTS, block_format
-from amxfp4.verif.tests.golden.oracle import check_dequantize, small_values
+from amxfp4.verif.tests.golden.oracle import SMALL, blocks_of, check_dequantize, small_values
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -18,9 +21,12 @@ def test_exhaustive_codes(format: str, output: str) -> None:
     """Every element code under every scale code, those that encoders never write included."""
     row = block_format(format)
     pos = np.arange(256, dtype=np.uint8)
-    neg = pos[::-1].copy() if row.asymmetric else None
     codes = np.resize(np.arange(16, dtype=np.uint8), (256, row.block))
-    assert check_dequantize(codes, pos, neg, format, output) == 256 * row.block
+    others: list[Any] = [pos[::-1].copy()] if row.asymmetric else [None]
+    if row.zero_point:
+        others = [np.full(256, zero, np.uint8) for zero in (0, 1, 7, 15)]
+    for other in others:
+        assert check_dequantize(codes, pos, other, format, output) == 256 * row.block
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -32,10 +38,13 @@ def test_exhaustive_products(format: str) -> None:
     scales = np.arange(top, dtype=np.uint8)
     codes = np.tile(np.arange(16, dtype=np.uint8), (top, 1))
     with np.errstate(over="ignore", invalid="ignore"):
-        product = codes.view(ml_dtypes.float4_e2m1fn).astype(np.float64) * s[:, None] + 0.0
+        elements = codes.view(SMALL[row.element.name]).astype(np.float64)
+        other = scales % 16 if row.zero_point else scales
+        if row.zero_point:
+            elements -= other.view(SMALL["uint4"]).astype(np.float64)[:, None]
+        product = elements * s[:, None] + 0.0
         expected = product.astype(ml_dtypes.bfloat16)
-    neg = scales if row.asymmetric else None
-    words = golden.dequantize_words(codes, scales, neg, format)
+    words = golden.dequantize_words(codes, scales, format=format, **by_name(row, other))
     found = words.view(ml_dtypes.bfloat16)
     assert np.array_equal(found.astype(np.float32), expected.astype(np.float32), equal_nan=True)
     # The canonical NaN, and no -0.
@@ -53,10 +62,10 @@ def test_random_records(format: str, rng: np.random.Generator) -> None:
 def test_dequantize_is_fp32_words(rng: np.random.Generator) -> None:
     """`dequantize` gives the FP32 words, bit for bit."""
     for format in FORMATS:
-        codes, pos, neg = stimulus.records(rng, 50, block_format(format), nan=0.1)
-        b = golden.Blocks(codes[:, None], pos[:, None], None if neg is None else neg[:, None],
-                          format, codes.shape)  # fmt: skip
-        words = golden.dequantize_words(codes, pos, neg, format, "fp32")
+        codes, pos, other = stimulus.records(rng, 50, block_format(format), nan=0.1)
+        b = blocks_of((codes, pos, other), format, len(codes))
+        shared = by_name(b.row, other)
+        words = golden.dequantize_words(codes, pos, format=format, output="fp32", **shared)
         assert np.array_equal(golden.dequantize(b).view(np.uint32), words)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks
+from amxfp4.golden.blocks import by_name
 from amxfp4.golden.inspection import differences
 from amxfp4.golden.inspection import statistics as measured
 from amxfp4.golden.inspection.statistics import WordStatistics, block_statistics
@@ -19,6 +20,14 @@ from amxfp4.params.formats import FORMATS, block_format
 
 E2M1 = [Fraction(n, 2) for n in (0, 1, 2, 3, 4, 6, 8, 12)]
 E2M1 += [-value for value in E2M1]
+
+
+def element(b: Blocks, q: int, zero: int) -> Fraction:
+    """Value of a code before scaling."""
+    kind = b.row.element.name
+    if kind == "e2m1":
+        return E2M1[q]
+    return Fraction(q - 16 if kind == "int4" and q > 7 else q - zero)
 
 
 def scale(name: str, code: int) -> Fraction | None:
@@ -43,16 +52,18 @@ def expected(b: Blocks) -> dict[str, Any]:
         b.codes.reshape(rows, per_row, size),
         [s.reshape(rows, per_row) for s in b.scales],
     )
+    zeros = np.zeros(rows * per_row, int) if b.zero_point is None else b.zero_point.reshape(-1)
     names = range(2 if b.row.asymmetric else 1)
     found: dict[str, Any] = {
-        "codes": [0] * 16, "zero_blocks": 0, "one_sided": 0, "nan_scales": 0, "zero_scales": 0,
+        "codes": {}, "zero_blocks": 0, "one_sided": 0, "nan_scales": 0, "zero_scales": 0,
         "exponents": [{} for _ in names],
     }  # fmt: skip
     squares, finite, ratios = Fraction(0), 0, []
     for r in range(rows):
         for k in range(per_row):
             of = [int(q) for q in codes[r, k, : min(size, width - k * size)]]
-            signs = {q >> 3 for q in of if q not in (0, 8)}
+            z = int(zeros[r * per_row + k])
+            signs = {int(v < 0) for q in of if (v := element(b, q, z))}
             found["zero_blocks"] += not signs
             found["one_sided"] += len(signs) == 1
             values = [scale(b.row.scale.name, int(s[r, k])) for s in sides]
@@ -68,10 +79,12 @@ def expected(b: Blocks) -> dict[str, Any]:
             if len(signs) == 2 and values[0] and values[1]:
                 ratios.append(values[0] / values[1])
             for q in of:
-                found["codes"][q] += 1
-                s = values[q >> 3]
-                if s is not None and abs(E2M1[q] * s) < Fraction(2) ** 128:
-                    squares += (E2M1[q] * s) ** 2
+                v, s = element(b, q, z), values[q >> 3]
+                key = q if b.zero_point is None else 15 + q - z
+                found["codes"][key] = found["codes"].get(key, 0) + 1
+                found.setdefault("values", {})[key] = v
+                if s is not None and abs(v * s) < Fraction(2) ** 128:
+                    squares += (v * s) ** 2
                     finite += 1
     found["rms"] = math.sqrt(squares / finite) if finite else math.nan
     found["ratios"] = ratios
@@ -82,9 +95,12 @@ def check(b: Blocks) -> None:
     """Compare every figure with `expected`."""
     got, wanted = block_statistics(b), expected(b)
     assert (got.elements, got.blocks) == (math.prod(b.shape), math.prod(b.codes.shape[:-1]))
-    assert got.codes.tolist() == wanted["codes"]
-    assert got.zeros == wanted["codes"][0] + wanted["codes"][8]
-    assert got.saturated == wanted["codes"][7] + wanted["codes"][15]
+    assert {key: n for key, n in enumerate(got.codes.tolist()) if n} == wanted["codes"]
+    most = {"e2m1": 6, "int4": 7, "uint4": 15}[b.row.element.name]
+    values = wanted["values"]
+    assert all(got.values[key] == v for key, v in values.items())
+    assert got.zeros == sum(n for key, n in wanted["codes"].items() if values[key] == 0)
+    assert got.saturated == sum(n for k, n in wanted["codes"].items() if abs(values[k]) >= most)
     for name in ("zero_blocks", "one_sided", "nan_scales", "zero_scales"):
         assert getattr(got, name) == wanted[name], name
     assert got.exponents == wanted["exponents"]
@@ -115,7 +131,8 @@ def random(rng: np.random.Generator, format: str, shape: tuple[int, ...], block:
     codes = np.where(kind == 2, np.where(codes & 7, codes | 8, codes), codes).astype(np.uint8)
     sides = rng.integers(0, 256, (2, *rows), np.uint8)
     sides[rng.random(sides.shape) < 0.1] = 0
-    return Blocks(codes, sides[0], sides[1] if row.asymmetric else None, format, shape)
+    other = sides[1] & 15 if row.zero_point else sides[1]
+    return Blocks(codes, sides[0], format=format, shape=shape, **by_name(row, other))
 
 
 @pytest.mark.parametrize("format", FORMATS)

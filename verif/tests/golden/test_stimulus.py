@@ -58,7 +58,7 @@ def test_mix_holds_every_family(rng: np.random.Generator) -> None:
     """Without a family, blocks of all of them, in any number; the seed repeats them."""
     for count in (0, 1, 5, len(stimulus.FAMILIES), 100):
         assert stimulus.blocks(rng, count, 16, "bf16").shape == (count, 16)
-    mixed = formats.values(stimulus.blocks(rng, 320, 32, "fp32"), "fp32")
+    mixed = formats.values(stimulus.blocks(rng, 340, 32, "fp32"), "fp32")
     assert np.isnan(mixed).any(axis=1).sum() >= 20
     assert np.isinf(mixed).any(axis=1).sum() >= 20
     one, two = (stimulus.blocks(np.random.default_rng(9), 50, 16, "fp16") for _ in range(2))
@@ -69,11 +69,13 @@ def test_mix_holds_every_family(rng: np.random.Generator) -> None:
 def test_records(format: str, rng: np.random.Generator) -> None:
     """Records use every element code, many scales, NaN as often as asked, and stray sign bits."""
     row = block_format(format)
-    codes, pos, neg = stimulus.records(rng, 2000, row, nan=0.1)
+    codes, pos, other = stimulus.records(rng, 2000, row, nan=0.1)
     assert set(codes.ravel().tolist()) == set(range(16))
     assert (codes == 0).all(axis=1).any()
-    assert (neg is None) != row.asymmetric
-    for scales in (pos, neg):
+    assert (other is None) == (row.shared == 1)
+    if row.zero_point:
+        assert set(np.asarray(other).tolist()) == set(range(16))
+    for scales in (pos, None if row.zero_point else other):
         if scales is not None:
             assert len(set(scales.tolist())) > 60
             if row.scale.signed_bit:

@@ -116,7 +116,7 @@ def test_init_every_block_and_lanes(unit, format):
             config = UNITS[unit](format=format, block=block, lanes=lanes)
             row = config.row
             assert config.beats == block // lanes
-            assert row.record_bits == 4 * block + 8 * row.scales == 8 * row.record_bytes
+            assert row.record_bits == 4 * block + 8 * row.shared == 8 * row.record_bytes
         else:
             with pytest.raises(ValueError, match="lanes must be"):
                 UNITS[unit](format=format, block=block, lanes=lanes)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from amxfp4 import golden
 from amxfp4.golden import blocks, dequantizer, formats, stimulus
 from amxfp4.params.formats import BLOCK_SIZES, FORMATS, block_format
+from amxfp4.verif.tests.golden.oracle import blocks_of
 
 Array = np.ndarray[Any, Any]
 
@@ -24,13 +25,13 @@ def _plain(x: Array, format: str, axis: int, block: int) -> tuple[Array, Array, 
     padded = np.zeros((*moved.shape[:-1], count * block), np.float32)
     padded[..., : moved.shape[-1]] = moved
     codes = np.empty((*moved.shape[:-1], count, block), np.uint8)
-    scales = np.empty((*codes.shape[:-1], block_format(format).scales), np.uint8)
+    scales = np.empty((*codes.shape[:-1], block_format(format).shared), np.uint8)
     values = np.empty(padded.shape, np.float32)
     for index in np.ndindex(*codes.shape[:-1]):
         part = slice(index[-1] * block, index[-1] * block + block)
         b = golden.quantize(padded[(*index[:-1], part)], format, block=block)
         codes[index] = b.codes[0]
-        scales[index] = [s[0] for s in (b.scale_pos, b.scale_neg) if s is not None]
+        scales[index] = [s[0] for s in b.shared]
         values[(*index[:-1], part)] = golden.dequantize(b)
     return codes, scales, np.moveaxis(values[..., : moved.shape[-1]], -1, axis)
 
@@ -38,9 +39,7 @@ def _plain(x: Array, format: str, axis: int, block: int) -> tuple[Array, Array, 
 def _require_equal(b: golden.Blocks, x: Array, format: str, axis: int, block: int) -> None:
     codes, scales, values = _plain(x, format, axis, block)
     assert np.array_equal(b.codes, codes)
-    assert np.array_equal(b.scale_pos, scales[..., 0])
-    if b.scale_neg is not None:
-        assert np.array_equal(b.scale_neg, scales[..., 1])
+    assert np.array_equal(np.stack(b.shared, axis=-1), scales)
     assert (b.shape, b.axis) == (x.shape, axis % x.ndim)
     assert np.array_equal(golden.dequantize(b), values)
     assert golden.dequantize(b).flags.c_contiguous
@@ -133,9 +132,8 @@ def test_negation_swaps_sides(rng: np.random.Generator) -> None:
 def test_records_bit_by_bit(format: str, rng: np.random.Generator) -> None:
     """A record as one little-endian integer holds each field at its bits."""
     row = block_format(format)
-    codes, pos, neg = stimulus.records(rng, 20, row)
-    b = golden.Blocks(codes[:, None], pos[:, None], None if neg is None else neg[:, None],
-                      format, codes.shape)  # fmt: skip
+    codes, pos, other = stimulus.records(rng, 20, row)
+    b = blocks_of((codes, pos, other), format, len(codes))
     raw = golden.pack(b)
     assert raw.shape == (20, 1, row.record_bytes)
     for i in range(20):
@@ -143,9 +141,10 @@ def test_records_bit_by_bit(format: str, rng: np.random.Generator) -> None:
         assert [record >> 4 * k & 15 for k in range(row.block)] == codes[i].tolist()
         assert record >> 4 * row.block & 255 == pos[i]
         above = record >> (4 * row.block + 8)
-        assert above == (0 if neg is None else neg[i])
+        assert above == (0 if other is None else other[i])
     back = golden.unpack(raw, format, codes.shape)
     assert np.array_equal(back.codes[:, 0], codes)
+    assert all(map(np.array_equal, back.shared, b.shared))
 
 
 def test_record_sizes() -> None:

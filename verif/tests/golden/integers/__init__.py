@@ -1,0 +1,1 @@
+"""Integers, and elements that no hardware has."""
