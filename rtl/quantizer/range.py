@@ -41,7 +41,8 @@ class RangeSum(wiring.Component):
         m = Module()
         keys = self._keys
         p, n = self.maxima
-        larger, smaller = Signal(keys.magnitude_layout), Signal(keys.magnitude_layout)
+        larger = Signal(keys.magnitude_layout)
+        smaller = Signal(keys.magnitude_layout)
         n_is_larger = Signal()
         m.d.comb += [
             n_is_larger.eq(n.as_value() > p.as_value()),
