@@ -306,10 +306,9 @@ class Dequantizer(wiring.Component):
             scale = Mux(code[-1], decoders[-1].scale.as_value(), decoders[0].scale.as_value())
             m.d.comb += [
                 element.code.eq(code),
+                element.zero.eq(record.zero[: len(element.zero)]),
                 element.scale.as_value().eq(scale),
             ]
-            if row.zero_point:
-                m.d.comb += element.zero.eq(record.zero[: len(element.zero)])
             with m.If(advance):
                 m.d.sync += words[n].eq(element.word)
         with m.If(self.o.ready):

@@ -155,8 +155,7 @@ class BeatSequencer(wiring.Component):
                 codes = source[n].codes.as_value()[:bits]
                 m.d.comb += target[n].codes.as_value().eq(codes)
                 m.d.comb += target[n].scales.eq(source[n].scales)
-                if len(target[n].zero):
-                    m.d.comb += assign_low(target[n].zero, source[n].zero)
+                m.d.comb += assign_low(target[n].zero, source[n].zero)
                 if len(target[n].code_sum):
                     code_sum = CodeSum(config, side)
                     m.submodules[f"code_sum_{'ab'[side]}_{n}"] = Shared(
