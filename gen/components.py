@@ -19,8 +19,9 @@ from amxfp4.rtl.dequantizer import ElementDequantizer, ScaleDecoder
 from amxfp4.rtl.dot.accumulate import Addend, Adder, ResultWord, SumNormaliser
 from amxfp4.rtl.dot.block_product import BlockProduct
 from amxfp4.rtl.dot.dot import ProcessingElement
+from amxfp4.rtl.dot.products import element_product
 from amxfp4.rtl.dot.sequencer import BeatSequencer
-from amxfp4.rtl.dot.sums import ClassSums, ElementProduct
+from amxfp4.rtl.dot.sums import ClassSums
 from amxfp4.rtl.dot.terms import ClassSequencer, Terms
 from amxfp4.rtl.engine.drain import BeatPacker, TileDrain, drain_width
 from amxfp4.rtl.engine.inputs import RecordInput, WordInput
@@ -44,7 +45,7 @@ Build = Callable[[Any], wiring.Component]
 
 _DOT: dict[str, Build] = {
     "sequencer": BeatSequencer,
-    "element_product": ElementProduct,
+    "element_product": element_product,
     "class_sums": ClassSums,
     "class_sequencer": ClassSequencer,
     "terms": Terms,

@@ -4,33 +4,57 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import reduce
+from operator import add, or_
+
 from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from amxfp4.params.dequantizer import DequantizerConfig
+from amxfp4.params.formats import ZERO_POINT_BITS
 from amxfp4.rtl.lib.arith import assign_low
-from amxfp4.rtl.lib.formats import floor_log2, magnitude_value, significand
+from amxfp4.rtl.lib.formats import (
+    element_magnitudes,
+    floor_log2,
+    magnitude_value,
+    significand,
+)
 from amxfp4.rtl.lib.share import Shared
 
 __all__ = ["Dequantizer", "ElementDequantizer", "ScaleDecoder"]
 
 
+def _name(factor: Fraction) -> str:
+    """Name a multiple of a scale."""
+    return (
+        "half_more"
+        if factor == Fraction(3, 2)
+        else f"times_{factor.numerator}_{factor.denominator}"
+    )
+
+
 class ScaleTerms:
     """Ranges of a decoded scale, derived from the formats.
 
-    An element's magnitude is 1 or 1.5 times a power of two, so the only products of significands
-    are those of the scale and of one and a half times the scale: one addition per scale, none
-    per element.
+    An E2M1 magnitude is 1 or 1.5 times a power of two, so the only products of significands are
+    those of the scale and of one and a half times the scale: one addition per scale, none per
+    element. Integers have the odd numbers up to 7 for significands, or up to 15 with a zero point.
     """
 
     def __init__(self, config: DequantizerConfig) -> None:
         row = config.row
-        self.element, self.scale, self.word = row.element, row.scale, config.word
-        # Of 1.5 times the scale's significand: one more, and another where it reaches 2.
+        self.row, self.scale, self.word = row, row.scale, config.word
+        self.magnitudes = element_magnitudes(row.element)
+        found = sorted({significand(value) for value in self.magnitudes if value} - {1})
+        self.multiples = {_name(value): value for value in found}
+        """What a scale is multiplied by, beside 1, by name."""
+        longest = max(value.denominator.bit_length() - 1 for value in found)
+        # Of a product of significands: one more where it reaches 2.
         self.may_carry = self.scale.mantissa_bits > 0
-        self.fraction_bits = self.scale.mantissa_bits + 1 + self.may_carry
+        self.fraction_bits = self.scale.mantissa_bits + longest + self.may_carry
         smallest = magnitude_value(self.scale, 1 if self.scale.subnormals else 0)
         largest = magnitude_value(self.scale, self.scale.max_magnitude)
         # The exponent of a scale as a biased exponent of the output word.
@@ -39,12 +63,17 @@ class ScaleTerms:
 
     @property
     def layout(self) -> data.StructLayout:
-        """A decoded scale: both products' fractions, the exponent, and what overrides them."""
+        """A decoded scale: the products' fractions, the exponent, and what overrides them.
+
+        The first product is the scale itself; of the others it says whether they reach 2.
+        """
+        multiples = {}
+        for name in self.multiples:
+            multiples |= {name: self.fraction_bits, f"{name}_carries": 1}
         return data.StructLayout(
             {
                 "plain": self.fraction_bits,
-                "half_more": self.fraction_bits,
-                "half_more_carries": 1,
+                **multiples,
                 "exponent": bits_for(self.highest),
                 "is_zero": 1,
                 "is_nan": 1,
@@ -91,20 +120,26 @@ class ScaleDecoder(wiring.Component):
                             self.scale.exponent.eq(floor_log2(value) + terms.word.bias),
                         ]
 
-        # Significand and half of it, in units of the last fraction bit kept.
+        # Significand and parts of it, in units of the last fraction bit kept.
         one = 1 << terms.fraction_bits
         whole = Signal(range(2 * one))
-        half_more = Signal(range(3 * one))
         m.d.comb += [
             whole.eq(Cat(C(0, terms.fraction_bits - man_bits), fraction, C(1, 1))),
-            half_more.eq(whole + whole[1:]),
             self.scale.plain.eq(whole[:-1]),
-            # In [2, 3) the significand moves down by one place; the bit that leaves is zero.
-            self.scale.half_more_carries.eq(half_more[-1]),
-            self.scale.half_more.eq(
-                Mux(half_more[-1], half_more[1:-1], half_more[: terms.fraction_bits])
-            ),
         ]
+        for name, factor in terms.multiples.items():
+            product = Signal(range(int(2 * factor * one)), name=name)
+            places = range(factor.denominator.bit_length())
+            # The bits that a part loses are zero.
+            parts = [whole[n:] for n in places if factor.numerator & factor.denominator >> n]
+            m.d.comb += [
+                assign_low(product, reduce(add, parts)),
+                # From 2 on the significand moves down by one place; the bit that leaves is zero.
+                self.scale[f"{name}_carries"].eq(product[-1]),
+                self.scale[name].eq(
+                    Mux(product[-1], product[1:-1], product[: terms.fraction_bits])
+                ),
+            ]
         return m
 
 
@@ -118,7 +153,8 @@ class ElementDequantizer(wiring.Component):
 
     Members
     -------
-    code : In(4), E2M1
+    code : In(4)
+    zero : In(4), only of formats with a zero point
     scale : In, see `ScaleTerms.layout`
     word : Out(16 or 32), BF16 or FP32
     """
@@ -128,6 +164,7 @@ class ElementDequantizer(wiring.Component):
         super().__init__(
             {
                 "code": In(config.row.element.width),
+                "zero": In(config.row.element.width * config.row.zero_point),
                 "scale": In(self._terms.layout),
                 "word": Out(config.word.width),
             }
@@ -137,25 +174,30 @@ class ElementDequantizer(wiring.Component):
         m = Module()
         terms, fmt = self._terms, self._terms.word
         magnitude, sign = self.code[:-1], self.code[-1]
+        if terms.row.zero_point or terms.row.element.twos_complement:
+            value = self.code - self.zero if terms.row.zero_point else self.code.as_signed()
+            sign, magnitude = value[-1], Signal(range(len(terms.magnitudes)), name="magnitude")
+            # No difference of codes, and no code, has a larger magnitude.
+            m.d.comb += assign_low(magnitude, Mux(sign, -value, value))
 
-        # The element: its power of two, and whether it is one and a half times that.
-        element_values = [
-            magnitude_value(terms.element, c) for c in range(1, terms.element.max_magnitude + 1)
-        ]
-        element_exponents = [floor_log2(v) for v in element_values]
+        # The element: its power of two, and which multiple of that.
+        element_exponents = [floor_log2(v) for v in terms.magnitudes[1:]]
         # Kept above zero by counting from the smallest.
         rise = Signal(range(max(element_exponents) - min(element_exponents) + 1))
-        is_half_more = Signal()
+        flags = {name: Signal(name=f"is_{name}") for name in terms.multiples}
         with m.Switch(magnitude):
-            for code, (value, exponent) in enumerate(
-                zip(element_values, element_exponents, strict=True), start=1
-            ):
+            for code, exponent in enumerate(element_exponents, start=1):
                 with m.Case(code):
                     m.d.comb += rise.eq(exponent - min(element_exponents))
-                    m.d.comb += is_half_more.eq(significand(value) != 1)
+                    factor = significand(terms.magnitudes[code])
+                    m.d.comb += [
+                        flag.eq(terms.multiples[name] == factor) for name, flag in flags.items()
+                    ]
 
-        fraction = Mux(is_half_more, self.scale.half_more, self.scale.plain)
-        carry = is_half_more & self.scale.half_more_carries
+        fraction = self.scale.plain
+        for name, flag in flags.items():
+            fraction = Mux(flag, self.scale[name], fraction)
+        carry = reduce(or_, [f & self.scale[f"{name}_carries"] for name, f in flags.items()])
         lowest = terms.lowest + min(element_exponents)
         highest = terms.highest + max(element_exponents) + terms.may_carry
         exponent = Signal(range(min(lowest, 0), highest + 1))
@@ -225,6 +267,7 @@ class Dequantizer(wiring.Component):
             {
                 "codes": data.ArrayLayout(row.element.width, row.block),
                 "scales": data.ArrayLayout(row.scale.width, row.scales),
+                "zero": ZERO_POINT_BITS * row.zero_point,
             }
         )
 
@@ -261,7 +304,11 @@ class Dequantizer(wiring.Component):
             m.submodules[f"element_{n}"] = Shared(element, "element_dequantizer", config)
             code = record.codes[n]
             scale = Mux(code[-1], decoders[-1].scale.as_value(), decoders[0].scale.as_value())
-            m.d.comb += [element.code.eq(code), element.scale.as_value().eq(scale)]
+            m.d.comb += [
+                element.code.eq(code),
+                element.zero.eq(record.zero[: len(element.zero)]),
+                element.scale.as_value().eq(scale),
+            ]
             with m.If(advance):
                 m.d.sync += words[n].eq(element.word)
         with m.If(self.o.ready):

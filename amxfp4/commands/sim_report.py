@@ -81,8 +81,7 @@ def _through_rtl(
     quantized = check_quantizer(quantizer, words)
     records = packing.unpack(quantized.outputs, row.name, (words.size,), block=row.block)
     codes = records.codes.reshape(-1, row.block)
-    scales = [s.reshape(-1) for s in (records.scale_pos, records.scale_neg) if s is not None]
-    back = check_dequantizer(dequantizer, codes, *scales)
+    back = check_dequantizer(dequantizer, codes, *(s.reshape(-1) for s in records.shared))
     return quantized, formats.values(back.outputs, dequantizer.config.word.name)
 
 

@@ -10,8 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.dot import DotConfig
 from amxfp4.rtl.dot.accumulate import Addend, addend_layout
+from amxfp4.rtl.dot.products import CodeSum
 from amxfp4.rtl.dot.sums import ClassSums
 from amxfp4.rtl.dot.terms import Terms
+from amxfp4.rtl.dot.widths import DotWidths
 
 __all__ = ["BlockProduct"]
 
@@ -33,6 +35,7 @@ class BlockProduct(wiring.Component):
     -------
     a, b : In(K x 4), element codes
     scales_a, scales_b : In(1 or 2 scale codes): positive, negative
+    zero_a, zero_b : In(4), zero points; only of formats that have one
     addend : Out(`addend_layout`)
     """
 
@@ -41,14 +44,15 @@ class BlockProduct(wiring.Component):
         config = dataclasses.replace(config, lanes=config.block, scaling="parallel")
         self._config = config
         rows = config.rows_ab
-        codes = data.ArrayLayout(rows[0].element.width, config.block)
+        codes = [data.ArrayLayout(row.element.width, config.block) for row in rows]
         scales = [data.ArrayLayout(row.scale.width, row.scales) for row in rows]
         super().__init__(
             {
-                "a": In(codes),
-                "b": In(codes),
+                "a": In(codes[0]),
+                "b": In(codes[1]),
                 "scales_a": In(scales[0]),
                 "scales_b": In(scales[1]),
+                **{f"zero_{name}": In(DotWidths(config).zero(n)) for n, name in enumerate("ab")},
                 "addend": Out(addend_layout(config)),
             }
         )
@@ -61,10 +65,21 @@ class BlockProduct(wiring.Component):
         m.d.comb += [
             class_sums.a.eq(self.a),
             class_sums.b.eq(self.b),
+            class_sums.zero_a.eq(self.zero_a),
+            class_sums.zero_b.eq(self.zero_b),
             terms.slot.sums.eq(class_sums.sums),
             terms.slot.scales_a.eq(self.scales_a),
             terms.slot.scales_b.eq(self.scales_b),
             addend.terms.eq(terms.terms),
             self.addend.eq(addend.addend),
         ]
+        for side, name in enumerate("ab"):
+            target = getattr(class_sums, f"code_sum_{name}")
+            if len(target):
+                m.submodules[f"code_sum_{name}"] = code_sum = CodeSum(self._config, side)
+                m.d.comb += [
+                    code_sum.codes.eq(getattr(self, name)),
+                    code_sum.zero.eq(getattr(self, f"zero_{name}")),
+                    target.eq(code_sum.total),
+                ]
         return m

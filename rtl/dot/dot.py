@@ -91,6 +91,10 @@ class ProcessingElement(wiring.Component):
         m.d.comb += [
             class_sums.a.eq(beat.payload.a.codes),
             class_sums.b.eq(beat.payload.b.codes),
+            class_sums.zero_a.eq(beat.payload.a.zero),
+            class_sums.zero_b.eq(beat.payload.b.zero),
+            class_sums.code_sum_a.eq(beat.payload.a.code_sum),
+            class_sums.code_sum_b.eq(beat.payload.b.code_sum),
             block.payload.scales_a.eq(beat.payload.a.scales),
             block.payload.scales_b.eq(beat.payload.b.scales),
             block.payload.ends_sum.eq(beat.payload.ends_sum),

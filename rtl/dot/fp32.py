@@ -10,7 +10,7 @@ from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import FP32
 from amxfp4.rtl.dot.terms import TermAligner, Terms
 from amxfp4.rtl.dot.widths import DotWidths
-from amxfp4.rtl.lib.arith import assign_low, balanced_sum
+from amxfp4.rtl.lib.arith import assign_low, balanced_sum, shift_right
 from amxfp4.rtl.lib.rounding import RoundToFloat
 
 __all__ = ["Fp32Adder", "Fp32ToBf16", "RoundedD"]
@@ -193,7 +193,9 @@ class Fp32Adder(wiring.Component):
         width = man + 1 + guards
         distance = Signal(8)
         m.d.comb += distance.eq((exponents[0] - exponents[1])[:8])
-        aligned, lost = self._shifted_right(m, Cat(C(0, guards - 1), significands[1]), distance[:5])
+        aligned, lost = shift_right(
+            m, Cat(C(0, guards - 1), significands[1]), distance[:5], "aligned"
+        )
         # Five bits of the distance move everything out of sight.
         is_far = distance[5:].any()
         smaller = Signal(width)
@@ -224,18 +226,6 @@ class Fp32Adder(wiring.Component):
         with m.If((x[:-1] > FP32.inf_magnitude) | (infinite & opposite)):
             m.d.comb += self.sum.eq(FP32.nan_magnitude)
         return m
-
-    @staticmethod
-    def _shifted_right(m: Module, bits: Value, amount: Value) -> tuple[Value, Value]:
-        """`bits` shifted right by `amount`, and whether a 1 was lost, bit by bit of the amount."""
-        lost: list[Value] = []
-        for n in reversed(range(len(amount))):
-            step = 1 << n
-            lost.append(amount[n] & bits[:step].any())
-            shifted = Signal(len(bits), name=f"aligned_{step}")
-            m.d.comb += shifted.eq(Mux(amount[n], bits[step:], bits))
-            bits = shifted
-        return bits, Cat(lost).any()
 
 
 class Fp32ToBf16(wiring.Component):

@@ -7,30 +7,46 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.dot import DotConfig
-from amxfp4.params.formats import BlockFormat
+from amxfp4.params.formats import ZERO_POINT_BITS, BlockFormat
+from amxfp4.rtl.dot.products import CodeSum
+from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.rtl.lib.arith import assign_low
 from amxfp4.rtl.lib.pipes import StreamRegister
+from amxfp4.rtl.lib.share import Shared
 
 __all__ = ["BeatSequencer", "beat_layout"]
 
 
-def _operand_layout(row: BlockFormat, lanes: int) -> data.StructLayout:
-    """Layout of what a processing element sees of an operand in one cycle."""
+def _record_layout(row: BlockFormat) -> data.StructLayout:
+    """Layout of a block record."""
     return data.StructLayout(
         {
-            "codes": data.ArrayLayout(row.element.width, lanes),
+            "codes": data.ArrayLayout(row.element.width, row.block),
             "scales": data.ArrayLayout(row.scale.width, row.scales),
+            "zero": ZERO_POINT_BITS * row.zero_point,
+        }
+    )
+
+
+def _operand_layout(config: DotConfig, side: int) -> data.StructLayout:
+    """Layout of what a processing element sees of an operand (0: A, 1: B) in one cycle."""
+    row, widths = config.rows_ab[side], DotWidths(config)
+    return data.StructLayout(
+        {
+            "codes": data.ArrayLayout(row.element.width, config.lanes),
+            "scales": data.ArrayLayout(row.scale.width, row.scales),
+            "zero": widths.zero(side),
+            "code_sum": widths.code_sum(side),
         }
     )
 
 
 def beat_layout(config: DotConfig) -> data.StructLayout:
     """One cycle's work of a processing element: lanes of both operands, their blocks' scales."""
-    a, b = config.rows_ab
     return data.StructLayout(
         {
-            "a": _operand_layout(a, config.lanes),
-            "b": _operand_layout(b, config.lanes),
+            "a": _operand_layout(config, 0),
+            "b": _operand_layout(config, 1),
             "ends_block": 1,
             "ends_sum": 1,
         }
@@ -41,7 +57,8 @@ class BeatSequencer(wiring.Component):
     """Cuts records into beats of `lanes` elements.
 
     With K / lanes = 1 it is wires, else it holds the records of one step in a register whose
-    codes move down beat by beat, and takes the next ones with the last beat: no bubble.
+    codes move down beat by beat, and takes the next ones with the last beat: no bubble. Where a
+    zero point needs the sum of an operand's codes it is formed here, once for a row or column.
 
     Parameters
     ----------
@@ -60,8 +77,9 @@ class BeatSequencer(wiring.Component):
     def __init__(self, config: DotConfig, rows: int = 1, cols: int = 1) -> None:
         self._config = config
         formats = config.rows_ab
-        self._layouts = [_operand_layout(row, config.block) for row in formats]
+        self._layouts = [_record_layout(row) for row in formats]
         self._counts = (rows, cols)
+        self._beat_bits = [row.element.width * config.lanes for row in formats]
         records = rows * formats[0].record_bits + cols * formats[1].record_bits
         super().__init__(
             {
@@ -79,11 +97,10 @@ class BeatSequencer(wiring.Component):
     @staticmethod
     def layout(config: DotConfig, rows: int, cols: int) -> data.StructLayout:
         """One beat for all rows and columns."""
-        a, b = config.rows_ab
         return data.StructLayout(
             {
-                "a": data.ArrayLayout(_operand_layout(a, config.lanes), rows),
-                "b": data.ArrayLayout(_operand_layout(b, config.lanes), cols),
+                "a": data.ArrayLayout(_operand_layout(config, 0), rows),
+                "b": data.ArrayLayout(_operand_layout(config, 1), cols),
                 "ends_block": 1,
                 "ends_sum": 1,
             }
@@ -120,21 +137,34 @@ class BeatSequencer(wiring.Component):
             ]
             with m.If(busy & beat_out.ready):
                 m.d.sync += assign_low(beat, beat + 1)  # a power of two: wraps by itself
-                for operand, count in zip((step.a, step.b), self._counts, strict=True):
+                for operand, bits, count in zip(
+                    (step.a, step.b), self._beat_bits, self._counts, strict=True
+                ):
                     for n in range(count):
                         codes = operand[n].codes.as_value()
-                        m.d.sync += codes.eq(codes[config.lanes * 4 :])
+                        m.d.sync += codes.eq(codes[bits:])
                 with m.If(ends_block):
                     m.d.sync += busy.eq(0)
             with m.If(self.i.valid & self.i.ready):
                 m.d.sync += [step.eq(self.i.payload), busy.eq(1)]
         out = beat_out.payload
-        for source, target, count in zip(
-            (step.a, step.b), (out.a, out.b), self._counts, strict=True
+        for side, (source, target, bits, count) in enumerate(
+            zip((step.a, step.b), (out.a, out.b), self._beat_bits, self._counts, strict=True)
         ):
             for n in range(count):
-                codes = source[n].codes.as_value()[: config.lanes * 4]
+                codes = source[n].codes.as_value()[:bits]
                 m.d.comb += target[n].codes.as_value().eq(codes)
                 m.d.comb += target[n].scales.eq(source[n].scales)
+                m.d.comb += assign_low(target[n].zero, source[n].zero)
+                if len(target[n].code_sum):
+                    code_sum = CodeSum(config, side)
+                    m.submodules[f"code_sum_{'ab'[side]}_{n}"] = Shared(
+                        code_sum, f"code_sum_{'ab'[side]}", (config, side)
+                    )
+                    m.d.comb += [
+                        code_sum.codes.eq(target[n].codes),
+                        code_sum.zero.eq(target[n].zero),
+                        target[n].code_sum.eq(code_sum.total),
+                    ]
         m.d.comb += [out.ends_block.eq(ends_block), out.ends_sum.eq(step.last & ends_block)]
         return m

@@ -1,6 +1,6 @@
 # amaranth: UnusedElaboratable=no
 # (Of shared components only the first of a kind is elaborated.)
-"""Products of elements, and their sums by sign class.
+"""Sums of products of elements by sign class.
 
 How the sums are formed decides much of the area of a dot product, so it is a strategy behind one
 interface; docs/units/microarchitecture.md compares them.
@@ -17,71 +17,22 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.dot import DotConfig
+from amxfp4.rtl.dot.products import IntegerProduct, LaneMagnitude, element_product
 from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.rtl.lib.arith import assign_low, balanced_sum, gated
 from amxfp4.rtl.lib.share import Shared
 
-__all__ = ["ClassSums", "ElementProduct"]
-
-
-class ElementProduct(wiring.Component):
-    """Magnitude of the product of two elements, exact, in units of 1/4. Combinational.
-
-    An E2M1 magnitude in units of 1/2 is a significand of two bits (0 to 3) shifted left by up to
-    two places, so the product is a 2 x 2 bit multiplication and a shift by up to four. The shift
-    is one of five wires, and each bit of the product an OR of at most four of its candidates:
-    smaller than a binary shift, and a single 6-input function of the codes.
-
-    Members
-    -------
-    a, b : In(3), magnitude codes
-    product : Out(8)
-    """
-
-    def __init__(self, config: DotConfig) -> None:
-        widths = DotWidths(config)
-        magnitude = widths.rows[0].element.width - 1
-        super().__init__({"a": In(magnitude), "b": In(magnitude), "product": Out(widths.product)})
-
-    def elaborate(self, platform):
-        m = Module()
-        significands, shifts = [], []
-        for name, code in (("a", self.a), ("b", self.b)):
-            field = code[1:]
-            significand = Signal(2, name=f"significand_{name}")
-            # By 0 for the subnormal field and for field 1.
-            shift = Signal(3, name=f"shift_{name}")
-            m.d.comb += [
-                significand.eq(Cat(code[0], field != 0)),
-                shift.eq(Cat(field < 2, field == 2, field == 3)),
-            ]
-            significands.append(significand)
-            shifts.append(shift)
-        (a0, a1), (b0, b1) = significands
-        low = a0 & b0
-        unshifted = Signal(4)  # 0 to 9: its highest bits exclude each other
-        m.d.comb += unshifted.eq(Cat(low, (a1 & b0) ^ (a0 & b1), a1 & b1 & ~low, a1 & b1 & low))
-        places = Signal(5)  # one of them
-        for n in range(len(places)):
-            pairs = [shifts[0][i] & shifts[1][n - i] for i in range(3) if 0 <= n - i < 3]
-            m.d.comb += places[n].eq(reduce(or_, pairs))
-        for bit in range(len(self.product)):
-            candidates = [
-                places[n] & unshifted[bit - n]
-                for n in range(len(places))
-                if 0 <= bit - n < len(unshifted)
-            ]
-            m.d.comb += self.product[bit].eq(reduce(or_, candidates))
-        return m
+__all__ = ["ClassSums"]
 
 
 class ClassSums(wiring.Component):
     """Sums of products by sign class, over the lanes of one beat. Combinational, exact.
 
-        S_c = sum of a_i b_i over lanes i in class c, in units of 1/4
+        S_c = sum of a_i b_i over lanes i in class c, in units of 1/4, of 1/2, or of 1
 
     Two asymmetric operands make four classes, each of one sign, and the sums are magnitudes. With
-    one or none, there are two or one, and products are added with their signs.
+    one or none, there are two or one, and products are added with their signs. Integers have one
+    class, and products of codes; zero points are taken off their sum (`CodeSum`).
 
     Parameters
     ----------
@@ -98,6 +49,8 @@ class ClassSums(wiring.Component):
     Members
     -------
     a, b : In(lanes x 4), element codes
+    zero_a, zero_b : In(4), zero points; only of formats that have one
+    code_sum_a, code_sum_b : In(`DotWidths.code_sum`), where integers meet a zero point
     sums : Out(classes x `DotWidths.sum_of` of the lanes)
     """
 
@@ -108,26 +61,37 @@ class ClassSums(wiring.Component):
         self._widths = widths = DotWidths(config)
         lanes = config.lanes
         self._shape = widths.sum_of(lanes)
-        codes = data.ArrayLayout(widths.rows[0].element.width, lanes)
-        sums = data.ArrayLayout(self._shape, len(widths.classes))
-        super().__init__({"a": In(codes), "b": In(codes), "sums": Out(sums)})
+        members = {"sums": Out(data.ArrayLayout(self._shape, len(widths.classes)))}
+        for side, (name, row) in enumerate(zip("ab", widths.rows, strict=True)):
+            members[name] = In(data.ArrayLayout(row.element.width, lanes))
+            members[f"zero_{name}"] = In(widths.zero(side))
+            members[f"code_sum_{name}"] = In(widths.code_sum(side))
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
         config, widths = self._config, self._widths
-        products = []
+        products, negatives = [], []
         for n in range(config.lanes):
-            multiplier = ElementProduct(config)
+            multiplier = element_product(config)
             m.submodules[f"product_{n}"] = Shared(
-                multiplier, "element_product", widths.rows[0].element
+                multiplier, "element_product", tuple(row.element for row in widths.rows)
             )
-            m.d.comb += [multiplier.a.eq(self.a[n][:-1]), multiplier.b.eq(self.b[n][:-1])]
+            operands, negative = self._operands(m, n)
+            m.d.comb += [multiplier.a.eq(operands[0]), multiplier.b.eq(operands[1])]
             products.append(multiplier.product)
+            negatives.append(negative)
+        if widths.integers:
+            m.d.comb += assign_low(self.sums[0], self._integer_sum(m, products))
+            return m
         if len(widths.classes) == 1:
-            m.d.comb += assign_low(self.sums[0], self._signed_sum(m, products))
+            m.d.comb += assign_low(self.sums[0], self._signed_sum(m, products, negatives))
             return m
         if not widths.one_sign:
-            products = [self._signed(m, n, product) for n, product in enumerate(products)]
+            products = [
+                self._signed(m, n, *signed)
+                for n, signed in enumerate(zip(products, negatives, strict=True))
+            ]
         form = {"masked": self._masked, "merged": self._merged, "grouped": self._grouped}
         for c, addends in enumerate(form[config.class_sums](m, products)):
             # The largest sum is less than its addends' widths allow.
@@ -138,11 +102,39 @@ class ClassSums(wiring.Component):
         """Sum of what a class has gathered."""
         return balanced_sum(m, addends, name)
 
-    def _negative(self, n: int) -> Value:
-        """Whether the product of lane `n` is negative (or zero)."""
-        return self.a[n][-1] ^ self.b[n][-1]
+    def _operands(self, m: Module, n: int) -> tuple[list[Value], Value]:
+        """Give what lane `n` multiplies, and whether the product is negative (or zero)."""
+        codes = [self.a[n], self.b[n]]
+        if self._widths.integers:
+            return codes, C(0, 1)
+        if not self._widths.mixed:
+            return [code[:-1] for code in codes], codes[0][-1] ^ codes[1][-1]
+        lanes = [LaneMagnitude(self._config, side) for side in range(2)]
+        for side, (name, lane) in enumerate(zip("ab", lanes, strict=True)):
+            m.submodules[f"magnitude_{name}_{n}"] = Shared(
+                lane, f"magnitude_{name}", self._widths.rows[side].element
+            )
+            m.d.comb += [
+                lane.code.eq(codes[side]),
+                lane.zero.eq(getattr(self, f"zero_{name}")),
+            ]
+        return [lane.magnitude for lane in lanes], lanes[0].negative ^ lanes[1].negative
 
-    def _signed_sum(self, m: Module, products) -> Value:
+    def _integer_sum(self, m: Module, products) -> Value:
+        """Sum of products of codes, less what offsets and zero points are too much."""
+        offset = IntegerProduct(self._config).offset * len(products)
+        total = balanced_sum(m, products, "sum_0") - offset
+        for n, (zero, code_sum) in enumerate(
+            ((self.zero_a, self.code_sum_b), (self.zero_b, self.code_sum_a))
+        ):
+            if len(zero):
+                part = zero * code_sum
+                product = Signal(part.shape(), name=f"zero_part_{n}")
+                m.d.comb += product.eq(part)
+                total = total - product
+        return total
+
+    def _signed_sum(self, m: Module, products, signs) -> Value:
         """Sum with signs: complements, and one correction for all.
 
         A complement is 255 - p where -p was asked for, so the number of negative products, times
@@ -151,16 +143,15 @@ class ClassSums(wiring.Component):
         flipped = []
         for n, product in enumerate(products):
             word = Signal.like(product, name=f"flipped_{n}")
-            m.d.comb += word.eq(product ^ self._negative(n).replicate(len(product)))
+            m.d.comb += word.eq(product ^ signs[n].replicate(len(product)))
             flipped.append(word)
-        negatives = balanced_sum(m, [self._negative(n) for n in range(len(products))], "negatives")
+        negatives = balanced_sum(m, signs, "negatives")
         total = balanced_sum(m, flipped, "sum_0")
         return total + negatives - (negatives << len(products[0]))
 
-    def _signed(self, m: Module, n: int, product) -> Value:
+    def _signed(self, m: Module, n: int, product, negative) -> Value:
         """Negate as complement and carry: no choice between two words."""
         signed = Signal(Shape(len(product) + 1, signed=True), name=f"signed_{n}")
-        negative = self._negative(n)
         flip = negative.replicate(len(signed))
         # A product has a bit less than the word, so that nothing wraps.
         m.d.comb += assign_low(signed, ((product ^ flip) + negative).as_signed())

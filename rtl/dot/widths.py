@@ -10,7 +10,7 @@ from amaranth.lib import data
 
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import BlockFormat, FloatFormat
-from amxfp4.rtl.lib.formats import magnitude_value
+from amxfp4.rtl.lib.formats import element_bound, element_unit, is_integer, magnitude_value
 
 __all__ = ["DotWidths", "ScaleRange", "holding"]
 
@@ -73,7 +73,8 @@ class ScaleRange:
 class DotWidths:
     """Ranges of every intermediate of a dot product.
 
-    - A product of two elements is at most 6 * 6, in units of 1/4: 144, eight bits.
+    - A product of two E2M1 elements is at most 6 * 6, in units of 1/4: 144, eight bits. Of
+      integers it is at most 8 * 8, or 15 for 8 where there is a zero point.
     - A class sum holds at most all K products of a block: 144 K. With two asymmetric operands a
       class has one sign and its sum is unsigned; else signs mix within a class.
     - A term is a class sum times both scales' significands, before their shifts.
@@ -125,20 +126,44 @@ class DotWidths:
         i, j = self.classes[n]
         return i != j
 
+    @property
+    def integers(self) -> bool:
+        """Whether the elements of both operands are integers."""
+        return all(is_integer(row.element) for row in self.rows)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether one operand's elements are integers and the other's are not."""
+        return is_integer(self.rows[0].element) != is_integer(self.rows[1].element)
+
+    def zero(self, side: int) -> Shape:
+        """Zero point of an operand (0: A, 1: B); of no width if it has none."""
+        row = self.rows[side]
+        return Shape(row.element.width * row.zero_point)
+
+    def code_sum(self, side: int) -> Shape:
+        """Sum over the lanes that an operand gives to the zero point of the other."""
+        row, other = self.rows[side], self.rows[1 - side]
+        if not (self.integers and other.zero_point):
+            return Shape(0)
+        # The distances from its own zero point are signed; so are codes with a sign.
+        signed = row.element.signed_bit or (side == 1 and row.zero_point)
+        return holding(element_bound(row.element) * self.config.lanes, signed=signed)
+
     @cached_property
-    def element_halves(self) -> list[int]:
-        """Magnitudes of an element in units of 1/2."""
-        fmt = self.rows[0].element
-        return [int(2 * magnitude_value(fmt, c)) for c in range(fmt.max_magnitude + 1)]
+    def product_bound(self) -> int:
+        """Largest magnitude of a product of two elements, in units of both."""
+        a, b = self.rows
+        return element_bound(a.element) * element_bound(b.element)
 
     @property
     def product(self) -> Shape:
-        """Magnitude of a product of two elements, in units of 1/4."""
-        return holding(max(self.element_halves) ** 2)
+        """Magnitude of a product of two elements."""
+        return holding(self.product_bound)
 
     def sum_of(self, lanes: int) -> Shape:
-        """Class sum over `lanes` lanes, in units of 1/4."""
-        return self._shape(max(self.element_halves) ** 2 * lanes)
+        """Class sum over `lanes` lanes, in units of a product."""
+        return self._shape(self.product_bound * lanes)
 
     def _shape(self, bound: int) -> Shape:
         return holding(bound, signed=not self.one_sign)
@@ -146,7 +171,7 @@ class DotWidths:
     @cached_property
     def sum_bound(self) -> int:
         """Largest magnitude of a class sum over a block."""
-        return max(self.element_halves) ** 2 * self.config.block
+        return self.product_bound * self.config.block
 
     @property
     def class_sum(self) -> Shape:
@@ -177,9 +202,9 @@ class DotWidths:
 
     @property
     def unit(self) -> int:
-        """D and the exact accumulator count in 2^unit; 1/4 is the elements' part."""
-        a, b = self.scales
-        return a.unit + b.unit - 2
+        """D and the exact accumulator count in 2^unit, of scales and elements."""
+        elements = sum(element_unit(row.element) for row in self.rows)
+        return sum(scale.unit for scale in self.scales) + elements
 
     @cached_property
     def d_bound(self) -> int:

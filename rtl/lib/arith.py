@@ -20,6 +20,7 @@ __all__ = [
     "gated",
     "scan_max",
     "shift_left",
+    "shift_right",
     "times_small",
 ]
 
@@ -156,6 +157,18 @@ def shift_left(m: Module, bits: Value, amount: Value, width: int, name: str) -> 
         m.d.comb += moved.eq(Mux(amount[n], Cat(C(0, step), word), word)[: len(moved)])
         word = moved
     return word, Cat(lost).any()
+
+
+def shift_right(m: Module, bits: Value, amount: Value, name: str) -> tuple[Value, Value]:
+    """`bits` shifted right by `amount`, and whether a 1 was lost, bit by bit of the amount."""
+    lost: list[Value] = []
+    for n in reversed(range(len(amount))):
+        step = 1 << n
+        lost.append(amount[n] & bits[:step].any())
+        shifted = Signal(len(bits), name=f"{name}_{step}")
+        m.d.comb += shifted.eq(Mux(amount[n], bits[step:], bits))
+        bits = shifted
+    return bits, Cat(lost).any()
 
 
 def scan_max(m: Module, values: Sequence[Value], name: str) -> Value:

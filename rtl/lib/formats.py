@@ -14,8 +14,12 @@ from amxfp4.params.formats import BlockFormat, FloatFormat, ScaleRule, Ties
 
 __all__ = [
     "Threshold",
+    "element_bound",
+    "element_magnitudes",
     "element_thresholds",
+    "element_unit",
     "floor_log2",
+    "is_integer",
     "magnitude_value",
     "scale_thresholds",
     "significand",
@@ -40,6 +44,28 @@ def magnitude_value(fmt: FloatFormat, magnitude: int) -> Fraction:
     if fmt.subnormals and exponent == 0:
         return fraction * Fraction(2) ** (1 - fmt.bias)
     return (1 + fraction) * Fraction(2) ** (exponent - fmt.bias)
+
+
+def is_integer(fmt: FloatFormat) -> bool:
+    """Whether values are integers, their codes plain or two's complement."""
+    return not fmt.exponent_bits
+
+
+def element_unit(fmt: FloatFormat) -> int:
+    """Exponent of the power of two of which every value of an element is a multiple."""
+    return 1 - fmt.bias - fmt.mantissa_bits
+
+
+def element_magnitudes(fmt: FloatFormat) -> list[Fraction]:
+    """Magnitudes of elements, whoever wrote them; with a zero point, of distances from it."""
+    values = [magnitude_value(fmt, code) for code in range(fmt.max_magnitude + 1)]
+    # Two's complement has one more below zero.
+    return [*values, values[-1] + 1] if fmt.twos_complement else values
+
+
+def element_bound(fmt: FloatFormat) -> int:
+    """Largest magnitude of an element, in its unit."""
+    return int(element_magnitudes(fmt)[-1] / Fraction(2) ** element_unit(fmt))
 
 
 @dataclass(frozen=True)
@@ -89,13 +115,14 @@ def scale_thresholds(row: BlockFormat, ties: Ties) -> list[Threshold]:
     """Decisions on the block maximum m > 0: as many as pass is the scale code.
 
     ``NEAREST`` is R(m / 6), with 6 the largest element: the midpoints of the scale format times
-    6. ``FLOOR`` is 2^(floor(log2 m) - 2), with 2 the exponent of the largest element (OCP MX v1.0
-    section 6.3). ``ROUND_UP`` steps where that largest element would round up to the next power
-    of two if it could: 7 in place of 8, that is 1.75 instead of 2 (PoT-R in arXiv 2411.09909).
+    6. ``RANGE`` is the same of the range p + n, and 15. ``FLOOR`` is 2^(floor(log2 m) - 2), with 2
+    the exponent of the largest element (OCP MX v1.0 section 6.3). ``ROUND_UP`` steps where that
+    largest element would round up to the next power of two if it could: 7 in place of 8, that is
+    1.75 instead of 2 (PoT-R in arXiv 2411.09909).
     ``CEILING`` is the smallest power of two s with m <= 6 s.
     """
     largest = magnitude_value(row.element, row.element.max_magnitude)
-    if row.scale_rule is ScaleRule.NEAREST:
+    if row.scale_rule in (ScaleRule.NEAREST, ScaleRule.RANGE):
         return [t * largest for t in _midpoints(row.scale, ties)]
     if row.scale_rule is ScaleRule.CEILING:
         # A scale holds up to its largest element, and not a bit more.

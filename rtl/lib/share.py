@@ -71,13 +71,16 @@ def ports(component: Any) -> dict[str, tuple[wiring.Flow, Value]]:
 
     The parts of a name are joined by two underscores, or by what the component says.
     """
-    separator = getattr(component, "port_separator", "__")
-    found = (
-        (separator.join(map(str, path)), member.flow, Value.cast(value))
-        for path, member, value in component.signature.flatten(component)
-    )
     # Verilog has no port of no width.
-    return {name: (flow, value) for name, flow, value in found if len(value)}
+    return {name: port for name, port in _members(component).items() if len(port[1])}
+
+
+def _members(component: Any) -> dict[str, tuple[wiring.Flow, Value]]:
+    separator = getattr(component, "port_separator", "__")
+    return {
+        separator.join(map(str, path)): (member.flow, Value.cast(value))
+        for path, member, value in component.signature.flatten(component)
+    }
 
 
 class _Elaborated(Elaboratable):
@@ -101,7 +104,8 @@ class _Elaborated(Elaboratable):
 
 def _name_wires(interface: Any, prefix: str) -> None:
     """Call the wires to the ports of an interface after it, in the module that connects to it."""
-    for name, (_, wire) in ports(interface).items():
+    # Those of no width too, which their parent may connect.
+    for name, (_, wire) in _members(interface).items():
         if isinstance(wire, Signal):  # what is always 1 is none
             wire.name = f"{prefix}__{name}"
 

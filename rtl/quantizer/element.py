@@ -18,6 +18,8 @@ class ElementQuantizer(wiring.Component):
 
         q = R_E2M1(|x| / s), code = (sign of x, q), 0x0 when q = 0      (arXiv 2411.09909)
 
+    Of integers the code is +-q in two's complement, or z +- q within 0 to 15 with a zero point z.
+
     With x = X 2^a and s = S 2^b, the ratio is (X / S) 2^(a - b) with X / S in (1/2, 2). Comparing X
     with S normalises it; the decisions at 1.25, 1.5 and 1.75 times a power of two are comparisons
     of X with those constants times S. S has a few bits, so for each of its values they are
@@ -32,17 +34,20 @@ class ElementQuantizer(wiring.Component):
     key : In(`KeyFormat.layout`)
     scale : In(`KeyFormat.scale_layout`), that of the key's sign
     nan : In(1), a NaN is in the block
-    code : Out(4), E2M1
+    zero : In(4), the zero point; only of formats that have one
+    code : Out(4)
     """
 
     def __init__(self, keys: KeyFormat) -> None:
         self._keys = keys
+        self._element = keys.config.row.element
         super().__init__(
             {
                 "key": In(keys.layout),
                 "scale": In(keys.scale_layout),
                 "nan": In(1),
-                "code": Out(keys.config.row.element.width),
+                "zero": In(self._element.width * keys.config.row.zero_point),
+                "code": Out(self._element.width),
             }
         )
 
@@ -79,7 +84,7 @@ class ElementQuantizer(wiring.Component):
         above, reached = difference[: keys.ratio_bits], difference[-1]
 
         largest = len(steps)
-        q_inside = Signal(len(self.code) - 1)
+        q_inside = Signal(self._element.width - self._element.signed_bit)
         first, last = steps[0].exponent, steps[-1].exponent
         with m.Switch(above):
             for binade in range(first, last + 1):
@@ -104,7 +109,20 @@ class ElementQuantizer(wiring.Component):
         q = Signal.like(q_inside)
         with m.If(kept):
             m.d.comb += q.eq(Mux(saturates, largest, q_inside))
-        m.d.comb += self.code.eq(Cat(q, self.key.sign & kept & exceeds))
+        sign = self.key.sign
+        if keys.config.row.zero_point:
+            # From z up, or down as an addition of the complement, whose carry says that z >= q.
+            total = Signal(len(q) + 1)
+            ends = total[-1].replicate(len(q))
+            m.d.comb += [
+                total.eq((self.zero + (q ^ sign.replicate(len(q))) + sign)[: len(total)]),
+                self.code.eq(Mux(sign, total[:-1] & ends, total[:-1] | ends)),
+            ]
+        elif self._element.twos_complement:
+            flipped = Cat(q, C(0, 1)) ^ sign.replicate(len(self.code))
+            m.d.comb += self.code.eq((flipped + sign)[: len(self.code)])
+        else:
+            m.d.comb += self.code.eq(Cat(q, sign & kept & exceeds))
         return m
 
     @staticmethod

@@ -41,6 +41,9 @@ class KeyFormat:
     (1 + f / 2^fraction_bits) * 2^(e - bias), with the bits below dropped, or gathered in the
     lowest bit of f where a tie must be distinguished from its neighbours (`sticky`).
 
+    A format with a zero point has one scale and needs both maxima, and their sum: its keys keep all
+    fraction bits of a word, and the exponents that a sum of them can see.
+
     At both ends of the range keys say less. Below `small` a key is below every decision: all that
     counts is whether it is zero. From `saturated` on, every key has the largest scale and is the
     largest element.
@@ -79,9 +82,16 @@ class KeyFormat:
         count = 1 << self.scale.mantissa_bits
         return [1 + Fraction(fraction, count) for fraction in range(count)]
 
+    @property
+    def sides(self) -> int:
+        """Maxima of a block: of positive and of negative elements, or one of both."""
+        return max(self.config.row.scales, 1 + self.config.row.zero_point)
+
     @cached_property
     def kept_bits(self) -> int:
         """Leading fraction bits of a word that decisions can see."""
+        if self.config.row.zero_point:
+            return self.word.mantissa_bits
         on_elements = [t * s for t in self.element_steps for s in self.scale_significands]
         needed = max(t.fraction_bits for t in self.scale_steps + on_elements)
         return min(needed, self.word.mantissa_bits)
@@ -106,10 +116,28 @@ class KeyFormat:
         return floor_log2(magnitude_value(self.scale, code))
 
     @cached_property
+    def sum_bits(self) -> int:
+        """Leading fraction bits of a sum of two maxima that decisions on a scale can see."""
+        return max(t.fraction_bits for t in self.scale_steps)
+
+    @property
+    def sum_places(self) -> int:
+        """Fraction bits with which two maxima are added: a larger one's, or those of decisions."""
+        return max(self.fraction_bits, self.sum_bits)
+
+    @property
+    def sum_sticky(self) -> bool:
+        """Whether a sum's lowest fraction bit gathers what is below those."""
+        return any(t.strict for t in self.scale_steps)
+
+    @cached_property
     def lowest_decision(self) -> int:
         """Exponent of the lowest binade in which anything is decided."""
-        on_elements = self.lowest_scale + self.element_steps[0].exponent
-        return min(self.scale_steps[0].exponent, on_elements)
+        on_scale = self.scale_steps[0].exponent
+        if self.config.row.zero_point:
+            # Of two maxima one is at least half of the sum, and the other may reach as far down.
+            on_scale -= 1 + self.sum_places
+        return min(on_scale, self.lowest_scale + self.element_steps[0].exponent)
 
     @cached_property
     def saturating(self) -> range | None:
@@ -214,6 +242,23 @@ class KeyFormat:
     def magnitude_layout(self) -> data.StructLayout:
         """A key without its sign."""
         return data.StructLayout({"fraction": self.fraction_bits, "exponent": self.exponent_bits})
+
+    @property
+    def maxima_layout(self) -> data.ArrayLayout:
+        """The maxima of a block: of its positive keys and of its negative ones, or of all."""
+        return data.ArrayLayout(self.magnitude_layout, self.sides)
+
+    @property
+    def maximum_bits(self) -> int:
+        """Fraction bits of what a scale is chosen from: a maximum, or the sum of both."""
+        if self.config.row.zero_point:
+            return self.sum_bits + self.sum_sticky
+        return self.fraction_bits
+
+    @property
+    def maximum_layout(self) -> data.StructLayout:
+        """What a scale is chosen from."""
+        return data.StructLayout({"fraction": self.maximum_bits, "exponent": self.exponent_bits})
 
     @property
     def layout(self) -> data.StructLayout:

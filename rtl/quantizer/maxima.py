@@ -16,14 +16,14 @@ __all__ = ["Maxima"]
 
 
 class Maxima(wiring.Component):
-    """Largest magnitude among the keys of a beat, for each scale. Combinational.
+    """Largest magnitude among the keys of a beat, of each sign if that matters. Combinational.
 
         p = max(0, max x_i), n = max(0, max -x_i), or one maximum of both
 
-    With two scales, pairs of keys meet first, in a comparison that serves both sides: of two keys
-    of one sign the larger goes on, two of different signs both go on, each to its own side. What is
-    left of each side meets in a tree of comparisons (`maxima="tree"`), or is searched from the
-    highest bit down (`maxima="scan"`), in fewer gates and more time.
+    With two scales, or a zero point, pairs of keys meet first, in a comparison that serves both
+    sides: of two keys of one sign the larger goes on, two of different signs both go on, each to
+    its own side. What is left of each side meets in a tree of comparisons (`maxima="tree"`), or is
+    searched from the highest bit down (`maxima="scan"`), in fewer gates and more time.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ class Maxima(wiring.Component):
     Members
     -------
     keys : In(array of `lanes` keys)
-    so_far : In(array of a magnitude for each scale), maxima of the block's beats before this one;
+    so_far : In(`KeyFormat.maxima_layout`), maxima of the block's beats before this one;
         there only if a block takes several beats
-    maxima : Out(array of a magnitude for each scale), first that of the positive keys
+    maxima : Out(`KeyFormat.maxima_layout`), first that of the positive keys
     """
 
     def __init__(self, keys: KeyFormat) -> None:
         self._keys = keys
         config = keys.config
-        magnitudes = data.ArrayLayout(keys.magnitude_layout, config.row.scales)
+        magnitudes = keys.maxima_layout
         members = {
             "keys": In(data.ArrayLayout(keys.layout, config.lanes)),
             "maxima": Out(magnitudes),
@@ -62,7 +62,7 @@ class Maxima(wiring.Component):
     def _leaves(self, m: Module) -> list[list[Value]]:
         """Candidates of each side: magnitudes, or what is left of pairs of them."""
         magnitudes = [key.magnitude.as_value() for key in self.keys]
-        if not self._keys.config.row.asymmetric:
+        if self._keys.sides == 1:
             return [magnitudes]
         sides: list[list[Value]] = [[], []]
         for lane in range(0, len(magnitudes), 2):

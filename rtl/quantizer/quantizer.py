@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import C, Cat, ClockSignal, Module, Mux, Signal
+from amaranth.hdl import C, Cat, ClockSignal, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from amxfp4.params.formats import ZERO_POINT_BITS
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.rtl.lib.share import Shared
 from amxfp4.rtl.quantizer.buffer import BlockBuffer
 from amxfp4.rtl.quantizer.element import ElementQuantizer
 from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer.maxima import Maxima
+from amxfp4.rtl.quantizer.range import RangeSum
 from amxfp4.rtl.quantizer.scale import ScaleChooser
 
 __all__ = ["Quantizer"]
@@ -25,6 +27,7 @@ class Quantizer(wiring.Component):
         p = max(0, max x_i), n = max(0, max -x_i)
         s_pos = S(p), s_neg = S(n), or both S(max(p, n)); q_i = R_E2M1(|x_i| / s)
                                                               (arXiv 2411.09909 section 4)
+        or s = R((p + n) / 15), z = R(n / s), q_i = R(x_i / s) + z, with a zero point
 
     A block's scales are known after its last word, so its keys wait in a buffer while the maxima
     form, and leave it while the next block streams in. One beat per cycle, no bubble between
@@ -64,9 +67,7 @@ class Quantizer(wiring.Component):
         config, row = self.config, self.config.row
         keys = KeyFormat(config)
         beat = stream.Signature(data.ArrayLayout(keys.layout, config.lanes))
-        found_layout = data.StructLayout(
-            {"maxima": data.ArrayLayout(keys.magnitude_layout, row.scales), "nan": 1}
-        )
+        found_layout = data.StructLayout({"maxima": keys.maxima_layout, "nan": 1})
 
         # Words to keys, and what the block has come to with them.
         entering = beat.create(path=("entering",))
@@ -107,7 +108,13 @@ class Quantizer(wiring.Component):
         choosers, codes = [ScaleChooser(keys) for _ in range(row.scales)], []
         for n, chooser in enumerate(choosers):
             m.submodules[f"chooser_{n}"] = Shared(chooser, "scale_chooser", keys)
-            m.d.comb += [chooser.maximum.eq(whole.maxima[n]), chooser.nan.eq(whole.nan)]
+            m.d.comb += chooser.nan.eq(whole.nan)
+            if not row.zero_point:
+                m.d.comb += chooser.maximum.eq(whole.maxima[n])
+        shared = Cat(chooser.code for chooser in choosers)
+        if row.zero_point:
+            zero = self._zero_point(m, keys, whole, choosers[0])
+            shared = Cat(shared, zero, C(0, ZERO_POINT_BITS - len(zero)))
         for n in range(config.lanes):
             element = ElementQuantizer(keys)
             m.submodules[f"element_{n}"] = Shared(element, "element_quantizer", keys)
@@ -117,8 +124,9 @@ class Quantizer(wiring.Component):
                 element.scale.as_value().eq(Mux(key.sign, scales[-1], scales[0])),
                 element.nan.eq(whole.nan),
             ]
+            if row.zero_point:
+                m.d.comb += element.zero.eq(zero)
             codes.append(element.code)
-        scale_codes = Cat(chooser.code for chooser in choosers)
 
         # Every unit has a clock and a reset, one without registers too.
         if not config.cuts:
@@ -127,13 +135,13 @@ class Quantizer(wiring.Component):
         # Codes to the record, beat by beat, lowest lane first.
         if "record" not in config.cuts:
             m.d.comb += [
-                self.o.payload.eq(Cat(*codes, scale_codes)),
+                self.o.payload.eq(Cat(*codes, shared)),
                 self.o.valid.eq(leaving.valid),
                 leaving.ready.eq(self.o.ready),
             ]
             return m
         gathered = Signal(row.element.width * row.block, reset_less=True)
-        record_scales = Signal(len(scale_codes), reset_less=True)
+        record_scales = Signal(len(shared), reset_less=True)
         m.d.comb += [
             self.o.payload.eq(Cat(gathered, record_scales)),
             leaving.ready.eq(~self.o.valid | self.o.ready),
@@ -143,6 +151,21 @@ class Quantizer(wiring.Component):
             with m.If(leaving.valid):
                 m.d.sync += [
                     gathered.eq(Cat(gathered, *codes)[-len(gathered) :]),
-                    record_scales.eq(scale_codes),
+                    record_scales.eq(shared),
                 ]
         return m
+
+    @staticmethod
+    def _zero_point(m: Module, keys: KeyFormat, whole: data.View, chooser: ScaleChooser) -> Value:
+        """Choose scale and zero point from both maxima; the zero point is the code of n itself."""
+        m.submodules.range_sum = range_sum = RangeSum(keys)
+        element = ElementQuantizer(keys)
+        m.submodules.zero_point = Shared(element, "element_quantizer", keys)
+        m.d.comb += [
+            range_sum.maxima.eq(whole.maxima),
+            chooser.maximum.eq(range_sum.sum),
+            element.key.magnitude.eq(whole.maxima[1]),
+            element.scale.eq(chooser.scale),
+            element.nan.eq(whole.nan),
+        ]
+        return element.code

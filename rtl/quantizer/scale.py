@@ -76,7 +76,7 @@ class ScaleChooser(wiring.Component):
 
     Members
     -------
-    maximum : In(`KeyFormat.magnitude_layout`)
+    maximum : In(`KeyFormat.maximum_layout`), the sum of both with a zero point
     nan : In(1), a NaN is in the block, whatever this maximum
     code : Out(8), scale code
     scale : Out(`KeyFormat.scale_layout`), the same scale for the element stage
@@ -86,7 +86,7 @@ class ScaleChooser(wiring.Component):
         self._keys = keys
         super().__init__(
             {
-                "maximum": In(keys.magnitude_layout),
+                "maximum": In(keys.maximum_layout),
                 "nan": In(1),
                 "code": Out(keys.scale.width),
                 "scale": Out(keys.scale_layout),
@@ -102,7 +102,7 @@ class ScaleChooser(wiring.Component):
             """How many of a binade's decisions the fraction passes."""
             return count_ones(
                 [
-                    at_least(fraction, keys.fraction_bits, t.fraction, strict=t.strict)
+                    at_least(fraction, keys.maximum_bits, t.fraction, strict=t.strict)
                     for t in binade.steps
                 ]
             )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, formats
+from amxfp4.golden.blocks import by_name
 from amxfp4.golden.engine import in_tiles, product
 from amxfp4.params.array import ArrayConfig
 from amxfp4.verif.sim.batch.check import Mismatch
@@ -58,10 +59,10 @@ def _pad(x: Blocks, multiple: int) -> Blocks:
         np.zeros((missing, x.shape[x.axis]), np.float32), x.format, block=x.block
     )
     codes = np.concatenate([x.codes, zero.codes])
-    pos, neg = np.concatenate([x.scale_pos, zero.scale_pos]), None
-    if x.scale_neg is not None and zero.scale_neg is not None:
-        neg = np.concatenate([x.scale_neg, zero.scale_neg])
-    return Blocks(codes, pos, neg, x.format, (len(codes), x.shape[x.axis]), -1)
+    shared = [np.concatenate(both) for both in zip(x.shared, zero.shared, strict=True)]
+    shape = (len(codes), x.shape[x.axis])
+    named = by_name(x.row, shared[1] if len(shared) > 1 else None)
+    return Blocks(codes, shared[0], format=x.format, shape=shape, **named)
 
 
 def _steps(x: Blocks, height: int, tiles: npt.NDArray[np.intp]) -> Blocks:

@@ -40,6 +40,8 @@ def _evaluate(
         for path, member, port in component.signature.flatten(component):
             name, bits = "__".join(map(str, path)), Value.cast(port)
             assert len(bits) <= LANE
+            if not len(bits):
+                continue  # there only with other formats
             lane = wide.setdefault(name, Signal(LANE * copies, name=name))[LANE * n :][: len(bits)]
             if member.flow == wiring.In:
                 m.d.comb += bits.eq(lane)

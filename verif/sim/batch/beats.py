@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["from_bytes", "pack_records", "split_records", "to_bytes", "to_words", "words_to_beats"]
+from amxfp4.golden import blocks
+from amxfp4.golden.blocks import Shared
+from amxfp4.params.formats import BlockFormat
+
+__all__ = [
+    "by_name",
+    "from_bytes",
+    "pack_records",
+    "split_records",
+    "to_bytes",
+    "to_words",
+    "words_to_beats",
+]
 
 
 def from_bytes(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
@@ -53,31 +65,38 @@ def to_words(
 def pack_records(
     codes: npt.NDArray[np.uint8],
     scale_pos: npt.NDArray[np.uint8],
-    scale_neg: npt.NDArray[np.uint8] | None,
+    other: npt.NDArray[np.uint8] | None,
 ) -> npt.NDArray[np.uint8]:
     """Block records as bytes; any bit pattern, not only what a quantizer writes.
 
-    Element i is at bits [4i+3 : 4i]; the scales follow, the positive one first.
+    Element i is at bits [4i+3 : 4i]; the scales follow, the positive one first, or the scale
+    and the zero point.
 
     Parameters
     ----------
     codes : uint8 [n, K], 0..15
-    scale_pos, scale_neg : uint8 [n]
-        `scale_neg` is None for a symmetric format.
+    scale_pos, other : uint8 [n]
+        `other` is None where a record has no second byte.
 
     Returns
     -------
     records : uint8 [n, record_bytes]
     """
     pairs = codes[:, 0::2] | (codes[:, 1::2] << 4)
-    scales = [scale_pos] if scale_neg is None else [scale_pos, scale_neg]
-    return np.concatenate([pairs, np.stack(scales, axis=1)], axis=1).astype(np.uint8)
+    shared = [scale_pos] if other is None else [scale_pos, other]
+    return np.concatenate([pairs, np.stack(shared, axis=1)], axis=1).astype(np.uint8)
+
+
+def by_name(row: BlockFormat, other: npt.NDArray[np.uint8] | None) -> Shared:
+    """Name the second byte of records, as `amxfp4.golden` does; of a zero point four bits count."""
+    masked = other & row.element.max_magnitude if row.zero_point and other is not None else other
+    return blocks.by_name(row, masked)
 
 
 def split_records(
     raw: npt.NDArray[np.uint8], block: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Block records as bytes to codes [n, block] and scales [n, 1 or 2]."""
+    """Block records as bytes to codes [n, block] and what they share [n, 1 or 2]."""
     pairs = raw[:, : block // 2]
     codes = np.empty((len(raw), block), np.uint8)
     codes[:, 0::2] = pairs & 15

@@ -130,7 +130,7 @@ def check_dequantizer(
     dut: BatchDut,
     codes: npt.NDArray[np.uint8],
     scale_pos: npt.NDArray[np.uint8],
-    scale_neg: npt.NDArray[np.uint8] | None = None,
+    other: npt.NDArray[np.uint8] | None = None,
     **options: Any,
 ) -> Checked:
     """Dequantize blocks with the unit and compare every word, bit for bit.
@@ -141,8 +141,9 @@ def check_dequantizer(
         A dequantizer.
     codes : uint8 [n, K], n > 0
         Element codes, 0..15.
-    scale_pos, scale_neg : uint8 [n]
-        Scale codes, any of 0..255; `scale_neg` is None for a symmetric format.
+    scale_pos, other : uint8 [n]
+        The bytes of a record, any of 0..255: scale codes, or one and a zero point, whose upper four
+        bits do not count. `other` is None where a record has no second one.
     **options
         Of `BatchDut.run`: ``stall_in``, ``stall_out``, ``seed``, ``reset_chance``, ``probe``.
 
@@ -156,12 +157,14 @@ def check_dequantizer(
     config = dut.config
     row, word = config.row, config.word
     _require(codes, "codes", (row.block,))
-    if (scale_neg is not None) != row.asymmetric:
-        wanted = "given" if row.asymmetric else "None"
-        raise ValueError(f"scale_neg must be {wanted} for {row.name}, not {scale_neg!r}")
-    raw = beats.pack_records(codes, scale_pos, scale_neg)
+    if (other is not None) != (row.shared > 1):
+        wanted = "given" if row.shared > 1 else "None"
+        raise ValueError(f"other must be {wanted} for {row.name}, not {other!r}")
+    raw = beats.pack_records(codes, scale_pos, other)
 
-    expected = golden.dequantize_words(codes, scale_pos, scale_neg, row.name, word.name)
+    expected = golden.dequantize_words(
+        codes, scale_pos, format=row.name, output=word.name, **beats.by_name(row, other)
+    )
     run = dut.run(beats.from_bytes(raw), len(raw) * config.beats, **options)
     got = beats.to_words(run.outputs, word.width, config.lanes, row.block)
     return _compare(dut, raw, expected, got, run, options, mismatch.dequantizer)

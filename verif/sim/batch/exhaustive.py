@@ -39,7 +39,7 @@ def maxima(rng: np.random.Generator, config: QuantizerConfig) -> tuple[Words, Wo
     assert word.inf_magnitude is not None
     finite = np.arange(word.inf_magnitude, dtype=np.uint64)
     shuffled = rng.permutation(finite)
-    if config.row.asymmetric:
+    if config.row.shared > 1:  # a zero point counts from one of them
         return finite, shuffled
     # The larger of the two decides: once the positive one, once the negative one.
     below = (rng.random(len(finite)) * (finite + 1)).astype(np.uint64)
@@ -54,7 +54,7 @@ def alone(rng: np.random.Generator, config: QuantizerConfig) -> Words:
     """
     word, row, sign = config.word, config.row, sign_bit(config.word)
     small = np.arange(word.bias << word.mantissa_bits)
-    if row.asymmetric:
+    if row.shared > 1:
         pos, neg = small, rng.permutation(small)
     else:
         side = rng.integers(0, 2, len(small))
@@ -110,4 +110,7 @@ def companions(
     blocks[:, 0], blocks[:, 1] = lead, lead[order] | sign
     blocks[:, 2 : 2 + half] = below
     blocks[:, 2 + half :] = below[order] | sign
+    if row.zero_point:
+        # The range is that of one sign alone, once of either.
+        blocks = np.concatenate([blocks * (blocks < sign), blocks * (blocks >= sign)])
     return rng.permuted(blocks, axis=1), top

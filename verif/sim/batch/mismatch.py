@@ -13,7 +13,10 @@ from amxfp4.verif.sim.batch import beats
 
 __all__ = ["dequantizer", "quantizer"]
 
-_SCALES = ("scale_pos", "scale_neg")
+
+def _names(config: Any) -> tuple[str, str]:
+    """Names of the bytes that elements share."""
+    return "scale_pos", "zero_point" if config.row.zero_point else "scale_neg"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -38,7 +41,7 @@ def quantizer(
     values = formats.values(words, config.word.name)
     digits = config.word.width // 4
     rows = [("field", "input", "value", "expected", "got", "")]
-    for name, due, out in zip(_SCALES, due_scales, got_scales, strict=False):
+    for name, due, out in zip(_names(config), due_scales, got_scales, strict=False):
         rows.append((name, "", "", f"0x{due:02x}", f"0x{out:02x}", _mark(due, out)))
     for at, (word, value) in enumerate(zip(words, values, strict=True)):
         due, out = due_codes[at], got_codes[at]
@@ -58,7 +61,7 @@ def dequantizer(
     due_values, got_values = (formats.values(w, config.word.name) for w in (expected, got))
     digits = config.word.width // 4
     rows = [("field", "code", "expected", "value", "got", "value", "")]
-    for name, scale in zip(_SCALES, scales, strict=False):
+    for name, scale in zip(_names(config), scales, strict=False):
         rows.append((name, f"0x{scale:02x}", "", "", "", "", ""))
     for at, code in enumerate(codes):
         due, out = int(expected[at]), int(got[at])

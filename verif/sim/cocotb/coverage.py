@@ -31,6 +31,11 @@ def _scale_bins(scale: FloatFormat, codes: npt.NDArray[np.uint8]) -> dict[str, i
     return {name: int(hits.sum()) for name, hits in bins.items()}
 
 
+def _code_bins(codes: npt.NDArray[np.uint8]) -> dict[str, int]:
+    hits = np.bincount(codes.ravel(), minlength=16)
+    return {f"0x{code:x}": int(hits[code]) for code in range(16)}
+
+
 def _word_bins(word: FloatFormat, words: npt.NDArray[Any]) -> dict[str, int]:
     sign = 1 << (word.width - 1)
     magnitude = words.astype(np.int64) & (sign - 1)
@@ -72,18 +77,21 @@ def transactions(
     row, word
         The block format, and the format of tensor words.
     arrays
-        words [n, K], codes uint8 [n, K], scales uint8 [n, 1 or 2].
+        words [n, K], codes uint8 [n, K], scales uint8 [n, 1 or 2], the second a zero point in
+        formats that have one.
     """
     counts: Counts = {}
     codes, scales, words = arrays["codes"], arrays["scales"], arrays["words"]
-    for name, column in zip(("scale_pos", "scale_neg"), scales.T, strict=False):
+    for name, column in zip(("scale_pos", "scale_neg"), scales.T[: row.scales], strict=False):
         counts[name] = _scale_bins(row.scale, column)
-    hits = np.bincount(codes.ravel(), minlength=16)
-    counts["element_code"] = {f"0x{code:x}": int(hits[code]) for code in range(16)}
+    if row.zero_point:
+        counts["zero_point"] = _code_bins(scales[:, -1] & row.element.max_magnitude)
+    counts["element_code"] = _code_bins(codes)
     counts["word"] = _word_bins(word, words)
     if unit == "quantizer":
-        # Encoders write zero as 0x0 only (docs/numerics.md).
-        del counts["element_code"]["0x8"]
+        # Encoders write zero as 0x0 only, and no -8 (docs/numerics.md).
+        if row.element.signed_bit:
+            del counts["element_code"]["0x8"]
         counts["signs_in_block"] = _sign_bins(word, words)
         # The largest scale code of E8M0 stands for more than any input has.
         largest = row.scale.bias + row.scale.max_magnitude
@@ -144,7 +152,8 @@ def products(
     Parameters
     ----------
     operands
-        By ``a`` and ``b``: codes uint8 [records, steps, K], scales uint8 [records, steps, 1 or 2].
+        By ``a`` and ``b``: codes uint8 [records, steps, K], scales and zero points uint8
+        [records, steps, 1 or 2].
     lengths
         Steps of every sum.
     words
@@ -157,11 +166,13 @@ def products(
     counts["sum_length"]["4 or more"] = int((lengths > 3).sum())
     nan = np.zeros(int(lengths.sum()), np.bool_)
     for row, (name, (codes, scales)) in zip(config.rows_ab, operands.items(), strict=True):
-        hits = np.bincount(codes.ravel(), minlength=16)
-        counts[f"{name}_element_code"] = {f"0x{code:x}": int(hits[code]) for code in range(16)}
+        counts[f"{name}_element_code"] = _code_bins(codes)
         for n, sign in enumerate(("pos", "neg")[: row.scales]):
             counts[f"{name}_scale_{sign}"] = _scale_bins(row.scale, scales[..., n].ravel())
+        if row.zero_point:
+            counts[f"{name}_zero_point"] = _code_bins(scales[..., -1])
         mask = (1 << (row.scale.width - row.scale.signed_bit)) - 1
+        scales = scales[..., : row.scales]
         nan |= ((scales & mask) > row.scale.max_magnitude).any(axis=(0, 2))
     counts["nan_block"] = _nan_bins(nan, lengths)
     if flags is not None:

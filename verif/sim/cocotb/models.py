@@ -168,17 +168,18 @@ class DequantizerModel(Model):
         edges = {0, 1, first_normal - 1, first_normal, first_normal + 1, fmt.bias, 0x7F, 0x80, 0xFF}
         edges |= {last - 1, last, last + 1}  # the last one is NaN
         scale = np.array(sorted(edges), np.uint8)
-        other = scale[::-1].copy() if row.asymmetric else None
+        other = scale[::-1].copy() if row.shared > 1 else None  # of a zero point four bits count
         raw = beats.pack_records(np.tile(codes, (len(scale), 1)), scale, other)
         return to_ints(beats.from_bytes(raw))
 
     def expected(self, sent: list[int]) -> list[int]:
         """Dequantize with golden."""
-        codes, scales = beats.split_records(self._raw(sent), self._row.block)
-        scale_neg = scales[:, 1] if self._row.asymmetric else None
+        codes, shared = beats.split_records(self._raw(sent), self._row.block)
+        other = shared[:, 1] if self._row.shared > 1 else None
         words = golden.dequantize_words(
-            codes, scales[:, 0], scale_neg, self._row.name, self._word.name
-        )
+            codes, shared[:, 0], format=self._row.name, output=self._word.name,
+            **beats.by_name(self._row, other),
+        )  # fmt: skip
         return to_ints(beats.words_to_beats(words, self._config.lanes))
 
     def cover(self, sent: list[int], received: list[int]) -> coverage.Counts:

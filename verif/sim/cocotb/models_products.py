@@ -28,14 +28,15 @@ def _blocks(
     row: BlockFormat,
     codes: npt.NDArray[np.uint8],
     scale_pos: npt.NDArray[np.uint8],
-    scale_neg: npt.NDArray[np.uint8] | None,
+    other: npt.NDArray[np.uint8] | None,
     count: int,
 ) -> Blocks:
-    """Turn codes [count * steps, K] and their scales into blocks [count, steps, K]."""
+    """Turn codes [count * steps, K] and what they share into blocks [count, steps, K]."""
     codes = codes.reshape(count, -1, row.block)
-    pos, neg = (None if s is None else s.reshape(count, -1) for s in (scale_pos, scale_neg))
+    pos, other = (None if s is None else s.reshape(count, -1) for s in (scale_pos, other))
     assert pos is not None
-    return Blocks(codes, pos, neg, row.name, (count, codes.shape[1] * row.block))
+    shape = (count, codes.shape[1] * row.block)
+    return Blocks(codes, pos, format=row.name, shape=shape, **beats.by_name(row, other))
 
 
 class ProductModel(Model):
@@ -131,7 +132,7 @@ class ProductModel(Model):
             codes = np.tile(np.arange(16, dtype=np.uint8), row.block // 16)
             # Every row is one step ahead of the next.
             pos = np.stack([np.resize(np.roll(scale, n), steps) for n in range(count)])
-            neg = pos[:, ::-1].copy() if row.asymmetric else None
+            neg = pos[:, ::-1].copy() if row.shared > 1 else None
             all_codes = np.stack([np.roll(codes, n) for n in range(count * steps)])
             operands.append(_blocks(row, all_codes, pos, neg, count))
         lengths = [1, 3] * (steps // 4)
@@ -162,7 +163,10 @@ class ProductModel(Model):
         a, b = self.quantized(rng, sum(lengths))
         for n, step in enumerate((0, 1, 2, 4, 8, 12)):
             side = (a, b)[n % 2]
-            side.codes[:, step] &= 8
+            if side.zero_point is not None:
+                side.codes[:, step] = side.zero_point[:, step, None]
+            else:
+                side.codes[:, step] &= 0 if side.row.element.twos_complement else 8
             for scale in _scales(side):
                 scale[:, step] = rng.integers(0, self._rows[n % 2].scale.max_magnitude + 1)
         return self.payloads(a, b, lengths)
@@ -206,8 +210,8 @@ class ProductModel(Model):
             side = raw[:, start : start + count * size].reshape(len(sent), count, size)
             records = side.transpose(1, 0, 2).reshape(-1, size)
             codes, scales = beats.split_records(records, row.block)
-            neg = scales[:, 1] if row.asymmetric else None
-            operands.append(_blocks(row, codes, scales[:, 0], neg, count))
+            other = scales[:, 1] if row.shared > 1 else None
+            operands.append(_blocks(row, codes, scales[:, 0], other, count))
             start += count * size
         return operands[0], operands[1]
 
@@ -235,7 +239,7 @@ class ProductModel(Model):
     def cover(self, sent: list[int], received: list[int]) -> coverage.Counts:
         """Split steps and results into the arrays that coverage counts."""
         sides = {
-            name: (side.codes, np.stack(_scales(side), axis=-1))
+            name: (side.codes, np.stack(side.shared, axis=-1))
             for name, side in zip(("a", "b"), self._decode(sent), strict=True)
         }
         return coverage.products(

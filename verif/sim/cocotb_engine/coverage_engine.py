@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from amxfp4.golden import Blocks
-from amxfp4.golden.formats import words
+from amxfp4.golden.formats import element_index, element_values, words
 from amxfp4.params.engine import NONE, RECORDS, EngineConfig
 from amxfp4.params.formats import INPUTS, BlockFormat
 from amxfp4.verif.sim.cocotb.coverage import Counts
@@ -47,10 +47,9 @@ def _blocks(row: BlockFormat, blocks: Blocks) -> dict[str, int]:
     mask = (1 << (row.scale.width - row.scale.signed_bit)) - 1
     scales = np.stack([s for s in (blocks.scale_pos, blocks.scale_neg) if s is not None])
     nan = ((scales & mask) > row.scale.max_magnitude).any(axis=0)
-    codes = blocks.codes
-    zero = (codes & 7 == 0).all(axis=-1)
-    positive = ((codes > 0) & (codes < 8)).any(axis=-1)
-    negative = (codes > 8).any(axis=-1)
+    elements = element_values(row)[element_index(row, blocks.codes, blocks.zero_point)]
+    zero = (elements == 0).all(axis=-1)
+    positive, negative = (elements > 0).any(axis=-1), (elements < 0).any(axis=-1)
     kinds = {
         "nan": nan,
         "zeros": zero & ~nan,

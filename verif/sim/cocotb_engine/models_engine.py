@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, stimulus
+from amxfp4.golden.blocks import by_name
 from amxfp4.golden.engine import operand_a, pack_c, product
 from amxfp4.params.engine import NONE, RECORDS, EngineConfig
 from amxfp4.params.formats import BlockFormat
@@ -197,12 +198,16 @@ class EngineModel:
             return golden.quantize(x, row.name, block=row.block)
         steps = self.steps(k)
         nan = float(rng.choice([0.0, 0.02, 0.2]))
-        codes, pos, neg = stimulus.records(rng, count * steps, row, nan=nan)
-        codes = codes.reshape(count, steps * row.block)
-        codes[:, k:] = 0
-        negative = None if neg is None else neg.reshape(count, steps)
-        codes = codes.reshape(count, steps, row.block)
-        return Blocks(codes, pos.reshape(count, steps), negative, row.name, (count, k))
+        codes, pos, other = stimulus.records(rng, count * steps, row, nan=nan)
+        behind = np.arange(steps * row.block).reshape(steps, row.block) >= k
+        if other is not None:
+            other = other.reshape(count, steps)
+        zero = other[..., None] if row.zero_point and other is not None else np.uint8(0)
+        codes = np.where(behind, zero, codes.reshape(count, steps, row.block))
+        return Blocks(
+            codes, pos.reshape(count, steps), format=row.name, shape=(count, k),
+            **by_name(row, other),
+        )  # fmt: skip
 
     def _operand_a(
         self, rng: np.random.Generator, m: int, k: int, kind: str

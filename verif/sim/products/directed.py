@@ -186,6 +186,7 @@ def fractions_of(
                     tuple(int(c) for c in side.codes[0, step]),
                     int(side.scale_pos[0, step]),
                     None if side.scale_neg is None else int(side.scale_neg[0, step]),
+                    None if side.zero_point is None else int(side.zero_point[0, step]),
                 )
                 for side in (a, b)
             ]

@@ -26,11 +26,17 @@ _WIDE = {20: (64, 64), 45: (128, 128)}
 _BLOCKS = (32, 16, 32, 64, 16, 128, 16)
 _SHAPES = ((1, 1), (1, 3), (1, 1), (2, 2))
 _BESIDE_UE5M3 = {"amxfp4", "mxfp4", "amxfp4-ue5m3", "nvfp4-ue5m3"}
+_BESIDE_INTEGERS = {"amxfp4", "mxfp4", "mxfp4-e5m2", "int4", "int4-asym"}
+_INTEGERS_BY_DAY = ("int4", "int4-asym", "fp32")
 
 
-def _hardware(row: BlockFormat) -> tuple[str, int]:
+def _hardware(row: BlockFormat) -> tuple[str, int, str]:
     """Name what of a format decides the unit: formats that share it share a build."""
-    return row.scale.name, row.scales
+    return row.scale.name, row.scales, row.element.name
+
+
+def _is_integer(row: BlockFormat) -> bool:
+    return not row.element.exponent_bits
 
 
 def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
@@ -38,21 +44,28 @@ def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
 
     Of formats that are the same hardware here, since they differ only in how a quantizer picks
     scales, there is one. UE5M3 meets itself, and those it stands beside in tables; what it would be
-    with others are the widths of a table. By day every format is on either side once in FP32, and
-    once in one of the other modes; UE5M3 with two scales alone stands for both.
+    with others are the widths of a table; integers meet each other and E2M1 under the same scales,
+    and power-of-two scales in FP32. By day every format is on either side once in FP32, and
+    once in one of the other modes; UE5M3 with two scales alone stands for both, and one pair for
+    integers.
     """
     for acc in ACCUMULATIONS:
         every = acc == "fp32"
         rows = [row for row in FORMATS.values() if every or not row.power_of_two]
         units = list(reversed({_hardware(row): row for row in reversed(rows)}.values()))
         # Neighbours, around the end: no format meets itself.
-        ring = [row for row in units if row.name != "nvfp4-ue5m3"]
+        ring = [row for row in units if row.name != "nvfp4-ue5m3" and not _is_integer(row)]
         chosen = ring if every else ring[acc == "fixed" :: 2]
         by_day = [(ring[ring.index(unit) - 1], unit) for unit in chosen]
         for row_a, row_b in itertools.product(units, repeat=2):
-            day = (row_a, row_b) in by_day
-            few = "ue5m3" in (row_a.scale.name, row_b.scale.name)
-            if day or not few or {row_a.name, row_b.name} <= _BESIDE_UE5M3:
+            names = (row_a.name, row_b.name)
+            day = (row_a, row_b) in by_day or (*names, acc) == _INTEGERS_BY_DAY
+            few = None
+            if _is_integer(row_a) or _is_integer(row_b):
+                few = _BESIDE_INTEGERS if names[0] != names[1] else set(names)
+            elif "ue5m3" in (row_a.scale.name, row_b.scale.name):
+                few = _BESIDE_UE5M3
+            if day or few is None or set(names) <= few:
                 yield day, row_a, row_b, acc
 
 

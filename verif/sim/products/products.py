@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, formats
+from amxfp4.golden.blocks import by_name
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.verif.sim.batch import beats
@@ -45,10 +46,10 @@ def pick(blocks: Blocks, index: Any) -> Blocks:
 
 def regroup(blocks: Blocks, move: Callable[[Array], Array]) -> Blocks:
     """Blocks in another order or shape: `move` is applied to codes and scales alike."""
-    codes, pos, neg = blocks.codes, blocks.scale_pos, blocks.scale_neg
-    codes, pos, neg = move(codes), move(pos), None if neg is None else move(neg)
+    pos, *other = (move(shared) for shared in blocks.shared)
     shape = (*pos.shape[:-1], pos.shape[-1] * blocks.block)
-    return Blocks(codes, pos, neg, blocks.format, shape, -1)
+    named = by_name(blocks.row, other[0] if other else None)
+    return Blocks(move(blocks.codes), pos, format=blocks.format, shape=shape, **named)
 
 
 def step_beats(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import Blocks, formats, stimulus
+from amxfp4.golden.blocks import by_name
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import BlockFormat
 from amxfp4.verif.sim.batch.dut import BatchDut
@@ -47,15 +49,19 @@ def tensor(
     row: BlockFormat,
     codes: npt.NDArray[Any],
     pos: npt.NDArray[Any],
-    neg: npt.NDArray[Any] | None = None,
+    other: npt.NDArray[Any] | None = None,
 ) -> Blocks:
-    """Codes [rows, steps, K] and scale codes [rows, steps] as blocks; `neg` only where it is."""
+    """Codes [rows, steps, K] and scale codes [rows, steps] as blocks; `other` only where it is.
+
+    Without it the negative scales are the positive ones, and zero points 0.
+    """
     shape = (codes.shape[0], codes.shape[1] * codes.shape[2])
     codes, pos = (np.ascontiguousarray(x, np.uint8) for x in (codes, pos))
     second = None
-    if row.asymmetric:
-        second = pos if neg is None else np.ascontiguousarray(neg, np.uint8)
-    return Blocks(codes, pos, second, row.name, shape, -1)
+    if row.shared > 1:
+        usual = np.zeros_like(pos) if row.zero_point else pos
+        second = usual if other is None else np.ascontiguousarray(other, np.uint8)
+    return Blocks(codes, pos, format=row.name, shape=shape, **by_name(row, second))
 
 
 def operand(rng: np.random.Generator, row: BlockFormat, rows: int, steps: int) -> Blocks:
@@ -66,21 +72,25 @@ def operand(rng: np.random.Generator, row: BlockFormat, rows: int, steps: int) -
     words = stimulus.blocks(rng, total - count, row.block, "bf16", formats=[row.name])
     made = golden.quantize(formats.values(words, "bf16"), row.name, block=row.block)
     order = rng.permutation(total)
-    parts: list[npt.NDArray[np.uint8] | None] = []
-    for left, right in zip(drawn, (made.codes, made.scale_pos, made.scale_neg), strict=True):
-        if left is None or right is None:
-            parts.append(None)
-            continue
+    parts: list[npt.NDArray[np.uint8]] = []
+    for left, right in zip(drawn, (made.codes, *made.shared), strict=False):
+        assert left is not None
         both = np.concatenate([left, right.reshape(total - count, *left.shape[1:])])
         parts.append(both[order].reshape(rows, steps, *left.shape[1:]))
-    assert parts[0] is not None
-    assert parts[1] is not None
-    return tensor(row, parts[0], parts[1], parts[2])
+    return tensor(row, *parts)
 
 
 def negated(x: Blocks) -> Blocks:
-    """Blocks of the opposite values: signs change, and so does whose scale is whose."""
+    """Blocks of the opposite values: signs change, and so does whose scale is whose.
+
+    Of two's complement -8 has no opposite, and stays.
+    """
     pos, neg = x.scale_pos, x.scale_neg
+    if x.zero_point is not None:
+        most = np.uint8(x.row.element.max_magnitude)
+        return dataclasses.replace(x, codes=most - x.codes, zero_point=most - x.zero_point)
+    if x.row.element.twos_complement:
+        return dataclasses.replace(x, codes=-x.codes & np.uint8(15))
     if neg is not None:
         pos, neg = neg, pos
     return Blocks(x.codes ^ np.uint8(8), pos, neg, x.format, x.shape, x.axis)
@@ -97,21 +107,15 @@ def _cancel(
     for side, source in ((a, opposite), (b, b)):
         codes = side.codes.copy()
         codes[:, first + 1] = source.codes[:, first]
-        scales: list[Any] = []
-        for own, other in zip(
-            (side.scale_pos, side.scale_neg), (source.scale_pos, source.scale_neg), strict=True
-        ):
-            scale = None
-            if own is not None and other is not None:
-                scale = own.copy()
-                scale[:, first + 1] = other[:, first]
-            scales.append(scale)
+        shared = [own.copy() for own in side.shared]
+        for own, other in zip(shared, source.shared, strict=True):
+            own[:, first + 1] = other[:, first]
         if side is b:
             # In half of them one element is another magnitude: what is left is small.
             spoiled = first[rng.random(len(first)) < 0.5] + 1
             lane = rng.integers(0, side.block, len(spoiled))
             codes[:, spoiled, lane] ^= 1
-        changed.append(Blocks(codes, scales[0], scales[1], side.format, side.shape, side.axis))
+        changed.append(tensor(side.row, codes, *shared))
     return changed[0], changed[1]
 
 

@@ -81,7 +81,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "group of lanes one too many": ("exact", "dot.sums", "sum_of(n - first + 1)", "sum_of(1)"),
     "shift of a product one wire off": (
-        "exact", "dot.sums", "shift.eq(Cat(field < 2, field == 2, field == 3))",
+        "exact", "dot.products", "shift.eq(Cat(field < 2, field == 2, field == 3))",
         "shift.eq(Cat(field == 0, field == 2, field == 3))",
     ),
     "correction of negatives missing": (

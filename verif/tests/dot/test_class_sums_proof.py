@@ -107,10 +107,9 @@ def test_signed_sum_is_the_sum_of_signed_products(lanes):
 def test_missing_correction_is_refuted(monkeypatch):
     """Without the count of negative products every one of them is off."""
 
-    def complements(self, m, products):
-        return balanced_sum(
-            m, [p ^ self._negative(n).replicate(len(p)) for n, p in enumerate(products)], "sum_0"
-        )
+    def complements(self, m, products, signs):
+        flipped = [p ^ s.replicate(len(p)) for p, s in zip(products, signs, strict=True)]
+        return balanced_sum(m, flipped, "sum_0")
 
     monkeypatch.setattr(ClassSums, "_signed_sum", complements)
     assert decide(SignedSum(2)) is Verdict.REFUTED

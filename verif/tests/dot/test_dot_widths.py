@@ -12,6 +12,9 @@ from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import BLOCK_SIZES, FORMATS
 from amxfp4.rtl.dot.widths import DotWidths, ScaleRange, holding
 
+LARGEST = {"e2m1": 12, "int4": 8, "uint4": 15}
+"""Largest magnitudes of elements: 6 in halves, -8, and 15 from a zero point at either end."""
+
 
 def test_table_of_amxfp4():
     """Two E5M2 operands, K = 32, 4096 blocks: the numbers that the documents state."""
@@ -32,8 +35,7 @@ def test_widths_hold_the_worst_case_and_no_more(a, b, block):
     config = DotConfig(format_a=a, format_b=b, block=block)
     widths = DotWidths(config)
     signed = not (FORMATS[a].asymmetric and FORMATS[b].asymmetric)
-    # All elements are 6, in units of 1/2.
-    product = 12 * 12
+    product = LARGEST[FORMATS[a].element.name] * LARGEST[FORMATS[b].element.name]
     assert widths.product.width == product.bit_length()
     total = product * block
     assert widths.class_sum.width == total.bit_length() + signed

@@ -13,7 +13,8 @@ from amaranth.sim import Simulator
 from amxfp4.golden.formats import decode
 from amxfp4.params.dot import CLASS_SUMS, DotConfig
 from amxfp4.params.formats import E2M1
-from amxfp4.rtl.dot.sums import ClassSums, ElementProduct
+from amxfp4.rtl.dot.products import E2M1Product
+from amxfp4.rtl.dot.sums import ClassSums
 
 ELEMENTS = decode(np.arange(16, dtype=np.uint8), E2M1)
 FORMATS_AB = [("amxfp4", "amxfp4"), ("amxfp4", "nvfp4"), ("nvfp4", "amxfp4"), ("nvfp4", "nvfp4")]
@@ -22,7 +23,7 @@ FORMATS_AB = [("amxfp4", "amxfp4"), ("amxfp4", "nvfp4"), ("nvfp4", "amxfp4"), ("
 def test_sim_every_product(evaluate):
     """All 64 pairs of magnitudes, in units of 1/4."""
     a, b = (c.ravel() for c in np.meshgrid(np.arange(8), np.arange(8)))
-    product = evaluate(lambda: ElementProduct(DotConfig()), a=a, b=b)["product"]
+    product = evaluate(lambda: E2M1Product(DotConfig()), a=a, b=b)["product"]
     assert np.array_equal(product, 4 * ELEMENTS[a] * ELEMENTS[b])
     assert len(product) == 64
 

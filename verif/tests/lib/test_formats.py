@@ -41,7 +41,11 @@ DTYPES = {
     "fp16": np.float16,
     "fp32": np.float32,
 }
-NEAREST = [f for f, row in FORMATS.items() if row.scale_rule is ScaleRule.NEAREST]
+NEAREST = [
+    f for f, row in FORMATS.items() if row.scale_rule in (ScaleRule.NEAREST, ScaleRule.RANGE)
+]
+FACTORS = {"e2m1": 6, "int4": 7, "uint4": 15}
+"""The largest elements."""
 POWERS = [f for f, row in FORMATS.items() if row.power_of_two]
 
 
@@ -103,31 +107,39 @@ def test_threshold_fields():
 @pytest.mark.parametrize("format", FORMATS)
 def test_element_thresholds(format, ties):
     """Elements round to nearest with the ties of the mode, and saturate."""
+    fmt = FORMATS[format].element
     steps = element_thresholds(FORMATS[format], ties)
-    assert len(steps) == E2M1.max_magnitude
-    for x in _samples(E2M1):
-        expected = _nearest(E2M1, Fraction(float(x)), ties)
+    assert len(steps) == fmt.max_magnitude
+    for x in _samples(fmt):
+        expected = _nearest(fmt, Fraction(float(x)), ties)
         assert _passed(steps, Fraction(float(x))) == expected
-        if ties is Ties.RNE and x <= 6:
+        if fmt is not E2M1:
+            whole = math.floor(x + np.float64(0.5)) if ties is Ties.RNA else round(float(x))
+            assert expected == min(whole, fmt.max_magnitude)
+        elif ties is Ties.RNE and x <= 6:
             assert expected == int(np.array(x).astype(DTYPES["e2m1"]).view(np.uint8))
 
 
 @pytest.mark.parametrize("format", [f for f in NEAREST if FORMATS[f].scale.name in DTYPES])
 def test_scale_thresholds_even_against_ml_dtypes(format):
-    """With ties to even, the scale of m = 6x is the cast of x by ml_dtypes, up to the largest."""
+    """With ties to even, the scale of m = 6x is the cast of x by ml_dtypes, up to the largest.
+
+    Of integers it is that of 7x, and with a zero point of a range 15x.
+    """
     fmt = FORMATS[format].scale
     steps = scale_thresholds(FORMATS[format], Ties.RNE)
     assert len(steps) == fmt.max_magnitude
     largest = float(magnitude_value(fmt, fmt.max_magnitude))
+    factor = FACTORS[FORMATS[format].element.name]
     for x in _samples(fmt):
         code = int(np.array(min(x, np.float32(largest))).astype(DTYPES[fmt.name]).view(np.uint8))
-        assert _passed(steps, 6 * Fraction(float(x))) == code
+        assert _passed(steps, factor * Fraction(float(x))) == code
 
 
 @pytest.mark.parametrize("format", NEAREST)
 def test_scale_thresholds_ties_away(format):
     """Ties away differ from ties to even at every other midpoint and nowhere else."""
-    fmt = FORMATS[format].scale
+    fmt, factor = FORMATS[format].scale, FACTORS[FORMATS[format].element.name]
     away, even = (scale_thresholds(FORMATS[format], ties) for ties in (Ties.RNA, Ties.RNE))
     assert not any(t.strict for t in away)
     differing = 0
@@ -135,8 +147,8 @@ def test_scale_thresholds_ties_away(format):
         low, high = magnitude_value(fmt, code), magnitude_value(fmt, code + 1)
         tie = (low + high) / 2
         for x in (low, tie, (low + tie) / 2, (tie + high) / 2):
-            assert _passed(away, 6 * x) == code + (x >= tie)
-        differing += _passed(away, 6 * tie) != _passed(even, 6 * tie)
+            assert _passed(away, factor * x) == code + (x >= tie)
+        differing += _passed(away, factor * tie) != _passed(even, factor * tie)
     assert differing == -(-fmt.max_magnitude // 2)
 
 
