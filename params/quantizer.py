@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from amxfp4.params.config import BlockStreamConfig, cuts_of
-from amxfp4.params.fields import Names, OneOf, field
+from amxfp4.params.fields import Names, OneOf, Range, field
 from amxfp4.params.formats import INPUTS, QUANTIZED, FloatFormat, Ties
+from amxfp4.params.second import SECOND, check_second
 
 __all__ = ["MAXIMA", "QUANTIZER_PIPELINE", "TIES", "QuantizerConfig"]
 
@@ -16,10 +17,11 @@ TIES = OneOf(tuple(map(str, Ties)))
 MAXIMA = ("tree", "scan")
 """How a quantizer finds the maxima of a block: comparing keys in pairs, or bit by bit."""
 
-QUANTIZER_PIPELINE = ("maxima", "record")
+QUANTIZER_PIPELINE = ("maxima", "second", "record")
 """Where a quantizer may hold a pipeline register, in the order of the data path.
 
-A block that takes several beats has to wait in both places.
+A block that takes several beats has to wait in each place; ``second`` is one only where a second
+scale is weighed.
 """
 
 
@@ -27,10 +29,11 @@ A block that takes several beats has to wait in both places.
 class QuantizerConfig(BlockStreamConfig):
     """Configuration of `quantizer`.
 
-    `format`, `block`, `input` and `ties` say what is computed. `lanes` (elements per beat, a
-    power of two from 1 to `block`, by default `block`), `maxima` (one of `MAXIMA`) and `pipeline`
-    (names out of `QUANTIZER_PIPELINE`, separated by commas; all of them unless `lanes` is `block`)
-    say how, and never change a bit of the result.
+    `format`, `block`, `input`, `ties` and `second` (docs/numerics.md) say what is computed. `lanes`
+    (elements per beat, a power of two from 1 to `block`, by default `block`), `maxima` (one of
+    `MAXIMA`) and `pipeline` (names out of `QUANTIZER_PIPELINE`, separated by commas; by default
+    ``maxima,record``, and all of them unless `lanes` is `block`) say how, and never change a bit of
+    the result.
     """
 
     unit: ClassVar[str] = "quantizer"
@@ -39,18 +42,32 @@ class QuantizerConfig(BlockStreamConfig):
     input: str = field("Format of an input word", OneOf(tuple(INPUTS)), "bf16")
     ties: str = field("Rounding of halfway values", TIES, "RNA")
     maxima: str = field("Circuit that finds the maxima of a block", OneOf(MAXIMA), "tree")
-    pipeline: str = field(
-        "Pipeline registers, separated by commas", Names(QUANTIZER_PIPELINE), "maxima,record"
+    second: int | None = field(
+        "How many codes above the first a second scale is", Range(*SECOND), unset="none"
     )
+    pipeline: str = field(
+        "Pipeline registers, separated by commas", Names(QUANTIZER_PIPELINE),
+        unset="maxima,record; second too with --second and several beats",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         BlockStreamConfig.__post_init__(self)
-        whole = ",".join(QUANTIZER_PIPELINE)
+        if self.second is not None:
+            check_second(self.row, self.second)
+        places = [n for n in QUANTIZER_PIPELINE if n != "second" or self.second is not None]
+        whole = ",".join(places)
+        if self.pipeline is None:
+            object.__setattr__(self, "pipeline", whole if self.beats > 1 else "maxima,record")
         if self.beats > 1 and self.pipeline != whole:
             raise ValueError(
                 f"pipeline must be {whole} unless lanes is {self.block} (the block size), "
                 f"not {self.pipeline!r}"
             )
+        for name in cuts_of(self.pipeline):
+            if name not in places:
+                raise ValueError(
+                    f"pipeline must be of {', '.join(places)} without second, not {self.pipeline!r}"
+                )
 
     @property
     def cuts(self) -> frozenset[str]:

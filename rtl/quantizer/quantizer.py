@@ -10,6 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.formats import ZERO_POINT_BITS
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.second import WEIGHTS
+from amxfp4.rtl.lib.arith import assign_low, balanced_sum
 from amxfp4.rtl.lib.share import Shared
 from amxfp4.rtl.quantizer.buffer import BlockBuffer
 from amxfp4.rtl.quantizer.element import ElementQuantizer
@@ -17,6 +19,7 @@ from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer.maxima import Maxima
 from amxfp4.rtl.quantizer.range import RangeSum
 from amxfp4.rtl.quantizer.scale import ScaleChooser
+from amxfp4.rtl.quantizer.second import ElementWeight
 
 __all__ = ["Quantizer"]
 
@@ -58,9 +61,9 @@ class Quantizer(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles: one for the maxima, and the beats of the block to the record."""
+        """Cycles: one for the maxima, and the beats of the block to the weights and the record."""
         cuts = self.config.cuts
-        return ("maxima" in cuts) + ("record" in cuts) * self.config.beats
+        return ("maxima" in cuts) + len(cuts & {"second", "record"}) * self.config.beats
 
     def elaborate(self, platform):
         m = Module()
@@ -111,18 +114,25 @@ class Quantizer(wiring.Component):
             m.d.comb += chooser.nan.eq(whole.nan)
             if not row.zero_point:
                 m.d.comb += chooser.maximum.eq(whole.maxima[n])
-        shared = Cat(chooser.code for chooser in choosers)
+        scales = [chooser.scale.as_value() for chooser in choosers]
+        scale_codes = [chooser.code for chooser in choosers]
+        nan = whole.nan
+        if config.second:
+            leaving, is_last, scales, scale_codes, nan = self._take_second(
+                m, keys, leaving, is_last, scales, scale_codes, nan
+            )
+        shared = Cat(scale_codes)
         if row.zero_point:
             zero = self._zero_point(m, keys, whole, choosers[0])
             shared = Cat(shared, zero, C(0, ZERO_POINT_BITS - len(zero)))
         for n in range(config.lanes):
             element = ElementQuantizer(keys)
             m.submodules[f"element_{n}"] = Shared(element, "element_quantizer", keys)
-            key, scales = leaving.payload[n], [c.scale.as_value() for c in choosers]
+            key = leaving.payload[n]
             m.d.comb += [
                 element.key.eq(key),
                 element.scale.as_value().eq(Mux(key.sign, scales[-1], scales[0])),
-                element.nan.eq(whole.nan),
+                element.nan.eq(nan),
             ]
             if row.zero_point:
                 m.d.comb += element.zero.eq(zero)
@@ -154,6 +164,64 @@ class Quantizer(wiring.Component):
                     record_scales.eq(shared),
                 ]
         return m
+
+    def _take_second(self, m, keys, entering, is_last_in, scales, codes, nan):
+        """Let the weights of a block's elements choose between each scale and its second.
+
+        Takes the beats of keys, whether one is its block's last, the block's first scales, their
+        codes and whether it has a NaN; returns the same with the scales that are taken. Where a
+        block has several beats it waits a second time.
+        """
+        config, fmt = self.config, keys.scale
+        weights: list[list[Value]] = [[] for _ in scales]
+        for n in range(config.lanes):
+            element = ElementWeight(keys)
+            m.submodules[f"weight_{n}"] = Shared(element, "element_weight", keys)
+            key = entering.payload[n]
+            m.d.comb += [
+                element.key.eq(key),
+                element.scale.as_value().eq(Mux(key.sign, scales[-1], scales[0])),
+            ]
+            for side, of in enumerate(weights):
+                counts = key.sign == side if len(weights) == 2 else C(1, 1)
+                of.append(Mux(counts, element.weight, 0))
+        taken, taken_codes = [], []
+        transfers = entering.valid & entering.ready
+        for n, (of, scale, code) in enumerate(zip(weights, scales, codes, strict=True)):
+            if config.beats > 1:
+                so_far = Signal(
+                    range(WEIGHTS[0] * config.block, WEIGHTS[-1] * config.block + 1),
+                    name=f"weights_{n}",
+                )
+                of.append(so_far)
+            total = balanced_sum(m, of, f"weight_{n}")
+            if config.beats > 1:
+                with m.If(transfers):
+                    m.d.sync += assign_low(so_far, Mux(is_last_in, 0, total))
+            normal = code[fmt.mantissa_bits :].any()
+            room = code <= fmt.max_magnitude - config.second
+            step = Signal(range(config.second + 1), name=f"step_{n}")
+            with m.If((total < 0) & normal & room):
+                m.d.comb += step.eq(config.second)
+            # A normal scale's exponent and fraction are one number, as its code is.
+            taken.append((scale + step)[: len(scale)])
+            taken_codes.append((code + step)[: len(code)])
+        if "second" not in config.cuts:
+            return entering, is_last_in, taken, taken_codes, nan
+        m.submodules.second_buffer = buffer = BlockBuffer(entering.payload.shape(), config.beats)
+        wiring.connect(m, entering, buffer.i)
+        held = []
+        for name, value in [
+            *((f"scale_{n}", scale) for n, scale in enumerate(taken)),
+            *((f"code_{n}", code) for n, code in enumerate(taken_codes)),
+            ("has_nan", nan),
+        ]:
+            register = Signal(len(value), name=name, reset_less=True)
+            with m.If(transfers & is_last_in):
+                m.d.sync += register.eq(value)
+            held.append(register)
+        sides = len(scales)
+        return buffer.o, buffer.is_last_out, held[:sides], held[sides : 2 * sides], held[-1]
 
     @staticmethod
     def _zero_point(m: Module, keys: KeyFormat, whole: data.View, chooser: ScaleChooser) -> Value:

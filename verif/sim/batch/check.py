@@ -118,8 +118,9 @@ def check_quantizer(
         raise ValueError(f"words must be uint{word.width} for {word.name}, not {words.dtype}")
 
     blocks = golden.quantize(
-        formats.values(words, word.name), row.name, ties=config.ties, block=row.block
-    )
+        formats.values(words, word.name), row.name, ties=config.ties, block=row.block,
+        second=config.second,
+    )  # fmt: skip
     expected = golden.pack(blocks).reshape(len(words), row.record_bytes)
     run = dut.run(beats.words_to_beats(words, config.lanes), len(words), **options)
     got = beats.to_bytes(run.outputs, row.record_bytes)

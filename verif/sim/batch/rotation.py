@@ -11,7 +11,7 @@ from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
 
 __all__ = [
     "PER_FORMAT", "by_day", "dequantizers", "label", "lane_counts", "options",
-    "options_by_day", "quantizers",
+    "options_by_day", "quantizers", "seconds",
 ]  # fmt: skip
 
 PER_FORMAT = 2
@@ -94,7 +94,8 @@ def quantizers() -> list[QuantizerConfig]:
 
 def options() -> list[QuantizerConfig]:
     """Quantizers of a beat per block: registers in all places or none, both ways to find maxima."""
-    places = [cuts for n in range(3) for cuts in combinations(QUANTIZER_PIPELINE, n)]
+    plain = [name for name in QUANTIZER_PIPELINE if name != "second"]
+    places = [cuts for n in range(3) for cuts in combinations(plain, n)]
     return [
         QuantizerConfig(
             format=("amxfp4", "mxfp4-e4m3")[(n + way) % 2], block=16,
@@ -106,7 +107,28 @@ def options() -> list[QuantizerConfig]:
 
 def options_by_day(config: QuantizerConfig) -> bool:
     """Whether one of `options` is built by day: no registers and all, one way for each."""
-    return (config.maxima, len(config.cuts)) in (("tree", 0), ("scan", len(QUANTIZER_PIPELINE)))
+    return (config.maxima, len(config.cuts)) in (("tree", 0), ("scan", 2))
+
+
+def seconds() -> list[QuantizerConfig]:
+    """Quantizers with a second scale: every offset, and registers and beats of every kind."""
+    cells: list[tuple[str, int, int, int, str, str | None]] = [
+        ("amxfp4", 2, 32, 4, "bf16", None),
+        ("nvfp4", 5, 16, 16, "bf16", "maxima,record"),
+        ("amxfp4-ue5m3", 5, 16, 1, "fp16", None),
+        ("amxfp4-e4m3", 7, 16, 16, "fp32", "second"),
+        ("mxfp4-e5m2", 1, 128, 2, "fp32", None),
+        ("mxfp4-e4m3", 6, 64, 8, "fp16", None),
+        ("nvfp4-ue5m3", 3, 16, 16, "bf16", "maxima,second,record"),
+        ("amxfp4", 4, 16, 16, "bf16", ""),
+    ]
+    return [
+        QuantizerConfig(
+            format=format, second=second, block=block, lanes=lanes, input=word, pipeline=pipeline,
+            maxima=MAXIMA[n % len(MAXIMA)], ties=list(Ties)[n // 2 % len(Ties)],
+        )
+        for n, (format, second, block, lanes, word, pipeline) in enumerate(cells)
+    ]  # fmt: skip
 
 
 def dequantizers() -> list[DequantizerConfig]:

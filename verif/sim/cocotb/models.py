@@ -130,8 +130,9 @@ class QuantizerModel(Model):
         """Quantize with golden and pack into records."""
         values = formats.values(self._words(sent), self._word.name)
         blocks = golden.quantize(
-            values, self._row.name, ties=self._config.ties, block=self._row.block
-        )
+            values, self._row.name, ties=self._config.ties, block=self._row.block,
+            second=self._config.second,
+        )  # fmt: skip
         raw = golden.pack(blocks).reshape(len(values), self._row.record_bytes)
         return to_ints(beats.from_bytes(raw))
 

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from amxfp4 import golden
 from amxfp4.golden import stimulus
+from amxfp4.golden.formats import values
 from amxfp4.params.formats import QUANTIZED, ScaleRule, Ties
 from amxfp4.params.quantizer import MAXIMA, QuantizerConfig
 from amxfp4.verif.sim.batch import beats, exhaustive, rotation
@@ -109,6 +111,21 @@ def test_random_blocks_of_every_size(
     _check_random(config, rng, seed, blocks // rotation.PER_FORMAT)
 
 
+@some_by_day(rotation.seconds(), lambda c: (c.block, c.lanes) == (128, 2))
+def test_second_scale(
+    rng: np.random.Generator, seed: int, blocks: int, config: QuantizerConfig
+) -> None:
+    """With a second scale: golden's records, of which some have it; stalls, resets."""
+    _check_random(config, rng, seed, min(blocks, 10_000))
+    words = stimulus.blocks(rng, 500, config.row.block, config.input, "normal")
+    first = golden.quantize(
+        values(words, config.input), config.format, ties=config.ties, block=config.block
+    )
+    taken = _scales(check_quantizer(BatchDut(config), words), config)
+    moved = (taken[:, 0] != first.scale_pos[:, 0]).mean()
+    assert 0.02 < moved < 0.9
+
+
 @pytest.mark.parametrize("family", stimulus.FAMILIES)
 def test_random_family(rng: np.random.Generator, seed: int, blocks: int, family: str) -> None:
     """Every family of blocks alone, in the default unit, with stalls."""
@@ -149,6 +166,13 @@ def test_rotation_covers_every_parameter() -> None:
     # Both ways to find maxima with one scale and two, and in blocks of one beat and of several.
     ways = [(c.maxima, way) for c in configs for way in (c.row.scales, c.beats > 1)]
     assert set(ways) == set(product(MAXIMA, (1, 2, True, False)))
+    seconds = rotation.seconds()
+    assert {c.second for c in seconds} == set(range(1, 8))
+    assert {c.row.scale.name for c in seconds} == {"e5m2", "e4m3", "ue5m3"}
+    assert {(c.row.scales, c.beats > 1) for c in seconds} == set(product((1, 2), (True, False)))
+    assert {c.cuts for c in seconds if c.beats == 1} >= {
+        frozenset(), frozenset({"second"}), frozenset({"maxima", "second", "record"}),
+    }  # fmt: skip
     options = rotation.options()
     assert {c.pipeline for c in options} == {"", "maxima", "record", "maxima,record"}
     assert len({(c.maxima, c.pipeline) for c in options}) == len(options) == 8
