@@ -157,9 +157,7 @@ def quantize(
         check_modelopt(row, mode)
     steps = None if search is None else check_search(search, row, rule)
     if second is not None:
-        check_second(row, second)
-        if modelopt or steps is not None:
-            raise ValueError(f"second must be left out with rule or search, not {second!r}")
+        check_second(row, second, rule=rule, search=search)
     rows, whole, axis = rows_of(x, axis)
     shape = blocks_shape(whole, axis, row.block)
     codes = np.empty((*rows.shape[:1], shape[-1], row.block), np.uint8)

@@ -15,8 +15,12 @@ WEIGHTS = range(-2, 2)
 """What an element can weigh."""
 
 
-def check_second(row: BlockFormat, second: object) -> int:
+def check_second(
+    row: BlockFormat, second: object, *, rule: str = "nearest", search: object = None
+) -> int:
     """Return how many codes the second scale is above the first.
+
+    `rule` and `search` are other ways to choose scales, as `golden.quantize` takes them.
 
     Raises
     ------
@@ -31,6 +35,8 @@ def check_second(row: BlockFormat, second: object) -> int:
             "second must be left out unless elements are E2M1 and scales the nearest to m / 6, "
             f"not {value!r} for {row.name}"
         )
+    if rule != "nearest" or search is not None:
+        raise ValueError(f"second must be left out with rule or search, not {value!r}")
     return value
 
 

@@ -84,6 +84,10 @@ def quantize(
         str | None,
         typer.Option(metavar="LO,HI", help="Choose scales, of codes about S(m), by error."),
     ] = None,
+    second: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Choose scales as a quantizer with --second does."),
+    ] = None,
 ) -> None:
     """Quantize the floating-point tensors of a file to blocks; keep the others as they are.
 
@@ -95,7 +99,7 @@ def quantize(
         source, target, format=format, block=block, packed=packed, axis=axis, min_axes=min_axes,
         include=include or (), exclude=exclude or (), dry_run=dry_run, again=again, layout=layout,
         tensor_scale=number_or(("auto",), "--tensor-scale", tensor_scale), rule=rule,
-        search=pair_or_none("--search", search), **options,
+        search=pair_or_none("--search", search), second=second, **options,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from amxfp4.golden.quality import Ratio
 from amxfp4.golden.quantizer import RULES
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import Ties
+from amxfp4.params.second import check_second
 from amxfp4.params.weights import WeightFormat, any_format
 from amxfp4.util.console import Step, working
 from amxfp4.util.errors import writing
@@ -58,6 +59,7 @@ def quantize(
     tensor_scale: float | str = "auto",
     rule: str = "nearest",
     search: tuple[int, int] | None = None,
+    second: int | None = None,
     packed: bool = False,
 ) -> None:
     """Quantize the floating-point tensors of `source` into `target`, and say how well.
@@ -75,7 +77,7 @@ def quantize(
         Start anew where a conversion into `target` was interrupted.
     layout
         Of `target`, see `golden.save_blocks`.
-    ties, tensor_scale, rule, search, packed
+    ties, tensor_scale, rule, search, second, packed
         As `golden.quantize` takes them.
 
     Raises
@@ -92,7 +94,9 @@ def quantize(
     mode = None
     if isinstance(row, WeightFormat):
         scale = None if tensor_scale == "auto" else tensor_scale
-        weights.check_plain(row, ties=ties, tensor_scale=scale, rule=rule, search=search)
+        weights.check_plain(
+            row, ties=ties, tensor_scale=scale, rule=rule, search=search, second=second
+        )
     else:
         usual = "RNE" if modelopt else "RNA"
         mode = choose("ties", usual if ties is None else ties, {str(t): t for t in Ties})
@@ -100,13 +104,25 @@ def quantize(
             check_modelopt(row, mode)
         if search is not None:
             check_search(search, row, rule)
+        if second is not None:
+            check_second(row, second, rule=rule, search=search)
     if tensor_scale != "auto":
         with np.errstate(over="ignore"):
             tensor_scale = check_scale(float(np.float32(tensor_scale)))
     if min_axes < 1:
         raise ValueError(f"--min-axes must be at least 1, not {min_axes}")
     options = Options(
-        row, axis, mode, min_axes, tuple(include), tuple(exclude), how, tensor_scale, rule, search
+        row,
+        axis,
+        mode,
+        min_axes,
+        tuple(include),
+        tuple(exclude),
+        how,
+        tensor_scale,
+        rule,
+        search,
+        second,
     )
     if source.exists() and not files.is_checkpoint(source):
         require_suffix("OUT", target, how.suffix)
@@ -197,7 +213,7 @@ def _coded(x: npt.NDArray[Any], options: Options, t: float) -> Blocks | WeightBl
         return weights.quantize(x, row.name, block=row.block, packed=row.packed)
     return golden.quantize(
         x, row.name, ties=options.ties, block=row.block, tensor_scale=t, rule=options.rule,
-        search=options.search,
+        search=options.search, second=options.second,
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Options:
     tensor_scale: float | str
     rule: str
     search: tuple[int, int] | None = None
+    second: int | None = None
 
     @property
     def has_factor(self) -> bool:
@@ -53,7 +54,7 @@ class Options:
             "--min-axes": self.min_axes,
             "--include": sorted(set(self.include)), "--exclude": sorted(set(self.exclude)),
             "--layout": self.layout.name, "--tensor-scale": self.tensor_scale, "--rule": self.rule,
-            "--search": self.search and list(self.search),
+            "--search": self.search and list(self.search), "--second": self.second,
         }  # fmt: skip
 
     def reason(self, name: str, entry: Entry) -> str:
@@ -97,6 +98,8 @@ class Options:
         more = {"layout": self.layout.name, "rule": self.rule}
         if self.search is not None:
             more["search"] = ",".join(map(str, self.search))
+        if self.second is not None:
+            more["second"] = str(self.second)
         usual = (files.OURS.name, "nearest")
         return said + "".join(f" {k}={v}" for k, v in more.items() if v not in usual)
 

@@ -124,8 +124,9 @@ def seconds() -> list[QuantizerConfig]:
     ]
     return [
         QuantizerConfig(
-            format=format, second=second, block=block, lanes=lanes, input=word, pipeline=pipeline,
+            format=format, second=second, block=block, lanes=lanes, input=word,
             maxima=MAXIMA[n % len(MAXIMA)], ties=list(Ties)[n // 2 % len(Ties)],
+            **({} if pipeline is None else {"pipeline": pipeline}),
         )
         for n, (format, second, block, lanes, word, pipeline) in enumerate(cells)
     ]  # fmt: skip
