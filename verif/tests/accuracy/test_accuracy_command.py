@@ -14,9 +14,10 @@ import pytest
 
 from amxfp4 import cli
 from amxfp4.accuracy import tokens
-from amxfp4.accuracy.model import load, losses
+from amxfp4.accuracy.model import load
 from amxfp4.util import extras
 from amxfp4.verif.tests.accuracy import tiny
+from amxfp4.verif.tests.accuracy.tiny import losses
 
 TEXT = "0123456789" * 8
 
@@ -66,8 +67,8 @@ def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None
         (["--format", "fp5"], "format must be one of amxfp4, "),
         (["--format", "mxfp4 sides=2"], "sides"),
         (["--mode", "all"], "mode must be one of activations, weights, both, kv, not 'all'"),
-        (["--tokens", "30"], "tokens must be a multiple of the window, of 20 tokens, not 30"),
-        (["--tokens", "100"], "tokens must be at most 60 of 'text', not 100"),
+        (["--tokens", "10"], "tokens must be a multiple of the window, of 20 tokens, not 10"),
+        (["--tokens", "119"], "tokens must be at most 60 of 'text', not 100"),
         (["--text", "none.txt"], "--text must be a text in UTF-8, not 'none.txt' (No such file"),
         (["--text", "tiny.gguf"], "--text must be a text in UTF-8, not 'tiny.gguf' ("),
         (["--model", "text.txt"], "--model must be a GGUF file of a model of the Llama architect"),

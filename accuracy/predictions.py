@@ -1,0 +1,95 @@
+"""What last states say of the tokens that follow, and how far that is from what FP32 says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .model import Array, Model, Tokens, logits
+
+__all__ = ["Predictions", "losses", "predictions"]
+
+_ROWS = 64
+"""Tokens whose logits are there at a time: 13 MB of a vocabulary of 49,152, and twice that beside
+those of FP32."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predictions:
+    """Of every token but the first, in the order of the text.
+
+    Parameters
+    ----------
+    losses
+        -log p_t(token_(t+1)), nats, float64 [t].
+    divergence
+        KL(FP32 || row) = sum_v p_FP32(v) (log p_FP32(v) - log p(v)), nats, float64 [t].
+    agrees
+        Whether the most probable token is that of FP32, bool [t].
+    """
+
+    losses: npt.NDArray[np.float64]
+    divergence: npt.NDArray[np.float64]
+    agrees: npt.NDArray[np.bool_]
+
+
+def predictions(
+    model: Model, states: Sequence[Array], plain: Sequence[Array], targets: Sequence[Tokens]
+) -> Predictions:
+    """Compare predictions with the text, and with FP32's.
+
+    Logits are made and dropped a few tokens at a time, those of FP32 again from its states: a
+    vocabulary's logits of a text would take 200 KB a token.
+
+    Parameters
+    ----------
+    states, plain
+        `amxfp4.accuracy.model.final` of a row and of FP32, [w, width] each.
+    targets
+        The tokens that follow, [w] each.
+    """
+    found = [
+        _compared(model, x[at : at + _ROWS], of[at : at + _ROWS], next_[at : at + _ROWS])
+        for x, of, next_ in zip(states, plain, targets, strict=True)
+        for at in range(0, len(x), _ROWS)
+    ]
+    losses, divergence, agrees = (np.concatenate(part) for part in zip(*found, strict=True))
+    return Predictions(losses=losses, divergence=divergence, agrees=agrees)
+
+
+def _compared(
+    model: Model, x: Array, plain: Array, targets: Tokens
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    ours, theirs = logits(model, x), logits(model, plain)
+    agrees = ours.argmax(axis=-1) == theirs.argmax(axis=-1)
+    wanted = ours[np.arange(len(x)), targets].astype(np.float64)
+    apart = theirs - ours
+    total, _ = _log_sum(ours)
+    # What FP32's logits become: e^(z - max), in place.
+    plain_total, weights = _log_sum(theirs)
+    apart *= weights
+    mean = apart.sum(axis=-1, dtype=np.float64) / weights.sum(axis=-1, dtype=np.float64)
+    return total - wanted, mean - plain_total + total, agrees
+
+
+def _log_sum(z: Array) -> tuple[npt.NDArray[np.float64], Array]:
+    """log sum e^z of rows, and e^(z - max) in the place of z."""
+    most = z.max(axis=-1, keepdims=True)
+    z -= most
+    np.exp(z, out=z)
+    return np.log(z.sum(axis=-1, dtype=np.float64)) + most[:, 0], z
+
+
+def losses(
+    model: Model, states: Sequence[Array], targets: Sequence[Tokens]
+) -> list[npt.NDArray[np.float64]]:
+    """Loss of every token that follows, -log softmax(W x_t)[token_(t+1)], nats, [w] each."""
+    found = []
+    for x, next_ in zip(states, targets, strict=True):
+        z = logits(model, x)
+        wanted = z[np.arange(len(x)), next_].astype(np.float64)
+        found.append(_log_sum(z)[0] - wanted)
+    return found
