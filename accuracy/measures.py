@@ -60,14 +60,15 @@ def _on_text(model: Model, windows: Windows, row: Row) -> Measured:
     start = time.process_time()
     fidelity = Fidelity()
     if row.measured == FP32.measured:
-        states, more, start = plain.states, {"groups": plain.groups}, start - plain.seconds
+        states, start = plain.states, start - plain.seconds
+        more: dict[str, Any] = {"groups": plain.groups}
     else:
         states = final(
             model, windows[:, :-1], quantizer(row, fidelity), multiplier(row),
             perturbation=row.perturbation,
         )  # fmt: skip
         more = {"sqnr": fidelity.decibels}
-    found = predictions(model, states, plain.states, windows[:, 1:])
+    found = predictions(model, states, plain.states, list(windows[:, 1:]))
     seconds = time.process_time() - start
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
     return Measured(values=values, more=more, seconds=seconds)
@@ -129,5 +130,5 @@ def _groups(x: Array) -> dict[str, list[float]]:
         return {}
     ratio = np.abs(np.log(highest[both] / lowest[both]))
     order = both[ratio.argsort(kind="stable")]
-    places = {"median": 0.5, "95 %": 0.95}
+    places = {"the median group": 0.5, "a group above 95 % of all": 0.95}
     return {name: groups[order[int(at * (len(order) - 1))]].tolist() for name, at in places.items()}

@@ -48,7 +48,7 @@ class Fidelity:
         self.sums: dict[str, list[float]] = {}
 
     def add(self, operand: str, x: Array, y: Array) -> None:
-        """Add a tensor and what stands for it. Sums of BLAS: a thousandth of a dB does not count."""
+        """Add a tensor and what stands for it, with sums of BLAS: good for a hundredth of a dB."""
         noise = (x - y).reshape(-1)
         signal = x.reshape(-1)
         sums = self.sums.setdefault(operand, [0.0, 0.0])

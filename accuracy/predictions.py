@@ -76,7 +76,7 @@ def _compared(
 
 
 def _log_sum(z: Array) -> tuple[npt.NDArray[np.float64], Array]:
-    """log sum e^z of rows, and e^(z - max) in the place of z."""
+    """Logarithm of the sum of e^z of rows, and e^(z - max) in the place of z."""
     most = z.max(axis=-1, keepdims=True)
     z -= most
     np.exp(z, out=z)

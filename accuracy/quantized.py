@@ -207,6 +207,7 @@ def multiplier(row: Row) -> Multiply:
 
     def multiply(a: Operand, b: Operand) -> Array:
         product: Any = golden.matmul(a.blocks, b.blocks, acc=row.acc)
-        return product[0] if row.acc == "fixed" else product
+        values: Array = product[0] if row.acc == "fixed" else product
+        return values
 
     return multiply

@@ -64,8 +64,9 @@ def about(path: Path, text: str, subject: Subject) -> dict[str, Any]:
     else:
         key = repr([dataclasses.astuple(item) for item in subject]).encode()
         sizes = {"items": len(subject)}
+    digest = hashlib.sha256(key).hexdigest()[:8]
     return {
-        "model": f"{path.stem} {model[:8]}", "text": f"{text} {hashlib.sha256(key).hexdigest()[:8]}",
+        "model": f"{path.stem} {model[:8]}", "text": f"{text} {digest}",
         **sizes, "version": amxfp4.__version__,
     }  # fmt: skip
 

@@ -89,7 +89,8 @@ def _item(line: str, encode: Encode, first: int | None) -> Item:
     wrong = fields.get("wrong")
     if not isinstance(wrong, list) or not wrong:
         raise ValueError(f"wrong must be a list of one text or more, not {wrong!r}")
-    texts = {"right": fields.get("right")} | {f"wrong[{n}]": text for n, text in enumerate(wrong)}
+    texts: dict[str, Any] = {"right": fields.get("right")}
+    texts |= {f"wrong[{n}]": text for n, text in enumerate(wrong)}
     for name, text in texts.items():
         if not isinstance(text, str) or not text:
             raise ValueError(f"{name} must be a text of one character or more, not {text!r}")
@@ -97,7 +98,7 @@ def _item(line: str, encode: Encode, first: int | None) -> Item:
             raise ValueError(f"{name} must differ from right, not {text!r}")
     if not context and first is None:
         raise ValueError("context must be given: this model has no token that begins a text")
-    before = encode(context).tolist() if context else [first]
+    before: Any = encode(context).tolist() if context else [first]
     return Item(
         context=tuple(before),
         continuations=tuple(tuple(encode(text).tolist()) for text in texts.values()),

@@ -75,7 +75,10 @@ def tokenizer(path: Path) -> Any:
 def first(path: Path) -> int | None:
     """Token that begins a text, as a model's file says; ``None`` if it names none."""
     with contextlib.closing(GgufFile(path)) as file:
-        found: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
+        try:
+            found: int = file.value("tokenizer.ggml.bos_token_id")
+        except ValueError:
+            return None
     return found
 
 

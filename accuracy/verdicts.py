@@ -53,8 +53,8 @@ class Verdict:
 
     Parameters
     ----------
-    question
-        In words.
+    question, why
+        In words; what the answer says.
     difference
         Losses of the first row less those of the second; ``None``: a row was not measured.
     floor
@@ -64,6 +64,7 @@ class Verdict:
     """
 
     question: str
+    why: str
     difference: Difference | None
     floor: float
     answer: str
@@ -92,13 +93,15 @@ def verdicts(results: Sequence[Result]) -> list[Verdict]:
         for q in QUESTIONS if of_mode else ():
             pair = [_row(known, of_mode[0], text, mode) for text in (q.first, q.second)]
             asked = f"Does {q.first} lose less than {q.second} ({mode})?"
-            found.append(_verdict(known, asked, (q.first, q.second), pair, ("yes", "no")))
+            found.append(_verdict(known, asked, q.why, (q.first, q.second), pair, ("yes", "no")))
     for r in known.all:
         if r.row.acc:
             plain = Row(**{**r.row.measured, "label": "", "acc": ""})
             asked = f"Does {r.row.label} differ from FP32 sums ({r.row.mode})?"
             names = (r.row.label, "the same with FP32 sums")
-            found.append(_verdict(known, asked, names, [r, known.like(r, plain)], ("yes", "yes")))
+            pair = [r, known.like(r, plain)]
+            why = "whether the accumulator matters"
+            found.append(_verdict(known, asked, why, names, pair, ("yes", "yes")))
     return found
 
 
@@ -113,6 +116,7 @@ def _row(known: Results, beside: Result, text: str, mode: str) -> Result | None:
 def _verdict(
     known: Results,
     asked: str,
+    why: str,
     names: tuple[str, str],
     pair: Sequence[Result | None],
     answers: tuple[str, str],
@@ -121,9 +125,9 @@ def _verdict(
     if first is None or second is None:
         missing = " and ".join(n for n, r in zip(names, pair, strict=True) if r is None)
         answer = f"not measured: {missing}"
-        return Verdict(question=asked, difference=None, floor=0.0, answer=answer)
+        return Verdict(question=asked, why=why, difference=None, floor=0.0, answer=answer)
     d, floor = difference(first.losses, second.losses), known.floor(first)
     answer = "no difference seen"
     if is_difference(d, floor):
         answer = answers[d.mean > 0]
-    return Verdict(question=asked, difference=d, floor=floor, answer=answer)
+    return Verdict(question=asked, why=why, difference=d, floor=floor, answer=answer)

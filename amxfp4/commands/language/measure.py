@@ -22,7 +22,7 @@ from amxfp4.params.checks import check_range
 from amxfp4.util import console, extras
 from amxfp4.util.errors import reading, writing
 
-__all__ = ["OWN", "measure", "texts_of"]
+__all__ = ["OWN", "measure", "opened", "texts_of"]
 
 OWN = "text"
 """What stands for items from the text itself, in the place of a file of them."""
@@ -53,9 +53,7 @@ def measure(
     rows = rows_of(formats or FORMATS_MEASURED, modes or MODES_MEASURED)
     check_range("--jobs", jobs, 1, 64)
     check_range("--window", window, 1, 8192)
-    path = model or tokens.installed_model()
-    with reading("--model", path, "a GGUF file of a model of the Llama architecture"):
-        made = tokens.tokenizer(path)
+    path, made = opened(model)
     texts = texts_of(text)
     whole = max(count - count % window, min(count, window))
     cut = tokens.windows(
@@ -93,6 +91,13 @@ def measure(
     _report(results, chosen, build, report)
 
 
+def opened(model: Path | None) -> tuple[Path, Any]:
+    """Path of the model to measure, and its tokenizer."""
+    path = model or tokens.installed_model()
+    with reading("--model", path, "a GGUF file of a model of the Llama architecture"):
+        return path, tokens.tokenizer(path)
+
+
 def texts_of(file: Path | None) -> list[tokens.Text]:
     """Read the text to measure on, or those that need no file."""
     if file is None:
@@ -126,7 +131,8 @@ def _submit(scheduler: str | None) -> Iterator[runs.Submit | None]:
     from amxfp4.synth.plan.workers import Workers
 
     with Workers(scheduler=scheduler).client() as client:
-        yield client.get_executor(pure=False).submit
+        executor: Any = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+        yield executor.submit
 
 
 def _report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from amxfp4 import golden
 from amxfp4.golden.formats import decode
-from amxfp4.params.formats import E2M1, block_format
-from amxfp4.synth.report import drawing
+from amxfp4.params.formats import E2M1
 from amxfp4.synth.report.drawing import COLOURS, MARKERS, Picture
 from amxfp4.synth.report.pareto import front
 
@@ -82,8 +81,8 @@ def losses(
         )  # fmt: skip
         ax.set_ylim(bottom=0)
         ax.set_title(mode, loc="left", fontsize=11)
-        ax.set_xlabel(f"{axis}  (left: cheaper)")
-        ax.set_ylabel("nats over FP32, +- 2 errors  (down: better)")
+    figure.supxlabel(f"{axis}  (left: cheaper)", fontsize=11)
+    figure.supylabel("nats over FP32, +- 2 errors  (down: better)", fontsize=11)
     order = [name for name in names if name in handles]
     figure.legend(
         [handles[name] for name in order], order, loc="outside right upper", fontsize=9,
@@ -133,7 +132,7 @@ def groups(found: Mapping[str, Sequence[float]]) -> Picture | None:
         ax.set_yticks([2, 1, 0], ["activations", *labels])
         ax.set_ylim(-0.6, 2.6)
         ax.grid(visible=False)
-        ax.set_title(f"{name} of all groups by the ratio of their maxima", loc="left", fontsize=11)
+        ax.set_title(name, loc="left", fontsize=11)
     return Picture("A group of activations before and after", figure, "; ".join(words))
 
 
@@ -152,6 +151,7 @@ def fidelity(rows: Mapping[str, Mapping[str, float]], kinds: Sequence[str]) -> P
     figure = Figure(figsize=(9.6, 0.5 * len(kinds) + 1.6), layout="constrained")
     ax = figure.subplots()
     words = []
+    kinds = [kind for kind in kinds if any(kind in found for found in rows.values())]
     places = {kind: y for y, kind in enumerate(reversed(kinds))}
     for number, (name, found) in enumerate(rows.items()):
         held = [kind for kind in kinds if kind in found]
@@ -177,7 +177,7 @@ def shares(steps: Mapping[str, Sequence[tuple[str, float, float]]]) -> Picture |
     """
     if not steps:
         return None
-    figure = Figure(figsize=(9.6, 0.9 * len(steps) + 1.4), layout="constrained")
+    figure = Figure(figsize=(11.5, 0.9 * len(steps) + 1.4), layout="constrained")
     ax = figure.subplots()
     words, height = [], 0.36
     for place, (mode, found) in enumerate(steps.items()):
@@ -186,10 +186,17 @@ def shares(steps: Mapping[str, Sequence[tuple[str, float, float]]]) -> Picture |
                 -place - (n - 0.5) * height, gain, height, xerr=2 * error, color=COLOURS[n],
                 label=what if place == 0 else None, error_kw={"lw": 1.0, "capsize": 3},
             )  # fmt: skip
-            words.append(f"{mode}, {what}: {gain:.3f} +- {error:.3f} nats")
+            share = (
+                f"{gain / total:.0%}" if (total := sum(gain for _, gain, _ in found)) > 0 else ""
+            )
+            ax.annotate(
+                share, (max(gain, 0) + 2 * error, -place - (n - 0.5) * height), xytext=(5, 0),
+                textcoords="offset points", va="center", fontsize=9,
+            )  # fmt: skip
+            words.append(f"{mode}, {what}: {gain:.3f} +- {error:.3f} nats {share}".rstrip())
     ax.axvline(0, color="#888888", lw=0.8)
     ax.set_yticks([-n for n in range(len(steps))], list(steps))
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel("nats gained, +- 2 errors")
+    ax.set_xlabel("nats gained, +- 2 errors; share of both steps")
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
     return Picture("What AMXFP4 gains over MXFP4, and where", figure, "; ".join(words))

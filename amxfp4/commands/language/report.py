@@ -11,7 +11,7 @@ from amxfp4.accuracy.model import OPERANDS
 from amxfp4.accuracy.quantized import FP32, Row
 from amxfp4.accuracy.statistics import difference
 from amxfp4.accuracy.summaries import Result, Results, of_items, of_text
-from amxfp4.accuracy.verdicts import QUESTIONS, verdicts
+from amxfp4.accuracy.verdicts import verdicts
 from amxfp4.commands.language import pictures
 from amxfp4.commands.language.costs import PLAN, Cost, Costs
 from amxfp4.commands.language.pictures import Mark
@@ -94,19 +94,11 @@ def _number(value: float | None, digits: int, *, none: str = "-") -> str:
 
 
 def _answers(results: Sequence[Result]) -> Table:
-    why = {(q.first, q.second): q.why for q in QUESTIONS}
     rows = []
     for v in verdicts(results):
         d = v.difference
-        reason = next(
-            (w for (a, b), w in why.items() if f" {a} lose less than {b} (" in v.question), ""
-        )
-        rows.append(
-            (
-                v.question, reason, v.answer, _number(d and d.mean, 4), _number(d and d.error, 4),
-                _number(v.floor if d else None, 4),
-            )
-        )  # fmt: skip
+        figures = (d.mean, d.error, v.floor) if d else (None, None, None)
+        rows.append((v.question, v.why, v.answer, *(_number(x, 4) for x in figures)))
     return Table(
         title="Questions fixed in advance", rows=rows, words=3,
         header=("question", "what it is about", "answer", "difference, nats", "error", "noise"),
@@ -119,16 +111,15 @@ def _answers(results: Sequence[Result]) -> Table:
 
 def _figures(results: Sequence[Result], rows: Sequence[Result], cost: Mapping[int, Cost]) -> Table:
     beaten = {
-        axis: {
-            mode: pictures.dominated(marks) for mode, marks in _marks(results, rows, cost, axis).items()
-        }
+        axis: {mode: pictures.dominated(marks) for mode, marks in found.items()}
         for axis in AXES
-    }  # fmt: skip
+        if (found := _marks(results, rows, cost, axis))
+    }
     lines = []
     known = {(f["mode"], f["label"]): f for f in of_text(results)}
     for r in rows:
         f, c = known[r.row.mode, r.row.label], cost[id(r)]
-        names = [axis for axis in AXES if r.row.label in beaten[axis].get(r.row.mode, ())]
+        names = [axis for axis in AXES if r.row.label in beaten.get(axis, {}).get(r.row.mode, ())]
         lines.append(
             (
                 r.row.label, r.row.mode, ", ".join(names), _number(f["perplexity"], 3),
@@ -179,7 +170,7 @@ def _items(results: Sequence[Result]) -> Table:
 def _marks(
     results: Sequence[Result], rows: Sequence[Result], cost: Mapping[int, Cost], axis: str
 ) -> dict[str, list[Mark]]:
-    """Marks of rows whose cost is known, by mode."""
+    """Make marks of rows whose cost is known, by mode."""
     known = Results(results)
     found: dict[str, list[Mark]] = {}
     for r in rows:
@@ -206,22 +197,20 @@ def _pictures(
         if missing:
             caption += f" Not measured: {', '.join(missing)}."
         drawn.append((pictures.losses(title, label, panels, names), caption))
-    drawn.append(
-        (
-            pictures.shares(_steps(results)),
-            "The difference of losses in each step. The first step also changes the rule: the scale "
-            "is rounded to nearest instead of down.",
-        )
+    caption = (
+        "The difference of losses in each step. The first also changes the rule: the scale is "
+        "rounded to nearest instead of down."
     )
-    groups = next((r.measured.more.get("groups", {}) for r in results if not r.row.format), {})
-    drawn.append(
-        (
-            pictures.groups(groups),
-            "Inputs of the attention of a middle layer, in FP32. Grey: all values that FP4 has under "
-            "the group's scales. The groups are the median, and the one above 95 %, of all groups "
-            "in order of how different their largest values of either sign are.",
-        )
+    drawn.append((pictures.shares(_steps(results)), caption))
+    groups: Mapping[str, Any] = next(
+        (r.measured.more.get("groups", {}) for r in results if not r.row.format), {}
     )
+    caption = (
+        "Inputs of the attention of a middle layer, in FP32. Grey: all values that FP4 has under "
+        "the group's scales. Groups are in order of how different their largest values of either "
+        "sign are."
+    )
+    drawn.append((pictures.groups(groups), caption))
     for mode in dict.fromkeys(r.row.mode for r in rows):
         sqnr = {
             r.row.label: r.measured.more.get("sqnr", {}) for r in rows if r.row.mode == mode
