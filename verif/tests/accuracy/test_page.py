@@ -54,10 +54,19 @@ def test_page(found: list[Result], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """One file that refers to nothing outside itself, with every row and every picture."""
     monkeypatch.chdir(tmp_path)  # where nothing was synthesized
     path = tmp_path / "accuracy.html"
-    report.write(found, [], tmp_path, path)
+    values = {name: np.arange(8) < 6 for name in ("by_sum", "by_length")}
+    items = Result(
+        row=FP32, about={"text": "items", "items": 8}, measured=Measured(values=values, seconds=1.0)
+    )
+    report.write(found, [[items]], tmp_path, path)
     page = path.read_text()
     assert not re.search(r"""(src|href)=["'](?!#)|https?://|@import|url\((?!#)""", page)
-    for title in ("Questions fixed in advance", "All formats", "Loss against memory"):
+    for title in (
+        "Questions fixed in advance",
+        "All formats",
+        "Loss against memory",
+        "Choices: items",
+    ):
         assert f"<h2>{title}</h2>" in page
     assert page.count("<svg") == 5
     for text, over in LOSSES.items():
@@ -68,6 +77,7 @@ def test_page(found: list[Result], tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert told == pytest.approx(over, abs=0.05)
     assert "Loss against the dot product" not in page
     assert "yes</td>" in page
+    assert "75.0%" in page
 
 
 def test_dominated() -> None:

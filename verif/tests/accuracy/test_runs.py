@@ -20,6 +20,7 @@ from amxfp4.accuracy.quantized import FP32, Row, quantizer, rows_of
 from amxfp4.accuracy.statistics import difference
 from amxfp4.accuracy.store import Store
 from amxfp4.accuracy.summaries import Result, of_text
+from amxfp4.commands.language import measure
 from amxfp4.util.errors import ToolError
 from amxfp4.verif.tests.accuracy import tiny
 from amxfp4.verif.tests.accuracy.tiny import losses
@@ -41,6 +42,22 @@ def test_rows_in_processes(tmp_path: Path) -> None:
         wanted = losses(model, WINDOWS, quantizer(row), perturbation=row.perturbation)
         np.testing.assert_allclose(result.losses, wanted[0], rtol=0, atol=1e-4)
     assert results[0].about["tokens"] == results[0].about["window"] == 24
+
+
+@pytest.mark.nightly  # a worker of Dask starts for seconds
+def test_rows_on_workers_of_a_scheduler(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="pip install 'amxfp4[synth]'")
+    path = tiny.write(tmp_path)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        measure._submit(cluster.scheduler_address) as submit,
+    ):
+        there = runs.run(path, WINDOWS, ROWS, Store(tmp_path / "a"), "random", submit=submit)
+    here = runs.run(path, WINDOWS, ROWS, Store(tmp_path / "b"), "random", jobs=1)
+    for a, b in zip(there, here, strict=True):
+        np.testing.assert_allclose(a.losses, b.losses, rtol=0, atol=1e-4)
 
 
 def test_second_run_fills_gaps(tmp_path: Path, here: list[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import amxfp4
 from amxfp4.accuracy.measures import Measured
 from amxfp4.accuracy.quantized import FP32, NOISE, Row, described
 from amxfp4.accuracy.summaries import Result
@@ -98,6 +101,9 @@ def test_questions() -> None:
     asked = [(q.first, q.second) for q in QUESTIONS]
     assert ("amxfp4", "mxfp4-e4m3") in asked
     assert len(set(asked)) == len(asked)
+    page = (Path(amxfp4.__file__).parents[1] / "docs" / "accuracy.md").read_text()
+    told = re.findall(r"^\| `(.+?)` \| `(.+?)` \| (.+?) \|$", page, re.M)
+    assert told == [(q.first, q.second, q.why) for q in QUESTIONS]
     for text in {text for pair in asked for text in pair}:
         if text not in ("int4-asym", "mxfp4 rotation=true"):
             described(text)
