@@ -21,6 +21,7 @@ from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.synth.flow import results
+from amxfp4.verif.sim.batch.check import Mismatch
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
 from amxfp4.verif.tests.accuracy import tiny
 
@@ -177,13 +178,14 @@ def test_layers_and_their_inputs(tmp_path: Path) -> None:
     x, w = found[1, "down"]
     np.testing.assert_allclose(x, gate / (1 + np.exp(-gate)) * up, rtol=1e-5, atol=1e-6)
     assert w is model.layers[1].down
-    seen: list[Any] = []
-    final(
-        model,
-        [ids],
-        lambda operand, x, axis: seen.append((operand, x)) or quantize(operand, x, axis),
-    )
-    inputs = [x for operand, x in seen if operand == "input"]
+    inputs: list[Any] = []
+
+    def note(operand: str, x: Any, axis: int) -> Any:
+        if operand == "input":
+            inputs.append(x)
+        return quantize(operand, x, axis)
+
+    final(model, [ids], note)
     for name, at in (("key", 4), ("output", 5), ("up", 6), ("down", 7)):
         assert np.array_equal(found[1, name][0], inputs[at])
 
@@ -211,3 +213,11 @@ def test_a_layer_through_the_rtl(tmp_path: Path) -> None:
     for x, w in hardware.captured(model, ids, "mxfp4", [0]).values():
         blocks = -(-x.shape[1] // 32)
         assert hardware.check(quantize, array, x, w) == ((8 + len(w)) * blocks, 8 * len(w))
+    # Circuits of one format, taken for those of another with records as wide.
+    quantize.config = QuantizerConfig(format="mxfp4-e5m2", input="fp32")
+    with pytest.raises(Mismatch):
+        hardware.check(quantize, array, x, w)
+    quantize = BatchDut(quantize.config)
+    array.config = ArrayConfig(format_a="mxfp4-e5m2", format_b="mxfp4-e5m2", rows=2, cols=2)
+    with pytest.raises(Mismatch, match="tile"):
+        hardware.check(quantize, array, x, w)
