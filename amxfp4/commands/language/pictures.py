@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from amxfp4 import golden
 from amxfp4.golden.formats import decode
@@ -57,7 +58,7 @@ def losses(
     panels = {mode: marks for mode, marks in panels.items() if marks}
     if not panels:
         return None
-    figure = Figure(figsize=(5.2 * len(panels) + 2.6, 4.8), layout="constrained")
+    figure = Figure(figsize=(6.2 * len(panels) + 2.6, 5.0), layout="constrained")
     words, handles = [], {}
     for ax, (mode, marks) in zip(
         np.atleast_1d(figure.subplots(1, len(panels), sharey=False)), panels.items(), strict=True
@@ -66,11 +67,12 @@ def losses(
         for mark, x in zip(marks, _beside(marks), strict=True):
             number = names.index(mark.name)
             colour = COLOURS[number % len(COLOURS)]
-            handles[mark.name] = ax.errorbar(
+            marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
+            ax.errorbar(
                 x, mark.loss, 2 * mark.error, ls="", color=colour, capsize=2, lw=1.0, ms=6.5,
-                marker=MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
-                markerfacecolor="white" if mark.name in beaten else colour, zorder=3,
+                marker=marker, markerfacecolor="white" if mark.name in beaten else colour, zorder=3,
             )  # fmt: skip
+            handles[mark.name] = Line2D([], [], ls="", ms=6.5, marker=marker, color=colour)
             words.append(
                 f"{mark.name} {mode}: {mark.cost:g}, {mark.loss:.3f} +- {mark.error:.3f} nats"
             )
@@ -143,7 +145,9 @@ def _grid(q: Any) -> Any:
     return np.concatenate([-points[::-1] * negative, points * positive])
 
 
-def fidelity(rows: Mapping[str, Mapping[str, float]], kinds: Sequence[str]) -> Picture | None:
+def fidelity(
+    mode: str, rows: Mapping[str, Mapping[str, float]], kinds: Sequence[str]
+) -> Picture | None:
     """Draw SQNR in dB by kind of operand, a marker for each format."""
     rows = {name: found for name, found in rows.items() if found}
     if not rows:
@@ -155,8 +159,9 @@ def fidelity(rows: Mapping[str, Mapping[str, float]], kinds: Sequence[str]) -> P
     places = {kind: y for y, kind in enumerate(reversed(kinds))}
     for number, (name, found) in enumerate(rows.items()):
         held = [kind for kind in kinds if kind in found]
+        above = 0.3 - 0.6 * (number + 0.5) / len(rows)  # many are nearly equal
         ax.plot(
-            [found[kind] for kind in held], [places[kind] for kind in held], ls="", ms=7,
+            [found[kind] for kind in held], [places[kind] + above for kind in held], ls="", ms=7,
             marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % len(COLOURS)],
             label=name, alpha=0.85,
         )  # fmt: skip
@@ -164,7 +169,7 @@ def fidelity(rows: Mapping[str, Mapping[str, float]], kinds: Sequence[str]) -> P
     ax.set_yticks(list(places.values()), list(places))
     ax.set_xlabel("SQNR in dB  (right: better)")
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)
-    return Picture("How much of the operands survives", figure, "; ".join(words))
+    return Picture(f"How much of the operands survives, {mode}", figure, "; ".join(words))
 
 
 def shares(steps: Mapping[str, Sequence[tuple[str, float, float]]]) -> Picture | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+
 from amxfp4.accuracy.model import OPERANDS
 from amxfp4.accuracy.quantized import FP32, Row
 from amxfp4.accuracy.statistics import difference
@@ -16,7 +18,7 @@ from amxfp4.commands.language import pictures
 from amxfp4.commands.language.costs import PLAN, Cost, Costs
 from amxfp4.commands.language.pictures import Mark
 from amxfp4.commands.language.tables import error_of
-from amxfp4.synth.report.drawing import Picture
+from amxfp4.synth.report.drawing import STYLE, Picture
 from amxfp4.synth.report.template import rendered
 from amxfp4.util import files
 
@@ -75,6 +77,8 @@ def write(
     cost = {id(r): costs.of(r.row) for r in rows}
     about = results[0].about
     tables = [_answers(results), _figures(results, rows, cost), *map(_items, chosen)]
+    with matplotlib.rc_context(STYLE):
+        drawn = [(p, caption) for p, caption in _pictures(results, rows, cost) if p]
     text = rendered(
         Path(__file__).with_name("page.html"),
         title="What 4-bit formats cost a language model",
@@ -84,7 +88,7 @@ def write(
             "the same tokens; docs/accuracy.md says how they are measured."
         ),
         tables=tables,
-        pictures=[(p, caption) for p, caption in _pictures(results, rows, cost) if p],
+        pictures=drawn,
     )
     files.write(path, text)
 
@@ -124,9 +128,10 @@ def _figures(results: Sequence[Result], rows: Sequence[Result], cost: Mapping[in
             (
                 r.row.label, r.row.mode, ", ".join(names), _number(f["perplexity"], 3),
                 _number(f["over_fp32"], 4), _number(error_of(f, "over_fp32"), 4),
+                _number(c.bits, 3), _number(c.dot, 0, none=UNKNOWN),
+                _number(c.quantizer, 0, none=UNKNOWN),
                 _number(f["over_amxfp4"], 4), _number(error_of(f, "over_amxfp4"), 4),
-                _number(f["divergence"], 4), f"{f['agreement']:.1%}", _number(c.bits, 2),
-                _number(c.dot, 0, none=UNKNOWN), _number(c.quantizer, 0, none=UNKNOWN),
+                _number(f["divergence"], 4), f"{f['agreement']:.1%}",
                 *(_number(f[f"sqnr_{kind}"], 1) for kind in OPERANDS),
             )
         )  # fmt: skip
@@ -134,8 +139,8 @@ def _figures(results: Sequence[Result], rows: Sequence[Result], cost: Mapping[in
         title="All formats", rows=lines, words=3, sorted=True,
         header=(
             "format", "quantized", "dominated in", "perplexity", "nats over FP32", "error",
-            "over AMXFP4", "error", "KL from FP32", "top-1 as FP32", "bits an element", "T per MAC",
-            "quantizer, T per element", *(f"SQNR of {kind}, dB" for kind in OPERANDS),
+            "bits an element", "T per MAC", "quantizer, T per element", "over AMXFP4", "error",
+            "KL from FP32", "top-1 as FP32", *(f"SQNR of {kind}, dB" for kind in OPERANDS),
         ),
         note=(
             "A click on a heading sorts. Dominated: another format costs as little and loses less, "
@@ -216,8 +221,8 @@ def _pictures(
             r.row.label: r.measured.more.get("sqnr", {}) for r in rows if r.row.mode == mode
         }  # fmt: skip
         shown = [name for name in DRAWN if name in sqnr] or list(sqnr)[:7]
-        picture = pictures.fidelity({name: sqnr[name] for name in shown}, OPERANDS)
-        caption = f"Operands of the whole forward pass in mode {mode}, as they come in that row."
+        picture = pictures.fidelity(mode, {name: sqnr[name] for name in shown}, OPERANDS)
+        caption = "Operands of the whole forward pass, as they come in that row."
         drawn.append((picture, caption))
     return drawn
 

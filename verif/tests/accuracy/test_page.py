@@ -96,7 +96,9 @@ def test_a_mark_for_each_format(found: list[Result]) -> None:
     assert len(set(places)) == len(marks)
     assert np.mean(places) == pytest.approx(4.25)
     assert pictures.losses("x", "y", {"both": []}, []) is None
-    assert pictures.shares({}) is pictures.groups({}) is pictures.fidelity({}, OPERANDS) is None
+    assert (
+        pictures.shares({}) is pictures.groups({}) is pictures.fidelity("kv", {}, OPERANDS) is None
+    )
 
 
 def test_steps_of_the_gain(found: list[Result]) -> None:
