@@ -68,7 +68,7 @@ def _on_text(model: Model, windows: Windows, row: Row) -> Measured:
             perturbation=row.perturbation,
         )  # fmt: skip
         more = {"sqnr": fidelity.decibels}
-    found = predictions(model, states, plain.states, list(windows[:, 1:]))
+    found = predictions(model, states, list(windows[:, 1:]), plain.model, plain.states)
     seconds = time.process_time() - start
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(found)}
     return Measured(values=values, more=more, seconds=seconds)

@@ -36,7 +36,11 @@ class Predictions:
 
 
 def predictions(
-    model: Model, states: Sequence[Array], plain: Sequence[Array], targets: Sequence[Tokens]
+    model: Model,
+    states: Sequence[Array],
+    targets: Sequence[Tokens],
+    plain_model: Model,
+    plain: Sequence[Array],
 ) -> Predictions:
     """Compare predictions with the text, and with FP32's.
 
@@ -45,13 +49,20 @@ def predictions(
 
     Parameters
     ----------
-    states, plain
-        `amxfp4.accuracy.model.final` of a row and of FP32, [w, width] each.
+    model, states
+        A row's, which may have another basis than FP32's; `amxfp4.accuracy.model.final`,
+        [w, width] each.
     targets
         The tokens that follow, [w] each.
+    plain_model, plain
+        Those of FP32.
     """
     found = [
-        _compared(model, x[at : at + _ROWS], of[at : at + _ROWS], next_[at : at + _ROWS])
+        _compared(
+            logits(model, x[at : at + _ROWS]),
+            next_[at : at + _ROWS],
+            logits(plain_model, of[at : at + _ROWS]),
+        )
         for x, of, next_ in zip(states, plain, targets, strict=True)
         for at in range(0, len(x), _ROWS)
     ]
@@ -60,10 +71,10 @@ def predictions(
 
 
 def _compared(
-    model: Model, x: Array, plain: Array, targets: Tokens
+    ours: Array, targets: Tokens, theirs: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    ours, theirs = logits(model, x), logits(model, plain)
-    wanted = ours[np.arange(len(x)), targets].astype(np.float64)
+    """Compare logits [n, vocabulary], which are spent."""
+    wanted = ours[np.arange(len(ours)), targets].astype(np.float64)
     apart = theirs - ours
     best, _, total = _log_sum(ours)
     # What FP32's logits become: e^(z - max), in place.

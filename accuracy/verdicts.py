@@ -33,7 +33,7 @@ QUESTIONS = (
     Question(first="amxfp4", second="mxfp4-e5m2", why="a scale for each sign alone"),
     Question(first="amxfp4", second="nvfp4 tensor_scale=auto", why="or groups half as long"),
     Question(first="amxfp4", second="int4-asym", why="or a zero point"),
-    Question(first="amxfp4", second="mxfp4 rotation=true", why="or a rotation"),
+    Question(first="amxfp4", second="mxfp4 rotation=full", why="or a rotation"),
     Question(
         first="amxfp4-ue5m3 search=[0,3]", second="nvfp4-46 tensor_scale=auto",
         why="the best of either kind, searched against four over six",

@@ -21,11 +21,13 @@ __all__ = ["RECORD", "Cost", "Costs"]
 RECORD = Path("docs", "figures", "formats.json")
 """Figures of `PLAN`, as ``amxfp4 synth plan`` records them."""
 PLAN = DEFAULT.with_name("formats.toml")
+_BEFORE = {"block", "ties", "tensor_scale", "rule", "search", "gptq"}
+"""Options that decide codes and add nothing to a product."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """Of a row; ``None``: not measured.
+    """Of a row; ``None``: not measured, or of no format that is synthesized.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ class Cost:
         Estimated transistors of the default quantizer, per element.
     """
 
-    bits: float
+    bits: float | None
     dot: float | None
     quantizer: float | None
 
@@ -71,12 +73,16 @@ class Costs:
 
     def of(self, row: Row) -> Cost:
         """Cost of a row's format, at its block size."""
+        if row.format not in FORMATS:
+            return Cost(bits=None, dot=None, quantizer=None)
         format = block_format(row.format, row.options.get("block"))
         alike = [f.name for f in FORMATS.values() if _datapath(f, format) == format]
         dots = (
             DotConfig(format_a=name, format_b=name, block=format.block) for name in alike
         )  # fmt: skip
-        dot = next((cost for config in dots if (cost := self._find(config)) is not None), None)
+        dot = None
+        if not set(row.options) - _BEFORE:
+            dot = next((cost for config in dots if (cost := self._find(config)) is not None), None)
         quantizer = None
         if format.name in QUANTIZED and not set(row.options) - {"block"}:
             quantizer = self._find(QuantizerConfig(format=format.name, block=format.block))

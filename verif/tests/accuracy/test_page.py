@@ -140,6 +140,8 @@ def test_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("nvfp4 tensor_scale=auto", "nvfp4 search=[0,3]", "nvfp4-46", "nvfp4 block=32"):
         assert costs.of(_row(text)).quantizer is None
     assert costs.of(_row("amxfp4")) == Cost(bits=4.5, dot=None, quantizer=None)
+    turned = Row(label="x", format="mxfp4", options={"rotation": "full"}, mode="both")
+    assert costs.of(turned) == Cost(bits=4.25, dot=None, quantizer=None)
     assert costs.of(_row("mxfp4 block=64")) == Cost(bits=4.125, dot=None, quantizer=None)
 
 

@@ -49,7 +49,7 @@ def _wanted(given: Any) -> list[Any]:
 
 def _far(given: Any) -> list[float]:
     model, plain, states = given
-    got = predictions.predictions(model, states, plain, list(WINDOWS[:, 1:]))
+    got = predictions.predictions(model, states, list(WINDOWS[:, 1:]), model, plain)
     return [
         float(np.abs(getattr(got, name).astype(float) - wanted).max())
         for name, wanted in zip(NAMES, _wanted(given), strict=True)
@@ -65,7 +65,7 @@ def test_they_are_those_of_single_tokens(given: Any) -> None:
 
 def test_fp32_is_where_it_is(given: Any) -> None:
     model, plain, _ = given
-    got = predictions.predictions(model, plain, plain, list(WINDOWS[:, 1:]))
+    got = predictions.predictions(model, plain, list(WINDOWS[:, 1:]), model, plain)
     assert not got.divergence.any()
     assert got.agrees.all()
 
@@ -78,9 +78,9 @@ def test_planted_bug_is_found(
 ) -> None:
     compared, log_sum = predictions._compared, predictions._log_sum
     planted: dict[str, tuple[str, Any]] = {
-        "other way round": ("_compared", lambda m, x, p, t: compared(m, p, x, t)),
+        "other way round": ("_compared", lambda z, t, p: compared(p, t, z)),
         "unnormalized": ("_log_sum", lambda z: (*log_sum(z)[:2], 0 * log_sum(z)[2])),
-        "next token": ("_compared", lambda m, x, p, t: compared(m, x, p, np.roll(t, 1))),
+        "next token": ("_compared", lambda z, t, p: compared(z, np.roll(t, 1), p)),
     }
     monkeypatch.setattr(predictions, *planted[name])
     assert _far(given)[which] > 1e-2

@@ -105,5 +105,5 @@ def test_questions() -> None:
     told = re.findall(r"^\| `(.+?)` \| `(.+?)` \| (.+?) \|$", page, re.M)
     assert told == [(q.first, q.second, q.why) for q in QUESTIONS]
     for text in {text for pair in asked for text in pair}:
-        if text not in ("int4-asym", "mxfp4 rotation=true"):
+        if text not in ("int4-asym", "mxfp4 rotation=full"):
             described(text)
