@@ -5,8 +5,11 @@ util, and is imported by the commands alone.
 
 - `model`: weights from a GGUF file, and the forward pass.
 - `tokens`: the tokenizer that such a file holds, and texts to measure on.
-- `quantized`: which operands a mode quantizes, and the rows of a table.
-- `statistics`: differences between rows, token by token, and how sure they are.
+- `quantized`: which operands a mode quantizes, and the rows of a table; `operands`: as blocks.
+- `predictions`: losses, and how far predictions are from those of FP32; `tasks`: choices between
+  continuations. `measures`: what of these is measured of a row.
+- `statistics`: differences between rows, token by token, and how sure they are; `summaries`:
+  figures of rows; `verdicts`: questions fixed in advance, and their answers.
 - `store`: results by row, kept as they are done; tables of them as JSON and CSV.
-- `runs`: rows measured in two processes.
+- `runs`: rows measured in two processes, or elsewhere.
 """

@@ -1,15 +1,16 @@
-"""A language model of the Llama architecture in NumPy: weights from GGUF, losses of tokens.
+"""A language model of the Llama architecture in NumPy: weights from GGUF, and the forward pass.
 
 Written from the equations (RMSNorm, arXiv 1910.07467; rotary positions, 2104.09864; grouped
 queries, 2305.13245; SwiGLU, 2002.05202), in FP32. Everything that is quantized passes through one
-function, so that this module knows of no format.
+function, and every product of such operands through another: this module knows of no format.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,21 @@ import numpy.typing as npt
 from amxfp4.golden.files.gguf_file import GgufFile
 from amxfp4.golden.files.layouts import stored
 
-__all__ = ["Array", "Layer", "Model", "Quantize", "Shape", "as_is", "load", "losses"]
+__all__ = [
+    "OPERANDS", "Array", "Layer", "Model", "Multiply", "Operand", "Quantize", "Shape", "as_is",
+    "final", "fp32", "load", "logits",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float32]
-Quantize = Callable[[str, Array, int], Array]
-"""Takes what an operand is (`OPERANDS`), the operand and the axis that is summed over; returns the
-operand's values in its place."""
+Tokens = npt.NDArray[np.integer]
+Operand = Any
+"""An `Array`, or whatever `Quantize` returns for `Multiply`: it has ``take`` and ``T`` as arrays
+have."""
+Quantize = Callable[[str, Array, int], Operand]
+"""Takes what an operand is (`OPERANDS`), the operand and the axis that is summed over; returns what
+is multiplied in its place."""
+Multiply = Callable[[Operand, Operand], Array]
+"""Product A B^T of [m, k] and [n, k]."""
 
 OPERANDS = ("weight", "input", "query", "key", "probability", "value")
 """Both sides of every product but the last one: linear layers, Q K^T and P V."""
@@ -157,41 +167,46 @@ def as_is(_: str, x: Array, __: int) -> Array:
     return x
 
 
-def losses(
+def fp32(a: Operand, b: Operand) -> Array:
+    """Multiply as BLAS does: sums in FP32, in an order of its own."""
+    product: Array = a @ b.T
+    return product
+
+
+def final(
     model: Model,
-    windows: npt.NDArray[np.integer],
+    sequences: Sequence[Tokens] | Tokens,
     quantize: Quantize = as_is,
+    multiply: Multiply = fp32,
     *,
     perturbation: float = 0.0,
-) -> npt.NDArray[np.float64]:
-    """Loss of every token of some windows of text, each window a context of its own.
+) -> list[Array]:
+    """Last states of sequences of tokens, each a context of its own, after the last norm.
 
-        loss_t = -log softmax(W norm(x_t))[token_(t+1)]                                  nats
-
-    The windows go through a layer together, so that its weights are quantized once; operands of
-    one window are a tensor, in which a factor ``auto`` looks for its maximum.
+    They go through a layer together, so that its weights are quantized once; operands of one
+    sequence are a tensor, in which a factor ``auto`` looks for its maximum.
 
     Parameters
     ----------
-    windows
-        Tokens, integers [n, w + 1]; the last of a window is predicted only.
-    quantize
-        See `Quantize`. Of the blocks of P and V along the tokens some hold tokens that come later:
-        as in a prefill of the window.
+    sequences
+        Tokens, integers [w] each.
+    quantize, multiply
+        See `Quantize` and `Multiply`. Of the blocks of P and V along the tokens some hold tokens
+        that come later: as in a prefill of the sequence.
     perturbation
         Elements of the embedding are multiplied by 1 + this times a standard normal number.
 
     Returns
     -------
-    float64 [n, w].
+    float32 [w, width] each.
     """
     shape = model.shape
     embedding = model.embedding
     if perturbation:
         noise = np.random.default_rng(0).standard_normal(embedding.shape, np.float32)
         embedding = embedding * (1 + np.float32(perturbation) * noise)
-    states = embedding[windows[:, :-1]]
-    angles = np.arange(states.shape[1])[:, None] * shape.base ** (
+    states = [embedding[tokens] for tokens in sequences]
+    angles = np.arange(max(map(len, states)))[:, None] * shape.base ** (
         -np.arange(0, shape.head, 2) / shape.head
     )
     turn = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
@@ -201,23 +216,29 @@ def losses(
             for name in ("query", "key", "value", "output", "gate", "up", "down")
         }
         for x in states:
-            x += _attention(shape, layer, linear, turn, x, quantize)
-            x += _mlp(shape, layer, linear, x, quantize)
-    return np.stack([_losses(model, x, w[1:]) for x, w in zip(states, windows, strict=True)])
+            x += _attention(shape, layer, linear, turn, x, quantize, multiply)
+            x += _mlp(shape, layer, linear, x, quantize, multiply)
+    return [_normed(x, model.norm, shape) for x in states]
+
+
+def logits(model: Model, x: Array) -> Array:
+    """Logits of the next token, [w, vocabulary], from last states [w, width]; always in FP32."""
+    return x @ model.head.T
 
 
 def _attention(
     shape: Shape,
     layer: Layer,
-    linear: dict[str, Array],
+    linear: dict[str, Operand],
     turn: tuple[Array, Array],
     x: Array,
     quantize: Quantize,
+    multiply: Multiply,
 ) -> Array:
     """Attention of a window [w, width]: softmax(Q K^T / sqrt(d)) V, by head, through W_o."""
     inner = quantize("input", _normed(x, layer.attention_norm, shape), -1)
     q, k, v = (
-        (inner @ linear[name].T).reshape(len(x), -1, shape.head)
+        multiply(inner, linear[name]).reshape(len(x), -1, shape.head)
         for name in ("query", "key", "value")
     )
     q = quantize("query", _turned(q, turn), -1)
@@ -227,24 +248,29 @@ def _attention(
     p = np.empty((shape.heads, len(x), len(x)), np.float32)
     shared = shape.heads // shape.groups
     for head in range(shape.heads):
-        scores = q[:, head] @ k[:, head // shared].T
+        scores = multiply(q.take(head, 1), k.take(head // shared, 1))
         p[head] = _softmax(scores * np.float32(shape.head**-0.5) + later)
-    p = quantize("probability", p, -1)
+    shares = quantize("probability", p, -1)
     mixed = np.empty((len(x), shape.heads, shape.head), np.float32)
     for head in range(shape.heads):
-        mixed[:, head] = p[head] @ v[:, head // shared]
-    return quantize("input", mixed.reshape(len(x), -1), -1) @ linear["output"].T
+        mixed[:, head] = multiply(shares.take(head, 0), v.take(head // shared, 1).T)
+    return multiply(quantize("input", mixed.reshape(len(x), -1), -1), linear["output"])
 
 
 def _mlp(
-    shape: Shape, layer: Layer, linear: dict[str, Array], x: Array, quantize: Quantize
+    shape: Shape,
+    layer: Layer,
+    linear: dict[str, Operand],
+    x: Array,
+    quantize: Quantize,
+    multiply: Multiply,
 ) -> Array:
     """SwiGLU of a window [w, width]: W_down (silu(W_gate x) * W_up x)."""
     inner = quantize("input", _normed(x, layer.mlp_norm, shape), -1)
-    gate, up = inner @ linear["gate"].T, inner @ linear["up"].T
+    gate, up = multiply(inner, linear["gate"]), multiply(inner, linear["up"])
     with np.errstate(over="ignore"):  # of exp, to infinity: the gate is 0 then
         gate = gate / (1 + np.exp(-gate))
-    return quantize("input", gate * up, -1) @ linear["down"].T
+    return multiply(quantize("input", gate * up, -1), linear["down"])
 
 
 def _normed(x: Array, weight: Array, shape: Shape) -> Array:
@@ -260,7 +286,7 @@ def _turned(x: Array, turn: tuple[Array, Array]) -> Array:
     GGUF files of this architecture have the rows of W_q and W_k in such an order that elements
     2 i and 2 i + 1 are a pair.
     """
-    cos, sin = (t[:, None] for t in turn)
+    cos, sin = (t[: len(x), None] for t in turn)
     result = np.empty_like(x)
     result[..., ::2] = x[..., ::2] * cos - x[..., 1::2] * sin
     result[..., 1::2] = x[..., ::2] * sin + x[..., 1::2] * cos
@@ -271,15 +297,3 @@ def _softmax(x: Array) -> Array:
     e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
     e /= e.sum(axis=-1, keepdims=True)
     return e
-
-
-def _losses(model: Model, x: Array, targets: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    """Losses of a window from its last states [w, width]."""
-    logits = _normed(x, model.norm, model.shape) @ model.head.T
-    wanted = logits[np.arange(len(x)), targets].astype(np.float64)
-    most = logits.max(axis=-1, keepdims=True)
-    logits -= most
-    np.exp(logits, out=logits)
-    log_sum = np.log(logits.sum(axis=-1, dtype=np.float64)) + most[:, 0]
-    found: npt.NDArray[np.float64] = log_sum - wanted
-    return found

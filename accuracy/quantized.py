@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,19 +11,23 @@ from typing import Any
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.products.accumulators import ACCUMULATORS
 from amxfp4.params.checks import choose
 from amxfp4.params.formats import FORMATS, block_format
 
-from .model import Array, Quantize, as_is
+from .model import Array, Multiply, Operand, Quantize, as_is, fp32
+from .operands import Fidelity, Kept
 
 __all__ = [
     "BASELINE",
     "FORMATS_MEASURED",
     "FP32",
     "MODES",
+    "MODES_MEASURED",
     "NOISE",
     "Row",
     "described",
+    "multiplier",
     "quantizer",
     "rows_of",
 ]
@@ -37,6 +42,8 @@ MODES = {
 """Operands that a mode quantizes (`amxfp4.accuracy.model.OPERANDS`), as MX-QLLM does for
 arXiv 2411.09909: linear layers, Q K^T after the rotation, P V; embedding, norms and the last
 product stay in FP32. ``kv``: keys and values alone, as in a cache."""
+MODES_MEASURED = ("activations", "both")
+"""What is measured by default: the modes that `amxfp4.accuracy.verdicts` asks about."""
 BASELINE = "amxfp4"
 """The format that the others are compared with, in the same mode."""
 NOISE = 1e-6
@@ -59,12 +66,15 @@ class Row:
     mode
         A key of `MODES`; empty for FP32.
     perturbation
-        Relative noise of the embedding (`amxfp4.accuracy.model.losses`).
+        Relative noise of the embedding (`amxfp4.accuracy.model.final`).
+    acc
+        Accumulator of all products but the last, as `golden.matmul` takes it; empty for FP32 sums
+        of BLAS. Both operands must be quantized: mode ``both``.
 
     Raises
     ------
     ValueError
-        `format` or `mode` is unknown.
+        `format`, `mode` or `acc` is unknown, or they do not go together.
     """
 
     label: str
@@ -72,19 +82,20 @@ class Row:
     options: Mapping[str, Any] = field(default_factory=dict)
     mode: str = ""
     perturbation: float = 0.0
+    acc: str = ""
 
     def __post_init__(self) -> None:
         if self.format or self.mode:
             block_format(self.format)
             choose("mode", self.mode, MODES)
+        if self.acc and self.mode != "both":
+            raise ValueError(f"mode must be both with acc={self.acc}, not {self.mode!r}")
 
     @property
     def measured(self) -> dict[str, Any]:
-        """What its figures depend on: all but the label."""
-        return {
-            "format": self.format, "options": dict(self.options), "mode": self.mode,
-            "perturbation": self.perturbation,
-        }  # fmt: skip
+        """What its figures depend on: all but the label, as JSON holds it."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)[1:]}
+        return fields | {"options": dict(self.options)}
 
 
 FP32 = Row(label="FP32")
@@ -95,18 +106,23 @@ FORMATS_MEASURED = (
 """What is measured by default: every format; NVFP4 with its factor; scales that are searched."""
 
 
-def described(text: str) -> tuple[str, dict[str, Any]]:
-    """Read a format and options of `golden.quantize` from words.
+ROW_OPTIONS = {"acc": ACCUMULATORS}
+"""Options that are fields of `Row`, and their values; every other one is of `golden.quantize`."""
+
+
+def described(text: str) -> dict[str, Any]:
+    """Read a format and its options from words: fields of `Row`.
 
     Parameters
     ----------
     text
-        Such as ``nvfp4 tensor_scale=auto block=32``; values are JSON, or else texts.
+        Such as ``nvfp4 tensor_scale=auto block=32`` or ``amxfp4 acc=fp32``; values are JSON, or
+        else texts.
 
     Raises
     ------
     TypeError, ValueError
-        `golden.quantize` does not take them.
+        `golden` does not take them.
     """
     format, *words = text.split() or [""]
     options: dict[str, Any] = {}
@@ -118,49 +134,80 @@ def described(text: str) -> tuple[str, dict[str, Any]]:
             options[name] = json.loads(value)
         except ValueError:
             options[name] = value
-    golden.quantize(np.zeros((1, 1), np.float32), format, **options)
-    return format, options
+    fields = {name: options.pop(name) for name in ROW_OPTIONS if name in options}
+    for name, value in fields.items():
+        choose(name, value, ROW_OPTIONS[name])
+    q = golden.quantize(np.zeros((1, 1), np.float32), format, **options)
+    if "acc" in fields:
+        golden.matmul(q, q, acc=fields["acc"])
+    return {"format": format, "options": options, **fields}
 
 
 def rows_of(
-    formats: Sequence[str] = FORMATS_MEASURED, modes: Sequence[str] = tuple(MODES)
+    formats: Sequence[str] = FORMATS_MEASURED, modes: Sequence[str] = MODES_MEASURED
 ) -> list[Row]:
     """Rows of formats in every mode, after FP32 and beside the rows that show noise and baseline.
 
     Parameters
     ----------
     formats
-        As `described` reads them, which is also what the table calls them.
+        As `described` reads them, which is also what the table calls them. One with an accumulator
+        has a row in mode ``both`` alone, and the same with FP32 sums beside it.
 
     Raises
     ------
     TypeError, ValueError
-        A format or a mode is unknown, or options are none of `golden.quantize`.
+        A format or a mode is unknown, options are none of `golden.quantize`, or an accumulator is
+        asked for in no mode that has one.
     """
     rows = [FP32, Row(label="FP32, embedding perturbed", perturbation=NOISE)]
-    told = {text: described(text) for text in dict.fromkeys([BASELINE, *formats])}
+    told = {text: described(text) for text in [BASELINE, *formats]}
+    for text in [text for text, fields in told.items() if "acc" in fields]:
+        if "both" not in modes:
+            raise ValueError(f"mode must be both for {text!r}, not {' or '.join(modes)}")
+        plain = " ".join(word for word in text.split() if not word.startswith("acc="))
+        told.setdefault(plain, described(plain))
     for mode in modes:
         rows += [
-            Row(label=text, format=format, options=options, mode=mode)
-            for text, (format, options) in told.items()
+            Row(label=text, mode=mode, **fields)
+            for text, fields in told.items()
+            if mode == "both" or "acc" not in fields
         ]
         label = f"{BASELINE}, embedding perturbed"
         rows.append(Row(label=label, format=BASELINE, mode=mode, perturbation=NOISE))
     return rows
 
 
-def quantizer(row: Row) -> Quantize:
+def quantizer(row: Row, fidelity: Fidelity | None = None) -> Quantize:
     """Make what puts the values of a row's format in the place of the operands it quantizes.
 
-    Every value is that of `golden.dequantize` of `golden.quantize`, bit for bit.
+    Every value is that of `golden.dequantize` of `golden.quantize`, bit for bit; with an
+    accumulator the blocks themselves, for `multiplier`.
     """
     if not row.format:
         return as_is
     quantized = MODES[row.mode]
 
-    def values(operand: str, x: Array, axis: int) -> Array:
+    def values(operand: str, x: Array, axis: int) -> Operand:
         if operand not in quantized:
             return x
-        return golden.dequantize(golden.quantize(x, row.format, axis=axis, **row.options))
+        blocks = golden.quantize(x, row.format, axis=axis, **row.options)
+        y = golden.dequantize(blocks)
+        if fidelity is not None:
+            fidelity.add(operand, x, y)
+        return Kept(blocks) if row.acc else y
 
     return values
+
+
+def multiplier(row: Row) -> Multiply:
+    """Make what multiplies quantized operands: FP32 sums of BLAS, or `golden.matmul`."""
+    if not row.acc:
+        return fp32
+
+    def multiply(a: Operand, b: Operand) -> Array:
+        product: Any = golden.matmul(a.blocks, b.blocks, acc=row.acc)
+        values: Array = product[0] if row.acc == "fixed" else product
+        return values
+
+    return multiply

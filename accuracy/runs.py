@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import amxfp4
 from amxfp4.util.errors import ToolError
 
-from .model import Model, load, losses
-from .quantized import Row, quantizer
-from .store import Result, Store
+from .measures import Measured, Subject, measure
+from .model import load
+from .quantized import Row
+from .store import Store
+from .summaries import Result
 
-__all__ = ["about", "measure", "run"]
+__all__ = ["Submit", "about", "run"]
+
+Submit = Callable[..., "concurrent.futures.Future[Any]"]
+"""``submit`` of an executor of processes, here or elsewhere."""
 
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
@@ -39,7 +43,7 @@ _loaded = functools.cache(load)
 """Of a working process, which has one model."""
 
 
-def about(path: Path, text: str, windows: npt.NDArray[np.int64]) -> dict[str, Any]:
+def about(path: Path, text: str, subject: Subject) -> dict[str, Any]:
     """Say what rows are measured on; two runs of which this is the same share their results.
 
     Parameters
@@ -47,39 +51,36 @@ def about(path: Path, text: str, windows: npt.NDArray[np.int64]) -> dict[str, An
     path
         The model's file.
     text
-        Name of the text.
-    windows
-        Tokens, [n, w + 1].
+        Name of the text, or of the items.
+    subject
+        Tokens of windows, [n, w + 1], or items.
     """
     with path.open("rb") as stream:
         model = hashlib.file_digest(stream, "sha256").hexdigest()
+    if isinstance(subject, np.ndarray):
+        key = subject.astype("<i8").tobytes()
+        windows, tokens = subject.shape
+        sizes = {"tokens": windows * (tokens - 1), "window": tokens - 1}
+    else:
+        key = repr([dataclasses.astuple(item) for item in subject]).encode()
+        sizes = {"items": len(subject)}
+    digest = hashlib.sha256(key).hexdigest()[:8]
     return {
-        "model": f"{path.stem} {model[:8]}",
-        "text": f"{text} {hashlib.sha256(windows.astype('<i8').tobytes()).hexdigest()[:8]}",
-        "tokens": windows.shape[0] * (windows.shape[1] - 1),
-        "window": windows.shape[1] - 1,
-        "version": amxfp4.__version__,
-    }
-
-
-def measure(
-    model: Model, windows: npt.NDArray[np.int64], row: Row
-) -> tuple[npt.NDArray[np.float64], float]:
-    """Losses of a row in nats, float64 [tokens], and the seconds of a core that they took."""
-    start = time.process_time()
-    found = losses(model, windows, quantizer(row), perturbation=row.perturbation)
-    return found.reshape(-1), time.process_time() - start
+        "model": f"{path.stem} {model[:8]}", "text": f"{text} {digest}",
+        **sizes, "version": amxfp4.__version__,
+    }  # fmt: skip
 
 
 def run(
     path: Path,
-    windows: npt.NDArray[np.int64],
+    subject: Subject,
     rows: list[Row],
     store: Store,
     text: str,
     *,
     jobs: int = 2,
     again: bool = False,
+    submit: Submit | None = None,
     told: Callable[[Result, int, int], None] = lambda *_: None,
 ) -> list[Result]:
     """Measure what a folder does not have yet, and keep each row as soon as it is done.
@@ -90,17 +91,20 @@ def run(
     ----------
     path
         The model's file.
-    windows
-        Tokens, [n, w + 1].
+    subject
+        Tokens of windows, [n, w + 1], or items.
     rows
         What to measure, in the order in which it is begun.
     text
-        Name of the text.
+        Name of the text, or of the items.
     jobs
         Processes; each holds the model, which is 0.6 GB for 135 million weights, and as much again
         in work.
     again
         Measure also what is there.
+    submit
+        Who measures, in place of processes that are started here: there `path` must be the same
+        file.
     told
         Called with a result, how many there are now, and how many will be.
 
@@ -115,7 +119,7 @@ def run(
     ToolError
         A process was ended, for want of memory perhaps.
     """
-    where = about(path, text, windows)
+    where = about(path, text, subject)
     found: dict[int, Result] = {}
     for number, row in enumerate(rows):
         before = None if again else store.find(row, where)
@@ -124,15 +128,13 @@ def run(
             told(before, len(found), len(rows))
     try:
         left = [number for number in range(len(rows)) if number not in found]
-        with _working(path, windows, min(jobs, len(left))) as submit:
+        given = contextlib.nullcontext(submit) if submit else _working(min(jobs, len(left)))
+        with given as begin:
             with _not_interrupted():
-                pending = {submit(rows[number]): number for number in left}
+                pending = {begin(_measure, path, subject, rows[n]): n for n in left}
             for done in concurrent.futures.as_completed(pending):
-                losses_, seconds = done.result()
                 number = pending[done]
-                found[number] = Result(
-                    row=rows[number], about=where, losses=losses_, seconds=seconds
-                )
+                found[number] = Result(row=rows[number], about=where, measured=done.result())
                 store.keep(found[number])
                 told(found[number], len(found), len(rows))
     except BrokenProcessPool as error:
@@ -144,12 +146,10 @@ def run(
 
 
 @contextlib.contextmanager
-def _working(
-    path: Path, windows: npt.NDArray[np.int64], jobs: int
-) -> Iterator[Callable[[Row], concurrent.futures.Future[Any]]]:
-    """Give what measures a row in one of some processes, which end with the block."""
+def _working(jobs: int) -> Iterator[Submit]:
+    """Give what hands work to one of some processes, which end with the block."""
     if not jobs:
-        yield lambda _: concurrent.futures.Future()
+        yield lambda *_: concurrent.futures.Future()
         return
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), _begin
@@ -157,7 +157,7 @@ def _working(
     others = set(multiprocessing.active_children())
     try:
         with _environment(_ONE_THREAD):  # BLAS reads it when NumPy is imported, in the new process
-            yield lambda row: pool.submit(_measure, path, windows, row)
+            yield pool.submit
     except BaseException:
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
@@ -205,11 +205,9 @@ def _begin() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _measure(
-    path: Path, windows: npt.NDArray[np.int64], row: Row
-) -> tuple[npt.NDArray[np.float64], float]:
+def _measure(path: Path, subject: Subject, row: Row) -> Measured:
     try:
         model = _loaded(path)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return measure(model, windows, row)
+    return measure(model, subject, row)

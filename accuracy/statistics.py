@@ -33,6 +33,11 @@ class Difference:
     by_token: float
     by_block: float
 
+    @property
+    def error(self) -> float:
+        """The larger standard error; NaN where there is none."""
+        return float(np.fmax(self.by_token, self.by_block))
+
 
 def difference(a: npt.ArrayLike, b: npt.ArrayLike, block: int = BLOCK) -> Difference:
     """Compare losses `a` with losses `b` of the same tokens.
@@ -76,5 +81,4 @@ def is_difference(d: Difference, floor: float) -> bool:
 
     It must exceed what noise far below a format's does, `floor` nats, and twice its larger error.
     """
-    error = np.fmax(d.by_token, d.by_block)
-    return abs(d.mean) > floor and bool(abs(d.mean) > 2 * error)
+    return abs(d.mean) > floor and abs(d.mean) > 2 * d.error

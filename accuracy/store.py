@@ -6,44 +6,22 @@ import csv
 import dataclasses
 import io
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from amxfp4.util import files
 
-from .quantized import BASELINE, FP32, Row
-from .statistics import Difference, difference, is_difference
+from .measures import Measured
+from .quantized import Row
+from .summaries import Result, of_items, of_text
 
-__all__ = ["Result", "Store", "summary"]
+__all__ = ["Store"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Of the files; of another number they are measured anew."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """Losses of a row.
-
-    Parameters
-    ----------
-    row
-    about
-        What it was measured on: model, text, window, tokens, version.
-    losses
-        Nats, float64 [tokens], in the order of the text.
-    seconds
-        Of one core.
-    """
-
-    row: Row
-    about: Mapping[str, Any]
-    losses: npt.NDArray[np.float64]
-    seconds: float
 
 
 class Store:
@@ -52,8 +30,9 @@ class Store:
     Parameters
     ----------
     folder
-        Is made when there is something to keep: ``rows/`` with a file for each row, and
-        ``accuracy.json`` and ``accuracy.csv`` with the figures of all of them.
+        Is made when there is something to keep: ``rows/`` with a file for each row, and the
+        figures of all of them in ``accuracy.json`` and ``accuracy.csv``, of choices in
+        ``pairs.json`` and ``pairs.csv``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,7 +51,11 @@ class Store:
         """Write a result, whole or not at all."""
         fields = {
             "label": result.row.label, **result.row.measured, "about": dict(result.about),
-            "seconds": round(result.seconds, 2), "losses": result.losses.tolist(),
+            "seconds": round(result.measured.seconds, 2), "more": dict(result.measured.more),
+            "values": {
+                name: values.astype(int if values.dtype == bool else float).tolist()
+                for name, values in result.measured.values.items()
+            },
         }  # fmt: skip
         files.write(self._path(result.row, result.about), json.dumps(fields) + "\n")
 
@@ -85,97 +68,41 @@ class Store:
         )
 
     def summarize(self) -> None:
-        """Write the figures of all results: ``accuracy.json`` and ``accuracy.csv``."""
-        rows = summary(self.all())
-        text = io.StringIO()
-        if rows:
-            writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(
-                {name: "" if value is None else value for name, value in row.items()}
-                for row in rows
-            )
-        files.write_all(
-            {
-                self.folder / "accuracy.json": json.dumps(rows, indent=1) + "\n",
-                self.folder / "accuracy.csv": text.getvalue(),
-            }
+        """Write the figures of all results."""
+        results = self.all()
+        texts = {}
+        for name, rows in (("accuracy", of_text(results)), ("pairs", of_items(results))):
+            if rows or name == "accuracy":
+                texts[self.folder / f"{name}.json"] = json.dumps(rows, indent=1) + "\n"
+                texts[self.folder / f"{name}.csv"] = _csv(rows)
+        files.write_all(texts)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {name: "" if value is None else value for name, value in row.items()} for row in rows
         )
+    return text.getvalue()
+
+
+_NAMES = tuple(f.name for f in dataclasses.fields(Row))
+_BOOLEAN = ("agrees", "by_sum", "by_length")
 
 
 def _read(path: Path) -> Result | None:
     """Read a result; ``None`` if there is none, or one of a format that is not there any more."""
     try:
         fields = json.loads(path.read_text())
-        names = ("label", "format", "options", "mode", "perturbation")
-        row = Row(**{name: fields[name] for name in names})
-        losses = np.array(fields["losses"], np.float64)
-        return Result(row=row, about=fields["about"], losses=losses, seconds=fields["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
+        row = Row(**{name: fields[name] for name in _NAMES})
+        values = {
+            name: np.array(value, np.bool_ if name in _BOOLEAN else np.float64)
+            for name, value in fields["values"].items()
+        }
+        found = Measured(values=values, more=fields["more"], seconds=fields["seconds"])
+        return Result(row=row, about=fields["about"], measured=found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def summary(results: list[Result]) -> list[dict[str, Any]]:
-    """Figures of results, each beside FP32 and `BASELINE` of the same text.
-
-    Returns
-    -------
-    Of every result, by name: ``nats`` a token and ``perplexity``; then the paired differences
-    ``over_fp32`` and ``over_amxfp4`` (of the same mode) with both standard errors, and whether they
-    are called differences (`is_difference`); ``None`` where there is nothing to compare with. The
-    floor is the largest effect of the perturbed rows: of FP32, and of `BASELINE` in that mode.
-    """
-    known = {
-        (json.dumps(dict(r.about), sort_keys=True), json.dumps(r.row.measured, sort_keys=True)): r
-        for r in results
-    }
-
-    def like(result: Result, row: Row) -> Result | None:
-        about = json.dumps(dict(result.about), sort_keys=True)
-        return known.get((about, json.dumps(row.measured, sort_keys=True)))
-
-    figures = []
-    for r in results:
-        plain = like(r, FP32)
-        base = like(r, Row(label="", format=BASELINE, mode=r.row.mode)) if r.row.mode else None
-        noise = [(x, plain) for x in results if _is_noise(x, r, "")]
-        noise += [(x, base) for x in results if base and _is_noise(x, r, r.row.mode)]
-        found = [abs(difference(x.losses, of.losses).mean) for x, of in noise if of]
-        floor = max(found, default=0.0)
-        mean = float(r.losses.mean())
-        figures.append(
-            {
-                "label": r.row.label, "format": r.row.format,
-                "options": json.dumps(dict(r.row.options), sort_keys=True),
-                "mode": r.row.mode or "none", "perturbation": r.row.perturbation, **r.about,
-                "nats": mean, "perplexity": math.exp(min(mean, 700)),
-                **_compared("fp32", r, plain, floor),
-                **_compared("amxfp4", r, base, floor), "floor": floor, "seconds": r.seconds,
-            }
-        )  # fmt: skip
-    return figures
-
-
-def _is_noise(candidate: Result, of: Result, mode: str) -> bool:
-    """Whether a result shows the noise of a mode, on the same text."""
-    row = candidate.row
-    wanted = BASELINE if mode else ""
-    same = row.mode == mode and row.format == wanted and not row.options
-    return same and row.perturbation != 0 and candidate.about == of.about
-
-
-def _compared(name: str, a: Result, b: Result | None, floor: float) -> dict[str, Any]:
-    d: Difference | None = None
-    if b is not None and b.row.measured != a.row.measured:
-        d = difference(a.losses, b.losses)
-    return {
-        f"over_{name}": d.mean if d else None,
-        f"over_{name}_error_by_token": _known(d.by_token) if d else None,
-        f"over_{name}_error_by_block": _known(d.by_block) if d else None,
-        f"over_{name}_is_difference": is_difference(d, floor) if d else None,
-    }
-
-
-def _known(x: float) -> float | None:
-    """JSON has no NaN."""
-    return x if math.isfinite(x) else None

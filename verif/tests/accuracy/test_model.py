@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from amxfp4.accuracy import model as ours
-from amxfp4.accuracy.model import OPERANDS, load, losses
+from amxfp4.accuracy.model import OPERANDS, load
 from amxfp4.golden.files.gguf_file import GgufFile
 from amxfp4.verif.tests.accuracy import slowly, tiny
+from amxfp4.verif.tests.accuracy.tiny import losses
 from amxfp4.verif.tests.golden.files.made import gguf_file
 
 WINDOWS = tiny.windows()

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from amxfp4 import golden
-from amxfp4.accuracy.model import OPERANDS
-from amxfp4.accuracy.quantized import FP32, MODES, NOISE, Row, described, quantizer, rows_of
+from amxfp4.accuracy.model import OPERANDS, load
+from amxfp4.accuracy.operands import Fidelity
+from amxfp4.accuracy.quantized import (
+    FP32,
+    MODES,
+    MODES_MEASURED,
+    NOISE,
+    Row,
+    described,
+    multiplier,
+    quantizer,
+    rows_of,
+)
 from amxfp4.cli.accuracy import MODES as NAMED
+from amxfp4.golden.quality import sqnr
 from amxfp4.params.formats import FORMATS
+from amxfp4.verif.tests.accuracy import tiny
 
 ACTIVATIONS = {"input", "query", "key", "probability", "value"}
 
@@ -58,7 +72,7 @@ def test_fp32_leaves_all_operands() -> None:
     ],
 )  # fmt: skip
 def test_format_in_words(text: str, format: str, options: Any) -> None:
-    assert described(text) == (format, options)
+    assert described(text) == {"format": format, "options": options}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +85,8 @@ def test_format_in_words(text: str, format: str, options: Any) -> None:
         ("mxfp4 ties=RTZ", ValueError, "ties must be one of RNE, RNA|ties must be one of RNA, RNE"),
         ("mxfp4 rule=modelopt", ValueError, "rule"),
         ("mxfp4 sides=2", TypeError, "sides"),
+        ("amxfp4 acc=int8", ValueError, "acc must be one of exact, fixed, fp32, not 'int8'"),
+        ("mxfp4 acc=exact", ValueError, "acc must be fp32 for the scales of mxfp4, not 'exact'"),
     ],
 )
 def test_wrong_format(text: str, error: type[Exception], message: str) -> None:
@@ -90,7 +106,7 @@ def test_default_rows() -> None:
     assert rows[0] == FP32
     measured = [json.dumps(row.measured) for row in rows]
     assert len(set(measured)) == len(measured)
-    for mode in MODES:
+    for mode in MODES_MEASURED:
         of_mode = [row for row in rows if row.mode == mode and not row.perturbation]
         assert {row.format for row in of_mode} == set(FORMATS)
         assert of_mode[0].label == "amxfp4"
@@ -101,10 +117,91 @@ def test_default_rows() -> None:
             ("nvfp4", factor | searched),
         ]  # fmt: skip
     noise = [(row.format, row.mode) for row in rows if row.perturbation == NOISE]
-    assert noise == [("", ""), *(("amxfp4", mode) for mode in MODES)]
+    assert noise == [("", ""), *(("amxfp4", mode) for mode in MODES_MEASURED)]
 
 
 def test_rows_always_have_what_they_are_compared_with() -> None:
     labels = [row.label for row in rows_of(["mxfp4", "mxfp4"], ["kv"])]
     noise = "embedding perturbed"
     assert labels == ["FP32", f"FP32, {noise}", "amxfp4", "mxfp4", f"amxfp4, {noise}"]
+
+
+def test_rows_with_an_accumulator() -> None:
+    """In mode both alone, with the same format's FP32 sums beside them."""
+    rows = rows_of(["nvfp4 acc=fp32 block=32"])
+    labels = {mode: [row.label for row in rows if row.mode == mode] for mode in MODES_MEASURED}
+    assert "nvfp4 block=32" in labels["activations"]
+    assert "nvfp4 acc=fp32 block=32" not in labels["activations"]
+    assert {"nvfp4 block=32", "nvfp4 acc=fp32 block=32"} <= set(labels["both"])
+    (row,) = [row for row in rows if row.acc]
+    assert (row.acc, row.options) == ("fp32", {"block": 32})
+    with pytest.raises(ValueError, match="mode must be both for 'amxfp4 acc=fp32', not kv"):
+        rows_of(["amxfp4 acc=fp32"], ["kv"])
+    with pytest.raises(ValueError, match="mode must be both with acc=fp32, not 'weights'"):
+        Row(label="x", format="amxfp4", mode="weights", acc="fp32")
+
+
+@pytest.mark.parametrize("acc", ["exact", "fixed", "fp32"])
+def test_products_are_goldens(acc: str, rng: np.random.Generator) -> None:
+    """Of a linear layer, of scores of a head, and of a head's mix of values."""
+    row = Row(label="x", format="nvfp4", options={"tensor_scale": "auto"}, mode="both", acc=acc)
+    quantize, multiply = quantizer(row), multiplier(row)
+
+    def golden_product(a: Any, b: Any, whole_a: Any = None, whole_b: Any = None) -> Any:
+        qa, qb = (
+            golden.quantize(
+                x, "nvfp4", axis=axis,
+                tensor_scale=golden.quantize(whole, "nvfp4", tensor_scale="auto").tensor_scale,
+            )
+            for x, axis, whole in (
+                (a, 1, a if whole_a is None else whole_a), (b, 0, b if whole_b is None else whole_b)
+            )
+        )  # fmt: skip
+        product = golden.matmul(qa, qb, acc=acc)
+        return product[0] if acc == "fixed" else product
+
+    def drawn(*shape: int) -> Any:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    x, w = drawn(5, 40), drawn(7, 40)
+    got = multiply(quantize("input", x, -1), quantize("weight", w, -1))
+    assert np.array_equal(got, golden_product(x, w.T))
+    q, k, v, p = drawn(6, 3, 40), drawn(6, 2, 40), drawn(6, 2, 40), drawn(3, 6, 6)
+    kept = {
+        "query": quantize("query", q, -1), "key": quantize("key", k, -1),
+        "value": quantize("value", v, 0), "probability": quantize("probability", p, -1),
+    }  # fmt: skip
+    scores = multiply(kept["query"].take(2, 1), kept["key"].take(1, 1))
+    assert np.array_equal(scores, golden_product(q[:, 2], k[:, 1].T, q, k))
+    mixed = multiply(kept["probability"].take(2, 0), kept["value"].take(1, 1).T)
+    assert np.array_equal(mixed, golden_product(p[2], v[:, 1], p, v))
+    assert mixed.dtype == np.float32
+
+
+def test_an_accumulator_changes_losses_by_little(tmp_path: Path) -> None:
+    """The same codes in and other sums: nearly what BLAS sums, while sums in FP16 are not."""
+    model, cut = load(tiny.write(tmp_path)), tiny.windows(1, 24)
+    plain = Row(label="x", format="amxfp4", mode="both")
+    sums = tiny.losses(model, cut, quantizer(plain))
+    for acc in ("exact", "fp32"):
+        row = Row(label="x", format="amxfp4", mode="both", acc=acc)
+        got = tiny.losses(model, cut, quantizer(row), multiplier(row))
+        assert np.median(np.abs(got - sums)) < 1e-3
+    rounded = tiny.losses(
+        model, cut, quantizer(row), lambda a, b: np.float32(np.float16(multiplier(row)(a, b)))
+    )
+    assert np.abs(rounded - sums).max() > 1e-3
+
+
+def test_fidelity(rng: np.random.Generator) -> None:
+    """As golden's figure, over all tensors of a kind."""
+    row, fidelity = Row(label="x", format="mxfp4", mode="kv"), Fidelity()
+    tensors = [rng.standard_normal((9, 64)).astype(np.float32) * 3**n for n in range(2)]
+    for x in tensors:
+        for operand in ("key", "input"):
+            quantizer(row, fidelity)(operand, x, -1)
+    x = np.concatenate(tensors)
+    wanted = sqnr(x, golden.dequantize(golden.quantize(x, "mxfp4")))
+    assert fidelity.decibels == {"key": pytest.approx(wanted, abs=0.01)}
+    fidelity.add("value", x, x)
+    assert set(fidelity.decibels) == {"key"}

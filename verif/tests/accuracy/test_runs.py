@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 
 from amxfp4.accuracy import runs
-from amxfp4.accuracy.model import load, losses
+from amxfp4.accuracy.measures import Measured
+from amxfp4.accuracy.model import load
 from amxfp4.accuracy.quantized import FP32, Row, quantizer, rows_of
 from amxfp4.accuracy.statistics import difference
-from amxfp4.accuracy.store import Result, Store, summary
+from amxfp4.accuracy.store import Store
+from amxfp4.accuracy.summaries import Result, of_text
+from amxfp4.commands.language import measure
 from amxfp4.util.errors import ToolError
 from amxfp4.verif.tests.accuracy import tiny
+from amxfp4.verif.tests.accuracy.tiny import losses
 
 WINDOWS = tiny.windows(1, 24)
 ROWS = rows_of(["mxfp4"], ["weights"])
@@ -38,6 +42,22 @@ def test_rows_in_processes(tmp_path: Path) -> None:
         wanted = losses(model, WINDOWS, quantizer(row), perturbation=row.perturbation)
         np.testing.assert_allclose(result.losses, wanted[0], rtol=0, atol=1e-4)
     assert results[0].about["tokens"] == results[0].about["window"] == 24
+
+
+@pytest.mark.nightly  # a worker of Dask starts for seconds
+def test_rows_on_workers_of_a_scheduler(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="pip install 'amxfp4[synth]'")
+    path = tiny.write(tmp_path)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        measure._submit(cluster.scheduler_address) as submit,
+    ):
+        there = runs.run(path, WINDOWS, ROWS, Store(tmp_path / "a"), "random", submit=submit)
+    here = runs.run(path, WINDOWS, ROWS, Store(tmp_path / "b"), "random", jobs=1)
+    for a, b in zip(there, here, strict=True):
+        np.testing.assert_allclose(a.losses, b.losses, rtol=0, atol=1e-4)
 
 
 def test_second_run_fills_gaps(tmp_path: Path, here: list[str]) -> None:
@@ -125,7 +145,7 @@ def test_damaged_result_is_measured_anew(tmp_path: Path, here: list[str]) -> Non
     path, store = tiny.write(tmp_path), Store(tmp_path / "out")
     runs.run(path, WINDOWS, [FP32], store, "random")
     (kept,) = (store.folder / "rows").iterdir()
-    for damage in ("", "{}", "[]", kept.read_text().replace("losses", "loss")):
+    for damage in ("", "{}", "[]", kept.read_text().replace("values", "value")):
         kept.write_text(damage)
         assert store.all() == []
         runs.run(path, WINDOWS, [FP32], store, "random")
@@ -134,7 +154,12 @@ def test_damaged_result_is_measured_anew(tmp_path: Path, here: list[str]) -> Non
 
 
 def _result(row: Row, losses_: Any, **about: Any) -> Result:
-    return Result(row=row, about={"tokens": 48, **about}, losses=np.array(losses_), seconds=1.0)
+    n = len(losses_)
+    values = {
+        "losses": np.array(losses_), "divergence": np.full(n, 0.5), "agrees": np.arange(n) % 4 > 0
+    }  # fmt: skip
+    measured = Measured(values=values, seconds=1.0)
+    return Result(row=row, about={"tokens": 48, **about}, measured=measured)
 
 
 def test_summary(rng: np.random.Generator, tmp_path: Path) -> None:
@@ -153,7 +178,7 @@ def test_summary(rng: np.random.Generator, tmp_path: Path) -> None:
         _result(Row(label="alone", format="mxfp4", mode="both"), plain),
         _result(worse, plain, text="another"),
     ]
-    by_label = {row["label"]: row for row in summary(results[:-1])}
+    by_label = {row["label"]: row for row in of_text(results[:-1])}
     row = by_label["mxfp4"]
     assert row["nats"] == pytest.approx(plain.mean() + 0.7)
     assert row["perplexity"] == pytest.approx(np.exp(plain.mean() + 0.7))
@@ -170,7 +195,7 @@ def test_summary(rng: np.random.Generator, tmp_path: Path) -> None:
     assert by_label["FP32"]["over_fp32"] is by_label["amxfp4"]["over_amxfp4"] is None
     assert by_label["alone"]["over_amxfp4"] is None
     assert by_label["alone"]["over_fp32_is_difference"] is False
-    assert summary(results)[-1]["over_fp32"] is None
+    assert of_text(results)[-1]["over_fp32"] is None
 
     store = Store(tmp_path)
     for result in results:

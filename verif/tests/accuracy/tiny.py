@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from amxfp4.accuracy import predictions
+from amxfp4.accuracy.model import Model, final
 from amxfp4.verif.tests.golden.files.made import gguf_file
 
 VOCABULARY, WIDTH, HIDDEN, LAYERS, HEADS, GROUPS = 48, 64, 96, 2, 4, 2
@@ -78,3 +80,9 @@ def write(folder: Path, *, head: bool = False, keys: Mapping[str, Any] | None = 
 def windows(count: int = 2, window: int = 40, seed: int = 2) -> Any:
     """Make random tokens [count, window + 1]."""
     return np.random.default_rng(seed).integers(0, VOCABULARY, (count, window + 1))
+
+
+def losses(model: Model, cut: Any, *hooks: Any, perturbation: float = 0.0) -> Any:
+    """Losses of windows, [n, w], with what quantizes and what multiplies."""
+    states = final(model, cut[:, :-1], *hooks, perturbation=perturbation)
+    return np.stack(predictions.losses(model, states, cut[:, 1:]))

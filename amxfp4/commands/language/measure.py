@@ -1,0 +1,152 @@
+"""``amxfp4 accuracy``: what formats cost a small language model."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from amxfp4.accuracy import runs, tasks, tokens
+from amxfp4.accuracy.measures import Subject
+from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, rows_of
+from amxfp4.accuracy.store import Store
+from amxfp4.accuracy.summaries import Result
+from amxfp4.accuracy.verdicts import verdicts
+from amxfp4.commands.language import tables
+from amxfp4.params.checks import check_range
+from amxfp4.util import console, extras
+from amxfp4.util.errors import reading, writing
+
+__all__ = ["OWN", "measure", "opened", "texts_of"]
+
+OWN = "text"
+"""What stands for items from the text itself, in the place of a file of them."""
+ITEMS = 64
+"""Items from the text."""
+
+
+def measure(
+    *,
+    count: int,
+    window: int,
+    text: Path | None,
+    model: Path | None,
+    formats: Sequence[str],
+    modes: Sequence[str],
+    pairs: str | None,
+    jobs: int,
+    scheduler: str | None,
+    again: bool,
+    out: Path,
+    build: Path,
+    report: Path | None,
+) -> None:
+    """Measure what is not in `out` yet, print a table of all that was asked for, write the page.
+
+    Options are those of ``amxfp4 accuracy``.
+    """
+    rows = rows_of(formats or FORMATS_MEASURED, modes or MODES_MEASURED)
+    check_range("--jobs", jobs, 1, 64)
+    check_range("--window", window, 1, 8192)
+    path, made = opened(model)
+    texts = texts_of(text)
+    whole = max(count - count % window, min(count, window))
+    cut = tokens.windows(
+        [(name, tokens.encode(made, t, whole + 1)) for name, t in texts], whole, window
+    )
+    name = " and ".join(name for name, _ in texts)
+    subjects: dict[str, Subject] = {name: cut}
+    if pairs is not None:
+        subjects |= _items(pairs, path, made, texts)
+    with writing("--out", out, "a folder that can be written"):
+        out.mkdir(parents=True, exist_ok=True)
+    found = []
+    with _submit(scheduler) as submit:
+        for title, subject in subjects.items():
+            with console.working(f"measuring {len(rows)} rows") as step:
+                found.append(
+                    runs.run(
+                        path, subject, rows, Store(out), title, jobs=jobs, again=again,
+                        submit=submit,
+                        told=lambda _, done, of: step(f"measured {done} of {of} rows"),
+                    )
+                )  # fmt: skip
+    results, *chosen = found
+    tables.show_text(results)
+    for items in chosen:
+        tables.show_items(items)
+    answered = verdicts(results)
+    tables.show_verdicts(answered)
+    about = results[0].about
+    print(
+        f"{about['model']} on {about['text']}: {about['tokens']:,} tokens in contexts of "
+        f"{about['window']}\n* more than noise and two standard errors; all figures: "
+        f"{out / 'accuracy.csv'}"
+    )
+    _report(results, chosen, build, report)
+
+
+def opened(model: Path | None) -> tuple[Path, Any]:
+    """Path of the model to measure, and its tokenizer."""
+    path = model or tokens.installed_model()
+    with reading("--model", path, "a GGUF file of a model of the Llama architecture"):
+        return path, tokens.tokenizer(path)
+
+
+def texts_of(file: Path | None) -> list[tokens.Text]:
+    """Read the text to measure on, or those that need no file."""
+    if file is None:
+        return tokens.own_texts()
+    with reading("--text", file, "a text in UTF-8"):
+        return [(file.stem, file.read_text(encoding="utf-8"))]
+
+
+def _items(
+    pairs: str, model: Path, made: Any, texts: list[tokens.Text]
+) -> dict[str, Sequence[tasks.Item]]:
+    def encode(text: str, most: int | None = None) -> npt.NDArray[np.int64]:
+        return tokens.encode(made, text, most)
+
+    if pairs != OWN:
+        file = Path(pairs)
+        with reading("--pairs", file, "a file of items, a line of JSON each"):
+            return {file.stem: tasks.read(file, encode, tokens.first(model))}
+    each = ITEMS // len(texts)
+    wanted = each * (tasks.CONTEXT + tasks.CONTINUATION)
+    found = [item for _, t in texts for item in tasks.from_text(encode(t, wanted), each)]
+    return {"continuations of " + " and ".join(name for name, _ in texts): found}
+
+
+@contextlib.contextmanager
+def _submit(scheduler: str | None) -> Iterator[runs.Submit | None]:
+    """Give what hands work to the workers of a Dask scheduler, if there is one."""
+    if scheduler is None:
+        yield None
+        return
+    from amxfp4.synth.plan.workers import Workers
+
+    with Workers(scheduler=scheduler).client() as client:
+        executor: Any = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+        yield executor.submit
+
+
+def _report(
+    results: list[Result], chosen: list[list[Result]], build: Path, path: Path | None
+) -> None:
+    """Write the page, where what draws it is installed."""
+    missing = [m for m in extras.EXTRAS["synth"] if importlib.util.find_spec(m) is None]
+    if missing and path is None:
+        print(f"no report: {extras.missing(missing[0], 'synth')}")
+        return
+    from amxfp4.commands.language import report
+
+    target = path or build / "reports" / "accuracy.html"
+    with writing("--report", target, "a file that can be written"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        report.write(results, chosen, build, target)
+    print(f"wrote {target}")
