@@ -4,7 +4,7 @@ Bit patterns of non-negative floats order like the integers they are. Rounding t
 member of an increasing set of codes therefore is counting: how many thresholds does the bit
 pattern reach? All inputs become FP32 bit patterns, which hold BF16, FP16 and FP32 exactly, and
 every threshold is derived from the parameters in `amxfp4.params.formats` exactly. No
-floating-point comparison takes part, so flush-to-zero modes of the processor change nothing.
+FP32 comparison takes part, so flush-to-zero modes of the processor change nothing.
 """
 
 from __future__ import annotations
