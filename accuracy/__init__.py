@@ -6,6 +6,8 @@ util, and is imported by the commands alone.
 - `model`: weights from a GGUF file, and the forward pass.
 - `tokens`: the tokenizer that such a file holds, and texts to measure on.
 - `quantized`: which operands a mode quantizes, and the rows of a table; `operands`: as blocks.
+- `gptq`, `rotation`: weights quantized for what a layer computes; the same model in another basis.
+  `prepared`: a model as a row wants it, from its options.
 - `predictions`: losses, and how far predictions are from those of FP32; `tasks`: choices between
   continuations. `measures`: what of these is measured of a row.
 - `statistics`: differences between rows, token by token, and how sure they are; `summaries`:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from .model import Array, Model, Operand, final
 from .operands import Fidelity
 from .predictions import predictions
+from .prepared import prepared, turned
 from .quantized import FP32, Row, multiplier, quantizer
 from .tasks import Item, choices
 
@@ -46,16 +47,25 @@ class Measured:
     seconds: float
 
 
-def measure(model: Model, subject: Subject, row: Row) -> Measured:
-    """Measure a row, on windows beside FP32: its last states are kept for the rows that follow."""
+def measure(
+    model: Model, subject: Subject, row: Row, calibration: Callable[[], Windows]
+) -> Measured:
+    """Measure a row, on windows beside FP32: its last states are kept for the rows that follow.
+
+    `calibration` gives tokens for a row that needs some, those of windows not among them.
+    """
     if isinstance(subject, np.ndarray):
-        return _on_text(model, subject, row)
+        return _on_text(model, subject, row, calibration)
     start = time.process_time()
-    values = choices(model, subject, quantizer(row), multiplier(row), perturbation=row.perturbation)
+    own = prepared(model, row.format, row.options, calibration)
+    quantize = turned(own, row.options, quantizer(row))
+    values = choices(own, subject, quantize, multiplier(row), perturbation=row.perturbation)
     return Measured(values=values, seconds=time.process_time() - start)
 
 
-def _on_text(model: Model, windows: Windows, row: Row) -> Measured:
+def _on_text(
+    model: Model, windows: Windows, row: Row, calibration: Callable[[], Windows]
+) -> Measured:
     plain = _plain(model, windows)
     start = time.process_time()
     fidelity = Fidelity()
@@ -63,10 +73,11 @@ def _on_text(model: Model, windows: Windows, row: Row) -> Measured:
         states, start = plain.states, start - plain.seconds
         more: dict[str, Any] = {"groups": plain.groups}
     else:
+        model = prepared(model, row.format, row.options, calibration)
+        quantize = turned(model, row.options, quantizer(row, fidelity))
         states = final(
-            model, windows[:, :-1], quantizer(row, fidelity), multiplier(row),
-            perturbation=row.perturbation,
-        )  # fmt: skip
+            model, windows[:, :-1], quantize, multiplier(row), perturbation=row.perturbation
+        )
         more = {"sqnr": fidelity.decibels}
     found = predictions(model, states, list(windows[:, 1:]), plain.model, plain.states)
     seconds = time.process_time() - start

@@ -12,9 +12,12 @@ import numpy as np
 
 from amxfp4 import golden
 from amxfp4.golden.products.accumulators import ACCUMULATORS
+from amxfp4.golden.table import any_row
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import FORMATS, block_format
+from amxfp4.params.formats import FORMATS
+from amxfp4.params.weights import WEIGHT_FORMATS
 
+from . import prepared
 from .model import Array, Multiply, Operand, Quantize, as_is, fp32
 from .operands import Fidelity, Kept
 
@@ -62,7 +65,8 @@ class Row:
     format
         As `golden.quantize` takes it; empty for FP32, in which nothing is quantized.
     options
-        Keywords of `golden.quantize`, such as ``{"tensor_scale": "auto"}``; JSON can hold them.
+        Keywords of `golden.quantize`, such as ``{"tensor_scale": "auto"}``, and those of
+        `amxfp4.accuracy.prepared`, such as ``{"gptq": True}``; JSON can hold them.
     mode
         A key of `MODES`; empty for FP32.
     perturbation
@@ -74,7 +78,8 @@ class Row:
     Raises
     ------
     ValueError
-        `format`, `mode` or `acc` is unknown, or they do not go together.
+        `format`, `mode`, `acc` or an option is unknown, or they do not go together: weight formats
+        and GPTQ are for mode ``weights``, accumulators for ``both``.
     """
 
     label: str
@@ -86,8 +91,11 @@ class Row:
 
     def __post_init__(self) -> None:
         if self.format or self.mode:
-            block_format(self.format)
+            any_row(self.format)
             choose("mode", self.mode, MODES)
+            if self.mode != "weights" and _weights_alone(self.format, self.options):
+                raise ValueError(f"mode must be weights for {self.label!r}, not {self.mode!r}")
+            prepared.check(self.options, self.mode)
         if self.acc and self.mode != "both":
             raise ValueError(f"mode must be both with acc={self.acc}, not {self.mode!r}")
 
@@ -96,6 +104,10 @@ class Row:
         """What its figures depend on: all but the label, as JSON holds it."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)[1:]}
         return fields | {"options": dict(self.options)}
+
+
+def _weights_alone(format: str, options: Mapping[str, Any]) -> bool:
+    return format in WEIGHT_FORMATS or options.get("gptq") is True
 
 
 FP32 = Row(label="FP32")
@@ -107,7 +119,8 @@ FORMATS_MEASURED = (
 
 
 ROW_OPTIONS = {"acc": ACCUMULATORS}
-"""Options that are fields of `Row`, and their values; every other one is of `golden.quantize`."""
+"""Options that are fields of `Row`, and their values; every other one is of `golden.quantize` or of
+`amxfp4.accuracy.prepared`."""
 
 
 def described(text: str) -> dict[str, Any]:
@@ -116,8 +129,8 @@ def described(text: str) -> dict[str, Any]:
     Parameters
     ----------
     text
-        Such as ``nvfp4 tensor_scale=auto block=32`` or ``amxfp4 acc=fp32``; values are JSON, or
-        else texts.
+        Such as ``nvfp4 tensor_scale=auto block=32``, ``amxfp4 acc=fp32`` or ``int4 gptq=true``;
+        values are JSON, or else texts.
 
     Raises
     ------
@@ -137,7 +150,8 @@ def described(text: str) -> dict[str, Any]:
     fields = {name: options.pop(name) for name in ROW_OPTIONS if name in options}
     for name, value in fields.items():
         choose(name, value, ROW_OPTIONS[name])
-    q = golden.quantize(np.zeros((1, 1), np.float32), format, **options)
+    q = golden.quantize(np.zeros((1, 1), np.float32), format, **prepared.of_golden(options))
+    prepared.check(options, "")
     if "acc" in fields:
         golden.matmul(q, q, acc=fields["acc"])
     return {"format": format, "options": options, **fields}
@@ -152,7 +166,8 @@ def rows_of(
     ----------
     formats
         As `described` reads them, which is also what the table calls them. One with an accumulator
-        has a row in mode ``both`` alone, and the same with FP32 sums beside it.
+        has a row in mode ``both`` alone, and the same with FP32 sums beside it; weight formats and
+        GPTQ have one in mode ``weights`` alone.
 
     Raises
     ------
@@ -162,16 +177,20 @@ def rows_of(
     """
     rows = [FP32, Row(label="FP32, embedding perturbed", perturbation=NOISE)]
     told = {text: described(text) for text in [BASELINE, *formats]}
-    for text in [text for text, fields in told.items() if "acc" in fields]:
-        if "both" not in modes:
-            raise ValueError(f"mode must be both for {text!r}, not {' or '.join(modes)}")
-        plain = " ".join(word for word in text.split() if not word.startswith("acc="))
-        told.setdefault(plain, described(plain))
+    for text, fields in list(told.items()):
+        if "acc" in fields:
+            if "both" not in modes:
+                raise ValueError(f"mode must be both for {text!r}, not {' or '.join(modes)}")
+            plain = " ".join(word for word in text.split() if not word.startswith("acc="))
+            told.setdefault(plain, described(plain))
+        if "weights" not in modes and _weights_alone(fields["format"], fields["options"]):
+            raise ValueError(f"mode must be weights for {text!r}, not {' or '.join(modes)}")
     for mode in modes:
         rows += [
             Row(label=text, mode=mode, **fields)
             for text, fields in told.items()
             if mode == "both" or "acc" not in fields
+            if mode == "weights" or not _weights_alone(fields["format"], fields["options"])
         ]
         label = f"{BASELINE}, embedding perturbed"
         rows.append(Row(label=label, format=BASELINE, mode=mode, perturbation=NOISE))
@@ -184,14 +203,14 @@ def quantizer(row: Row, fidelity: Fidelity | None = None) -> Quantize:
     Every value is that of `golden.dequantize` of `golden.quantize`, bit for bit; with an
     accumulator the blocks themselves, for `multiplier`.
     """
-    if not row.format:
-        return as_is
-    quantized = MODES[row.mode]
+    if not row.format or row.options.get("gptq") is True:
+        return as_is  # or the model has its weights already
+    quantized, options = MODES[row.mode], prepared.of_golden(row.options)
 
     def values(operand: str, x: Array, axis: int) -> Operand:
         if operand not in quantized:
             return x
-        blocks = golden.quantize(x, row.format, axis=axis, **row.options)
+        blocks = golden.quantize(x, row.format, axis=axis, **options)
         y = golden.dequantize(blocks)
         if fidelity is not None:
             fidelity.add(operand, x, y)

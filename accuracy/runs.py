@@ -27,6 +27,7 @@ from amxfp4.util.errors import ToolError
 
 from .measures import Measured, Subject, measure
 from .model import load
+from .prepared import calibration
 from .quantized import Row
 from .store import Store
 from .summaries import Result
@@ -210,4 +211,4 @@ def _measure(path: Path, subject: Subject, row: Row) -> Measured:
         model = _loaded(path)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return measure(model, subject, row)
+    return measure(model, subject, row, functools.partial(calibration, path))

@@ -37,8 +37,9 @@ def accuracy(
         list[str] | None,
         typer.Option(
             metavar="FORMAT",
-            help="A format with options of golden.quantize, as 'nvfp4 tensor_scale=auto', or an "
-            "accumulator, as 'amxfp4 acc=fp32'; may be repeated. All formats by default.",
+            help="A format with options of golden.quantize, as 'nvfp4 tensor_scale=auto', an "
+            "accumulator, as 'amxfp4 acc=fp32', or gptq=true, rotation=heads, rotation=full; may "
+            "be repeated. All formats by default.",
         ),
     ] = None,
     mode: Annotated[

@@ -13,6 +13,7 @@ import pytest
 from amxfp4.accuracy import runs
 from amxfp4.accuracy.model import load
 from amxfp4.accuracy.quantized import Row
+from amxfp4.verif.tests.accuracy import tiny
 
 
 @pytest.fixture
@@ -32,4 +33,5 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(runs, "_working", working)
     monkeypatch.setattr(runs, "_loaded", load)
+    monkeypatch.setattr(runs, "calibration", lambda _: tiny.windows())
     return measured

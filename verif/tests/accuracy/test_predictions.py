@@ -19,6 +19,11 @@ NAMES = ("losses", "divergence", "agrees")
 ROW = Row(label="x", format="mxfp4", mode="both")
 
 
+def unused() -> Any:
+    """Give tokens of calibration, for which no row here asks."""
+    raise AssertionError
+
+
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Make a model, states of FP32 and others."""
@@ -96,17 +101,17 @@ def test_fp32_is_computed_once_for_all_rows(given: Any, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(measures, "final", counted)
     monkeypatch.setattr(measures, "_kept", [])
-    found = [measures.measure(model, WINDOWS, row) for row in (ROW, FP32, ROW)]
+    found = [measures.measure(model, WINDOWS, row, unused) for row in (ROW, FP32, ROW)]
     assert len(passes) == 3
     assert found[0].values["divergence"].mean() > 0.01
     assert not found[1].values["divergence"].any()
-    measures.measure(model, WINDOWS[:1], ROW)
+    measures.measure(model, WINDOWS[:1], ROW, unused)
     assert len(passes) == 5
 
 
 def test_groups_and_fidelity(given: Any) -> None:
     model, _, _ = given
-    found = {row.label: measures.measure(model, WINDOWS, row) for row in (FP32, ROW)}
+    found = {row.label: measures.measure(model, WINDOWS, row, unused) for row in (FP32, ROW)}
     groups = found["FP32"].more["groups"]
     ratios = [abs(math.log(max(g) / -min(g))) for g in groups.values()]
     assert [len(g) for g in groups.values()] == [32, 32]
