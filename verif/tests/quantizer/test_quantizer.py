@@ -47,7 +47,7 @@ def _scales(checked: Checked, config: QuantizerConfig) -> npt.NDArray[np.uint8]:
     return beats.split_records(checked.outputs, config.row.block)[1]
 
 
-@pytest.mark.by_day(2)
+@pytest.mark.by_day(3)
 @some_by_day(UNITS, rotation.by_day)
 def test_exhaustive_block_maxima(rng: np.random.Generator, config: QuantizerConfig) -> None:
     """Every word of either sign as the block's maximum, alone too, gives golden's scale code."""

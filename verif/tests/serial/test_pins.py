@@ -31,7 +31,8 @@ def at_another_rate(dut: LineDut, rng: np.random.Generator) -> None:
         CHECKS[name](dut, rng)
 
 
-@pytest.mark.parametrize("drift", [-0.02, 0.02])
+# Slower by day is in `test_nothing_fails_while_bugs_sleep`.
+@pytest.mark.parametrize("drift", [pytest.param(-0.02, marks=pytest.mark.nightly), 0.02])
 def test_host_whose_clock_is_off(rng: np.random.Generator, drift: float) -> None:
     """Bits may be 2 % longer or shorter than the unit's, even with four cycles a bit."""
     at_another_rate(woken(drift=drift), rng)
