@@ -6,6 +6,8 @@ util, and is imported by the commands alone.
 - `model`: weights from a GGUF file, and the forward pass.
 - `tokens`: the tokenizer that such a file holds, and texts to measure on.
 - `quantized`: which operands a mode quantizes, and the rows of a table.
+- `gptq`, `rotation`: weights quantized for what a layer computes; the same model in another basis.
+- `prepared`: a model as a row wants it, from its options.
 - `statistics`: differences between rows, token by token, and how sure they are.
 - `store`: results by row, kept as they are done; tables of them as JSON and CSV.
 - `runs`: rows measured in two processes.

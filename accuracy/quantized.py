@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from amxfp4 import golden
+from amxfp4.golden.table import any_row
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import FORMATS, block_format
+from amxfp4.params.formats import FORMATS
+from amxfp4.params.weights import WEIGHT_FORMATS
 
+from . import prepared
 from .model import Array, Quantize, as_is
 
 __all__ = [
@@ -55,7 +58,8 @@ class Row:
     format
         As `golden.quantize` takes it; empty for FP32, in which nothing is quantized.
     options
-        Keywords of `golden.quantize`, such as ``{"tensor_scale": "auto"}``; JSON can hold them.
+        Keywords of `golden.quantize`, such as ``{"tensor_scale": "auto"}``, and those of
+        `amxfp4.accuracy.prepared`, such as ``{"gptq": True}``; JSON can hold them.
     mode
         A key of `MODES`; empty for FP32.
     perturbation
@@ -64,7 +68,8 @@ class Row:
     Raises
     ------
     ValueError
-        `format` or `mode` is unknown.
+        `format`, `mode` or an option is unknown, or they do not go together: weight formats and
+        GPTQ are for mode ``weights``.
     """
 
     label: str
@@ -75,8 +80,11 @@ class Row:
 
     def __post_init__(self) -> None:
         if self.format or self.mode:
-            block_format(self.format)
+            any_row(self.format)
             choose("mode", self.mode, MODES)
+            if self.mode != "weights" and _weights_alone(self.format, self.options):
+                raise ValueError(f"mode must be weights for {self.label!r}, not {self.mode!r}")
+            prepared.check(self.options, self.mode)
 
     @property
     def measured(self) -> dict[str, Any]:
@@ -85,6 +93,10 @@ class Row:
             "format": self.format, "options": dict(self.options), "mode": self.mode,
             "perturbation": self.perturbation,
         }  # fmt: skip
+
+
+def _weights_alone(format: str, options: Mapping[str, Any]) -> bool:
+    return format in WEIGHT_FORMATS or options.get("gptq") is True
 
 
 FP32 = Row(label="FP32")
@@ -96,12 +108,12 @@ FORMATS_MEASURED = (
 
 
 def described(text: str) -> tuple[str, dict[str, Any]]:
-    """Read a format and options of `golden.quantize` from words.
+    """Read a format and options of `Row` from words.
 
     Parameters
     ----------
     text
-        Such as ``nvfp4 tensor_scale=auto block=32``; values are JSON, or else texts.
+        Such as ``nvfp4 tensor_scale=auto block=32 gptq=true``; values are JSON, or else texts.
 
     Raises
     ------
@@ -118,7 +130,8 @@ def described(text: str) -> tuple[str, dict[str, Any]]:
             options[name] = json.loads(value)
         except ValueError:
             options[name] = value
-    golden.quantize(np.zeros((1, 1), np.float32), format, **options)
+    golden.quantize(np.zeros((1, 1), np.float32), format, **prepared.of_golden(options))
+    prepared.check(options, "")
     return format, options
 
 
@@ -130,7 +143,8 @@ def rows_of(
     Parameters
     ----------
     formats
-        As `described` reads them, which is also what the table calls them.
+        As `described` reads them, which is also what the table calls them. Weight formats and GPTQ
+        have a row in mode ``weights`` alone.
 
     Raises
     ------
@@ -139,10 +153,14 @@ def rows_of(
     """
     rows = [FP32, Row(label="FP32, embedding perturbed", perturbation=NOISE)]
     told = {text: described(text) for text in dict.fromkeys([BASELINE, *formats])}
+    for text, fields in told.items():
+        if "weights" not in modes and _weights_alone(*fields):
+            raise ValueError(f"mode must be weights for {text!r}, not {' or '.join(modes)}")
     for mode in modes:
         rows += [
             Row(label=text, format=format, options=options, mode=mode)
             for text, (format, options) in told.items()
+            if mode == "weights" or not _weights_alone(format, options)
         ]
         label = f"{BASELINE}, embedding perturbed"
         rows.append(Row(label=label, format=BASELINE, mode=mode, perturbation=NOISE))
@@ -154,13 +172,13 @@ def quantizer(row: Row) -> Quantize:
 
     Every value is that of `golden.dequantize` of `golden.quantize`, bit for bit.
     """
-    if not row.format:
-        return as_is
-    quantized = MODES[row.mode]
+    if not row.format or row.options.get("gptq") is True:
+        return as_is  # or the model has its weights already
+    quantized, options = MODES[row.mode], prepared.of_golden(row.options)
 
     def values(operand: str, x: Array, axis: int) -> Array:
         if operand not in quantized:
             return x
-        return golden.dequantize(golden.quantize(x, row.format, axis=axis, **row.options))
+        return golden.dequantize(golden.quantize(x, row.format, axis=axis, **options))
 
     return values

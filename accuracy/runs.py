@@ -27,6 +27,7 @@ import amxfp4
 from amxfp4.util.errors import ToolError
 
 from .model import Model, load, losses
+from .prepared import calibration, prepared, turned
 from .quantized import Row, quantizer
 from .store import Result, Store
 
@@ -63,11 +64,19 @@ def about(path: Path, text: str, windows: npt.NDArray[np.int64]) -> dict[str, An
 
 
 def measure(
-    model: Model, windows: npt.NDArray[np.int64], row: Row
+    model: Model,
+    windows: npt.NDArray[np.int64],
+    row: Row,
+    calibration: Callable[[], npt.NDArray[np.int64]],
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Losses of a row in nats, float64 [tokens], and the seconds of a core that they took."""
+    """Losses of a row in nats, float64 [tokens], and the seconds of a core that they took.
+
+    `calibration` gives tokens for a row that needs some, those of `windows` not among them.
+    """
     start = time.process_time()
-    found = losses(model, windows, quantizer(row), perturbation=row.perturbation)
+    model = prepared(model, row.format, row.options, calibration)
+    quantize = turned(model, row.options, quantizer(row))
+    found = losses(model, windows, quantize, perturbation=row.perturbation)
     return found.reshape(-1), time.process_time() - start
 
 
@@ -212,4 +221,4 @@ def _measure(
         model = _loaded(path)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return measure(model, windows, row)
+    return measure(model, windows, row, functools.partial(calibration, path))

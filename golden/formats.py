@@ -3,8 +3,8 @@
 Bit patterns of non-negative floats order like the integers they are. Rounding to the nearest
 member of an increasing set of codes therefore is counting: how many thresholds does the bit
 pattern reach? All inputs become FP32 bit patterns, which hold BF16, FP16 and FP32 exactly, and
-every threshold is derived from the parameters in `amxfp4.params.formats` with exact fractions. No
-floating-point comparison takes part, so flush-to-zero modes of the processor change nothing.
+every threshold is derived from the parameters in `amxfp4.params.formats` exactly. No
+FP32 comparison takes part, so flush-to-zero modes of the processor change nothing.
 """
 
 from __future__ import annotations
@@ -215,17 +215,27 @@ def element_thresholds(row: BlockFormat, ties: Ties) -> npt.NDArray[np.int32]:
     int32 [largest magnitude, 256]; `NEVER` for a zero scale, for NaN scales, and where s * t is
     not finite.
     """
-    element, scale = row.element, row.scale
-    table = np.full((element.max_magnitude, 256), NEVER, np.int32)
-    for k in range(element.max_magnitude):
-        above = ties is Ties.RNE and not _even(k + 1)
-        midpoint = (magnitude_value(element, k) + magnitude_value(element, k + 1)) / 2
-        for code in range(scale.max_magnitude + 1):
-            threshold = midpoint * magnitude_value(scale, code)
-            if threshold:
-                table[k, code] = _key(threshold, above=above)
+    values = _values(row.element)[: row.element.max_magnitude + 1]
+    scales = _values(row.scale)[: row.scale.max_magnitude + 1]
+    upper = np.arange(1, len(values))[:, None]
+    # Of a dozen bits each: FP64 holds the products, far from its own subnormals.
+    thresholds = (values[1:] + values[:-1])[:, None] / 2 * scales
+    table = np.full((len(upper), 256), NEVER, np.int32)
+    table[:, : len(scales)] = _keys(thresholds, (ties is Ties.RNE) & (upper % 2 == 1))
     table.flags.writeable = False
     return table
+
+
+def _keys(
+    thresholds: npt.NDArray[np.float64], above: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """`_key` of many thresholds; `NEVER` where one is 0."""
+    exponent = np.frexp(thresholds)[1] - 1
+    field = np.maximum(exponent + FP32.bias, 1)
+    units = np.ldexp(thresholds, FP32.bias + FP32.mantissa_bits - field)
+    count = np.where(above, np.floor(units) + 1, np.ceil(units)).astype(np.int64)
+    keys = ((field - 1).astype(np.int64) << FP32.mantissa_bits) + count
+    return np.where((thresholds > 0) & (keys <= FP32.max_magnitude), keys, NEVER)
 
 
 def values(words: npt.NDArray[np.unsignedinteger[Any]], word: str) -> npt.NDArray[np.float32]:

@@ -39,8 +39,8 @@ def accuracy(
         list[str] | None,
         typer.Option(
             metavar="FORMAT",
-            help="A format with options of golden.quantize, as 'nvfp4 tensor_scale=auto'; may be "
-            "repeated. All formats by default.",
+            help="A format with options of golden.quantize, as 'nvfp4 tensor_scale=auto', or "
+            "gptq=true, rotation=heads, rotation=full; may be repeated. All formats by default.",
         ),
     ] = None,
     mode: Annotated[

@@ -39,6 +39,21 @@ def run(*words: str) -> int:
     return cli.run(["accuracy", *words])
 
 
+def test_gptq_and_rotation(given: list[str], here: list[str], capsys: Any) -> None:
+    """Options that change a model reach it, and are other rows than the format alone."""
+    texts = ["int4-asym", "int4-asym gptq=true", "int4-asym gptq=true rotation=full", "afpq-nf4"]
+    words = [word for text in texts for word in ("--format", text)]
+    assert run(*given, *words, "--mode", "weights") == 0
+    rows = json.loads(Path("build/accuracy/accuracy.json").read_text())
+    nats = {row["label"]: row["nats"] for row in rows}
+    assert len({nats[text] for text in [*texts, "FP32", "amxfp4"]}) == 6
+    assert run(*given, "--format", texts[1], "--mode", "kv") == 2
+    assert (
+        capsys.readouterr().err
+        == "amxfp4: error: mode must be weights for 'int4-asym gptq=true', not kv\n"
+    )
+
+
 def test_table_and_files(given: list[str], here: list[str], capsys: Any) -> None:
     words = [*given, "--format", "mxfp4", "--format", "nvfp4 tensor_scale=auto", "--mode", "kv"]
     assert run(*words) == 0

@@ -232,6 +232,20 @@ def test_drawing_of_one_scale_and_of_several_formats(made, rng):
     assert [t.get_text() for t in axes[2].texts] == ["one scale a block"]
 
 
+def test_drawing_of_integers(rng):
+    """Every panel has the values of its own element, and a bar for each in their order."""
+    x = (rng.standard_normal((8, 64)) + 1).astype(np.float32)
+    figures = [block_statistics(golden.quantize(x, name)) for name in ("int4", "int4-asym")]
+    drawn = stats_page.draw("t", [stats_page.shown("", [f]) for f in figures])
+    signed, unsigned = drawn.figure.axes[::2]
+    assert [t.get_text() for t in signed.get_xticklabels()] == [str(n) for n in range(-8, 8)]
+    assert unsigned.get_xticklabels()[0].get_text() == "-15"
+    order = [*range(8, 16), *range(8)]
+    shares = [100 * f.codes / x.size for f in figures]
+    assert list(heights(signed).values()) == pytest.approx(shares[0][order].tolist())
+    assert list(heights(unsigned).values()) == pytest.approx(shares[1].tolist())
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_worst_are_drawn(made, known):
     """Of many tensors those of the lowest SQNR, or without any of the most zeros."""

@@ -83,7 +83,7 @@ def test_zero_point_and_code_8() -> None:
     assert golden.dequantize(signed)[0].tolist() == [*range(8), *range(-8, 0)]
 
 
-@pytest.mark.by_day(3)
+@pytest.mark.by_day(4)
 @pytest.mark.parametrize("ties", TIES)
 @pytest.mark.parametrize("format", ASYM)
 def test_exhaustive_scale_boundaries(format: str, ties: str, rng: np.random.Generator) -> None:
@@ -102,6 +102,7 @@ def test_exhaustive_scale_boundaries(format: str, ties: str, rng: np.random.Gene
     assert check_quantize(words, "fp32", format, ties) == len(words) > 480
 
 
+@pytest.mark.by_day(2)
 @pytest.mark.parametrize("ties", TIES)
 def test_exhaustive_elements(ties: str) -> None:
     """Under scale 1 with every zero point, at every boundary of an element and beside it."""
