@@ -67,7 +67,7 @@ class ScaleTerms:
 
         The first product is the scale itself; of the others it says whether they reach 2.
         """
-        multiples = {}
+        multiples: dict[str, int] = {}
         for name in self.multiples:
             multiples |= {name: self.fraction_bits, f"{name}_carries": 1}
         return data.StructLayout(

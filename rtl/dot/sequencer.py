@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# (Of shared components only the first of a kind is elaborated.)
 """Records of two operands, cut into the beats of a processing element."""
 
 from __future__ import annotations

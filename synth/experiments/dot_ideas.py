@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.formats import BF16, FP32, FloatFormat
+from amxfp4.rtl.dot.products import CodeSum
 from amxfp4.rtl.dot.sums import ClassSums
 from amxfp4.rtl.dot.widths import DotWidths
 from amxfp4.rtl.lib.arith import assign_low, balanced_sum, count_ones, shift_left, times_small
@@ -137,6 +138,65 @@ class CarrySave(ClassSums):
             Cat(column[n] if n < len(column) else C(0, 1) for column in columns) for n in range(2)
         )
         return first + second
+
+
+# Integers with a zero point.
+
+
+def _code_sums(config: DotConfig) -> Callable[..., Value]:
+    """Products of codes, less what zero points add to them: the way in use."""
+
+    def function(m: Module, a: Value, b: Value, zero_a: Value, zero_b: Value) -> Value:
+        m.submodules.sums = sums = ClassSums(config)
+        m.submodules.code_sum_a = code_sum_a = CodeSum(config, 0)
+        m.submodules.code_sum_b = code_sum_b = CodeSum(config, 1)
+        m.d.comb += [
+            Value.cast(sums.a).eq(a),
+            Value.cast(sums.b).eq(b),
+            Value.cast(code_sum_a.codes).eq(a),
+            Value.cast(code_sum_b.codes).eq(b),
+            code_sum_b.zero.eq(zero_b),
+            sums.zero_a.eq(zero_a),
+            sums.zero_b.eq(zero_b),
+            sums.code_sum_a.eq(code_sum_a.total),
+            sums.code_sum_b.eq(code_sum_b.total),
+        ]
+        return sums.sums[0]
+
+    return function
+
+
+def _distances(config: DotConfig) -> Callable[..., Value]:
+    """Take the zero points off every code: products of signed numbers of five bits."""
+
+    def function(m: Module, a: Value, b: Value, zero_a: Value, zero_b: Value) -> Value:
+        products = []
+        for n in range(config.lanes):
+            distances = []
+            for name, codes, zero in (("a", a, zero_a), ("b", b, zero_b)):
+                distance = Signal(5, name=f"distance_{name}_{n}")
+                m.d.comb += distance.eq((codes.word_select(n, 4) - zero)[:5])
+                distances.append(distance)
+            rows = [
+                Cat((x & y) ^ ((i == 4) != (j == 4)) for i, x in enumerate(distances[0])) << j
+                for j, y in enumerate(distances[1])
+            ]
+            products.append(balanced_sum(m, rows, f"rows_{n}"))
+        # What the complements of one-bit products with one sign bit are too much.
+        return balanced_sum(m, products, "sum") - config.lanes * 2 * (16 * 15)
+
+    return function
+
+
+def _integers(way: Callable[[DotConfig], Callable[..., Value]]) -> Callable[[DotConfig], Idea]:
+    def build(config: DotConfig) -> Idea:
+        name = "int4-asym"
+        config = DotConfig(format_a=name, format_b=name, block=config.block, lanes=config.lanes)
+        codes = 4 * config.lanes
+        inputs = {"a": codes, "b": codes, "zero_a": 4, "zero_b": 4}
+        return Idea(inputs, DotWidths(config).sum_of(config.lanes), way(config))
+
+    return build
 
 
 # A class sum times two significands.
@@ -312,6 +372,8 @@ IDEAS: dict[str, Callable[[DotConfig], Idea | ClassSums]] = {
     "sums_in_eights": _sums(GroupsOfEight),
     "sums_by_total": _sums(TotalAndThree),
     "sums_by_carry_save": _sums(CarrySave),
+    "integers_by_code_sums": _integers(_code_sums),
+    "integers_by_distances": _integers(_distances),
     "term_by_joint_significand": _scaled(_joint),
     "term_bit_by_bit": _scaled(_bit_by_bit),
     "term_by_digits": _scaled(_digits),
@@ -321,5 +383,5 @@ IDEAS: dict[str, Callable[[DotConfig], Idea | ClassSums]] = {
     "round_negated": _rounded(_negate_first),
     "round_by_narrowing": _rounded(_narrowing),
 }
-"""How to build each, by name; ``term_by_digits``, ``align_directly`` and ``round_by_narrowing`` are
-what is in use."""
+"""How to build each, by name; ``integers_by_code_sums``, ``term_by_digits``, ``align_directly`` and
+``round_by_narrowing`` are what is in use."""

@@ -89,8 +89,9 @@ def pack_records(
 
 def by_name(row: BlockFormat, other: npt.NDArray[np.uint8] | None) -> Shared:
     """Name the second byte of records, as `amxfp4.golden` does; of a zero point four bits count."""
-    masked = other & row.element.max_magnitude if row.zero_point and other is not None else other
-    return blocks.by_name(row, masked)
+    if row.zero_point and other is not None:
+        other = other & np.uint8(row.element.max_magnitude)
+    return blocks.by_name(row, other)
 
 
 def split_records(

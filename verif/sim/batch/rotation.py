@@ -10,7 +10,7 @@ from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, QUANTIZ
 from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
 
 __all__ = [
-    "PER_FORMAT", "by_day", "dequantizers", "label", "lane_counts", "options",
+    "AT_NIGHT", "PER_FORMAT", "by_day", "dequantizers", "label", "lane_counts", "options",
     "options_by_day", "quantizers", "seconds",
 ]  # fmt: skip
 
@@ -18,7 +18,7 @@ PER_FORMAT = 2
 """Configurations of every format: one at its own block size, one at another."""
 
 
-_AT_NIGHT = ("nvfp4-ue5m3", "int4", "int4-e4m3", "int4-asym-e4m3")
+AT_NIGHT = ("nvfp4-ue5m3", "int4", "int4-e4m3", "int4-asym-e4m3")
 """Formats whose units are built at night alone.
 
 NVFP4's blocks and AMXFP4's UE5M3 are both there by day; of integers those with a zero point, which
@@ -49,7 +49,7 @@ def by_day(config: QuantizerConfig | DequantizerConfig) -> bool:
         kinds = {
             (row.scale.name, row.scales, row.element.name): name
             for name, row in reversed(FORMATS.items())
-            if name not in _AT_NIGHT
+            if name not in AT_NIGHT
         }
         first = list(reversed(kinds.values()))
         outputs = list(OUTPUTS)
@@ -60,7 +60,7 @@ def by_day(config: QuantizerConfig | DequantizerConfig) -> bool:
     index = QUANTIZED.index(config.format)
     turn = list(INPUTS).index(config.input)
     ties = list(Ties)[(index + (turn > 0)) % len(Ties)]
-    if config.format in _AT_NIGHT:
+    if config.format in AT_NIGHT:
         return False
     return config.ties == ties and (turn == 0 or index % 5 == turn - 1)
 

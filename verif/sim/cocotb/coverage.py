@@ -31,7 +31,7 @@ def _scale_bins(scale: FloatFormat, codes: npt.NDArray[np.uint8]) -> dict[str, i
     return {name: int(hits.sum()) for name, hits in bins.items()}
 
 
-def _code_bins(codes: npt.NDArray[np.uint8]) -> dict[str, int]:
+def _code_bins(codes: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
     hits = np.bincount(codes.ravel(), minlength=16)
     return {f"0x{code:x}": int(hits[code]) for code in range(16)}
 
@@ -85,7 +85,7 @@ def transactions(
     for name, column in zip(("scale_pos", "scale_neg"), scales.T[: row.scales], strict=False):
         counts[name] = _scale_bins(row.scale, column)
     if row.zero_point:
-        counts["zero_point"] = _code_bins(scales[:, -1] & row.element.max_magnitude)
+        counts["zero_point"] = _code_bins(scales[:, -1] & 15)
     counts["element_code"] = _code_bins(codes)
     counts["word"] = _word_bins(word, words)
     if unit == "quantizer":

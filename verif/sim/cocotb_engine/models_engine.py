@@ -21,7 +21,8 @@ __all__ = ["EngineModel", "Job", "constants", "pick"]
 _CODES = {
     "format": (
         "amxfp4", "amxfp4-e4m3", "amxfp4-pot", "amxfp4-pot-roundup", "mxfp4", "mxfp4-roundup",
-        "mxfp4-e5m2", "mxfp4-e4m3", "nvfp4",
+        "mxfp4-e5m2", "mxfp4-e4m3", "nvfp4", "mxfp4-rceil", "amxfp4-ue5m3", "nvfp4-ue5m3",
+        "nvfp4-46", "int4", "int4-e4m3", "int4-asym", "int4-asym-e4m3",
     ),
     "input": ("bf16", "fp16", "fp32"),
     "output": ("bf16", "fp32"),

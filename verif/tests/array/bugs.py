@@ -25,12 +25,17 @@ SERIAL_FIXED = DotConfig(
     block=16, lanes=8, pipeline="rounded", format_a="amxfp4-e4m3", format_b="nvfp4",
     acc="fixed", int_bits=4,
 )  # fmt: skip
+# Integers: two's complement on one side, zero points on the other or on both.
+INTEGERS = DotConfig(**AT_ONCE, format_a="int4", format_b="int4-asym")
+ZERO_POINTS = DotConfig(**AT_ONCE, format_a="int4-asym", format_b="int4-asym")
 UNITS = {
     "exact": EXACT, "fixed": FIXED, "powers": POWERS, "array": ARRAY, "single": SINGLE,
-    "serial": SERIAL, "serial_fixed": SERIAL_FIXED,
+    "serial": SERIAL, "serial_fixed": SERIAL_FIXED, "integers": INTEGERS,
+    "zero_points": ZERO_POINTS,
 }  # fmt: skip
-LATE = ("powers", "single")
-"""Units whose bugs are looked for at night: those of formats that have fewer steps."""
+LATE = ("powers", "single", "integers", "zero_points")
+"""Units whose bugs are looked for at night: those of formats that have fewer steps, and integers,
+whose sums are proved by day."""
 
 BUGS: dict[str, tuple[str, str, str, str]] = {
     "accumulator one bit short": (
@@ -198,6 +203,23 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     "result overwritten under back-pressure": (
         "array", "dot.dot", "~result.valid | result.ready", "1",
     ),
+    "one-bit products of a sign added": (
+        "integers", "dot.products", "~(x & y) if flipped(i, j) else x & y", "x & y",
+    ),
+    "sign of code 8 lost in a sum of codes": (
+        "integers", "dot.products", "codes = [code.as_signed() for code in codes]",
+        "codes = [code.as_unsigned() for code in codes]",
+    ),
+    "zero point of one side forgotten": (
+        "integers", "dot.sums", "total = total - product", "total = total + 0",
+    ),
+    "zero points never meet": (
+        "zero_points", "dot.products", "total - self._config.lanes * self.zero", "total",
+    ),
+    "zero point of B with the codes of B": (
+        "zero_points", "dot.sums", "(self.zero_b, self.code_sum_a)",
+        "(self.zero_b, self.code_sum_b)",
+    ),
     "columns share one operand": ("array", "array", "step.b[c]", "step.b[0]"),
     "rows share one operand": ("array", "array", "step.a[r]", "step.a[0]"),
 }  # fmt: skip
@@ -205,7 +227,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
 
 STRUCTURAL = {
     "accumulator one bit short": 1, "classes swapped": 1, "group of lanes one too many": 4,
-    "gap too short": 1,
+    "gap too short": 1, "one-bit products of a sign added": 4,
+    "sign of code 8 lost in a sum of codes": 4, "zero point of B with the codes of B": 4,
 }  # fmt: skip
 """Bugs that decide what hardware there is, so that each makes a unit of its own, and its lanes."""
 

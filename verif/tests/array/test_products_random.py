@@ -63,9 +63,11 @@ def test_every_way_to_build(
 def test_rotation_covers_every_parameter() -> None:
     """The configurations of the random test have every pair, mode, and value of a parameter.
 
-    A pair is one of kinds of scales; UE5M3 meets some of the others.
+    A pair is one of kinds of scales and elements; UE5M3 and integers meet some of the others.
     """
-    kinds = {(row.scale.name, row.scales): row for row in reversed(FORMATS.values())}
+    kinds = {
+        (row.scale.name, row.scales, row.element.name): row for row in reversed(FORMATS.values())
+    }
     wanted = {
         (a.name, b.name, acc)
         for a, b in itertools.product(kinds.values(), repeat=2)
@@ -75,9 +77,14 @@ def test_rotation_covers_every_parameter() -> None:
     pairs = {(c.format_a, c.format_b, c.acc) for c in CONFIGS}
     assert pairs <= wanted
     assert len(CONFIGS) == len(pairs)
-    assert all("ue5m3" in a + b for a, b, _ in wanted - pairs)
+    assert all("ue5m3" in a + b or "int4" in a + b for a, b, _ in wanted - pairs)
     some = ("amxfp4", "mxfp4", "amxfp4-ue5m3", "nvfp4-ue5m3")
     assert {(a, b, "fp32") for a, b in itertools.product(some, some)} <= pairs
+    for acc in ("exact", "fixed", "fp32"):
+        integers = ("int4", "int4-asym")
+        assert {(a, b, acc) for a, b in itertools.product(integers, integers)} <= pairs
+        for a, b in itertools.product(("amxfp4", "mxfp4-e5m2"), integers):
+            assert {(a, b, acc), (b, a, acc)} <= pairs
 
     for acc in ("exact", "fixed", "fp32"):
         of_mode = [c for c in CONFIGS if c.acc == acc]
@@ -101,13 +108,14 @@ def test_rotation_covers_every_parameter() -> None:
 
 def test_rotation_covers_every_value_by_day() -> None:
     """Of those built by day either accumulator has every format on either side, once."""
-    by_day = CONFIGS[: rotation.BY_DAY]
+    by_day = [c for c in CONFIGS[: rotation.BY_DAY] if "int4" not in c.format_a]
+    assert len(by_day) == rotation.BY_DAY - 1  # one of integers
     for modes in (("exact", "fixed"), ("fp32",)):
         of_mode = [c for c in by_day if c.acc in modes]
         assert {c.acc for c in of_mode} == set(modes)
         # What of a format is hardware here: scales, and how many of them.
         rows = [row for c in CONFIGS if c.acc in modes for row in c.rows_ab]
-        rows = [row for row in rows if row.name != "nvfp4-ue5m3"]
+        rows = [row for row in rows if row.name != "nvfp4-ue5m3" and row.element.exponent_bits]
         formats = {(row.scale.name, row.scales) for row in rows}
         for side in (0, 1):
             by_side = [c.rows_ab[side] for c in of_mode]

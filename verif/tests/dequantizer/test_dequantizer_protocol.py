@@ -20,6 +20,7 @@ CONFIGS = [
     DequantizerConfig(format="amxfp4-e4m3", lanes=8, output="fp32"),
     DequantizerConfig(format="amxfp4-pot-roundup", lanes=2, block=64),
     DequantizerConfig(format="nvfp4", lanes=16),
+    DequantizerConfig(format="int4-asym", lanes=4),
 ]
 
 

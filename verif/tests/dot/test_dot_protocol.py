@@ -27,6 +27,7 @@ CONFIGS = [
     DotConfig(format_a="nvfp4", format_b="nvfp4", lanes=16),
     DotConfig(lanes=8, acc="fixed", pipeline="rounded"),
     DotConfig(lanes=8, scaling="parallel", class_sums="merged", pipeline="sums"),
+    DotConfig(format_a="int4-asym", format_b="int4", lanes=4),
 ]
 
 

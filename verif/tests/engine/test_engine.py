@@ -19,6 +19,15 @@ SMALL = EngineConfig(
     rows=2, cols=1, lanes=1, depth_a=2, depth_b=2, input="fp32", format_a="nvfp4",
     format_b="mxfp4-e4m3", acc="exact", output="bf16", block=16, bytes_a=8, bytes_b=32, bytes_c=16,
 )  # fmt: skip
+OF_INTEGERS = EngineConfig(
+    rows=2, cols=1, lanes=2, depth_a=2, depth_b=2, input="bf16", format_a="int4-asym",
+    format_b="int4", acc="fixed", requantize="int4-asym-e4m3", block=16, bytes_a=8, bytes_b=8,
+    bytes_c=4,
+)  # fmt: skip
+RECORDS_OF_INTEGERS = EngineConfig(
+    rows=1, cols=2, lanes=1, depth_a=2, depth_b=2, input="records", format_a="int4",
+    format_b="int4-asym", block=16, bytes_a=4, bytes_b=16, bytes_c=8,
+)  # fmt: skip
 AT_NIGHT = [
     EngineConfig(rows=2, cols=3, lanes=8, depth_a=4, depth_b=4),
     EngineConfig(
@@ -63,7 +72,7 @@ MANY = (
 
 
 @pytest.mark.nightly  # by day the engine of the planted bugs passes every test while they sleep
-@pytest.mark.parametrize("config", [OF_RECORDS, SMALL], ids=label)
+@pytest.mark.parametrize("config", [OF_RECORDS, SMALL, OF_INTEGERS, RECORDS_OF_INTEGERS], ids=label)
 def test_small_engine(config: EngineConfig, request: pytest.FixtureRequest) -> None:
     """Engines that are compiled in seconds pass."""
     seed = request.config.getoption("--seed")

@@ -85,6 +85,13 @@ CONFIGS = [
         for acc in ("exact", "fixed") for s in SCALING
         for a, b in (("amxfp4", "amxfp4"), ("nvfp4", "amxfp4-e4m3"))
     ),
+    *(
+        DotConfig(format_a=a, format_b=b, block=16, lanes=2)
+        for a, b in (
+            ("int4", "int4"), ("int4-asym", "int4-asym"), ("amxfp4", "int4-asym"),
+            ("int4", "nvfp4"),
+        )
+    ),
     ArrayConfig(rows=2, cols=3, lanes=8, acc="fixed", frac_bits=40, int_bits=2),
     EngineConfig(rows=2, cols=2, lanes=8, depth_a=4, depth_b=4),
     EngineConfig(

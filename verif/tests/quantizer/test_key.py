@@ -138,18 +138,21 @@ def test_sim_key_sign(evaluate, rng, word, ties):
 
 
 def test_key_format_depends_on_the_scale_alone(tabulate):
-    """Formats of one kind of scale have equal keys: testing one of them tests all."""
+    """Formats of one kind of scale and element have equal keys: testing one tests all."""
     names = [n for n, p in vars(KeyFormat).items() if isinstance(p, property | cached_property)]
     names.remove("ends")  # of a window only
+    names.remove("sides")  # of both signs or one
+    names.remove("maxima_layout")
     assert len(names) > 15
     kinds: dict[tuple, list] = {}
     for format, row in ((name, FORMATS[name]) for name in QUANTIZED):
         for ties in Ties:
             keys = KeyFormat(QuantizerConfig(format=format, ties=ties))
             fields = [*(getattr(keys, name) for name in names), keys.window and keys.ends]
-            same = kinds.setdefault((row.scale.name, row.scale_rule, ties), fields)
+            kind = (row.scale.name, row.scale_rule, row.element.name, ties)
+            same = kinds.setdefault(kind, fields)
             assert fields == same, format
-    assert len(kinds) == 12
+    assert len(kinds) == 12 + 8
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from amxfp4.rtl.quantizer.key import KeyFormat
 from amxfp4.synth.experiments.quantizer_ideas import IDEAS
 from amxfp4.verif.check import planted
 
-FORMATS = {"symmetric": "mxfp4-e5m2", "asymmetric": "amxfp4"}
+FORMATS = {"symmetric": "mxfp4-e5m2", "asymmetric": "amxfp4", "zero point": "int4-asym"}
 SIZES = [(1, 32), (2, 32), (4, 32), (16, 16)]
 """Lanes and block: one beat and several."""
 LARGE = [(32, 32), (32, 64)]
@@ -35,7 +35,7 @@ def _word(numbers: npt.NDArray[np.int64], width: int) -> int:
 
 
 def _found(config, magnitudes, negative, so_far, build=None) -> npt.NDArray[np.int64]:
-    """Maxima that the component finds, [cases, scales]."""
+    """Maxima that the component finds, [cases, sides]."""
     keys = KeyFormat(config)
     width = keys.magnitude_layout.size
     component = quantizer_maxima.Maxima(keys) if build is None else build(config)
@@ -47,7 +47,7 @@ def _found(config, magnitudes, negative, so_far, build=None) -> npt.NDArray[np.i
             if config.beats > 1:
                 ctx.set(Value.cast(component.so_far), _word(before, width))
             word = ctx.get(Value.cast(component.maxima))
-            found.append([word >> width * n & (1 << width) - 1 for n in range(config.row.scales)])
+            found.append([word >> width * n & (1 << width) - 1 for n in range(keys.sides)])
 
     simulator = Simulator(component)
     simulator.add_testbench(testbench)
@@ -56,8 +56,8 @@ def _found(config, magnitudes, negative, so_far, build=None) -> npt.NDArray[np.i
 
 
 def _cases(rng, config):
-    """Magnitudes and signs [cases, lanes], maxima before them [cases, scales]."""
-    lanes, scales = config.lanes, config.row.scales
+    """Magnitudes and signs [cases, lanes], maxima before them [cases, sides]."""
+    lanes, sides = config.lanes, KeyFormat(config).sides
     top = (1 << KeyFormat(config).magnitude_layout.size) - 1
     drawn = rng.integers(0, top + 1, (25, lanes))
     few = rng.integers(0, 3, (25, lanes))  # ties and zeros
@@ -67,8 +67,8 @@ def _cases(rng, config):
     signs = [rng.integers(0, 2, (count, lanes))]
     signs += [np.full((count, lanes), sign) for sign in (0, 1)]
     signs += [np.broadcast_to(np.arange(lanes) % 2 == odd, (count, lanes)) for odd in (0, 1)]
-    before = [rng.integers(0, top + 1, (count, scales)), rng.integers(0, 3, (count, scales))]
-    before += [np.zeros((count, scales), np.int64)] * 3
+    before = [rng.integers(0, top + 1, (count, sides)), rng.integers(0, 3, (count, sides))]
+    before += [np.zeros((count, sides), np.int64)] * 3
     every = np.tile(magnitudes, (len(signs), 1)), np.concatenate(signs), np.concatenate(before)
     return [part.astype(np.int64) for part in every]
 
@@ -77,8 +77,9 @@ def _check(rng, config, build=None) -> None:
     """Compare with NumPy, and see to it that every lane and what came before was the largest."""
     magnitudes, negative, so_far = _cases(rng, config)
     found = _found(config, magnitudes, negative, so_far, build)
-    for n in range(config.row.scales):
-        ours = negative == n if config.row.asymmetric else np.ones_like(negative, bool)
+    sides = KeyFormat(config).sides
+    for n in range(sides):
+        ours = negative == n if sides > 1 else np.ones_like(negative, bool)
         mine = np.where(ours, magnitudes, 0)
         expected = mine.max(axis=1)
         for lane in range(config.lanes):

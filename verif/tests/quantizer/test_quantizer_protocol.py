@@ -20,6 +20,7 @@ CONFIGS = [
     QuantizerConfig(format="amxfp4-e4m3", lanes=8, input="fp16", ties="RNE", maxima="scan"),
     QuantizerConfig(format="amxfp4-pot-roundup", lanes=2, block=64),
     QuantizerConfig(format="nvfp4", lanes=16, pipeline=""),
+    QuantizerConfig(format="int4-asym", lanes=4),
 ]
 
 

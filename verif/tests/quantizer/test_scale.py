@@ -45,14 +45,15 @@ def _assert_golden(evaluate, table) -> npt.NDArray[np.uint32]:
     killed = exponent == keys.kill
     assert killed[is_nan].all()
     values = decode(codes.astype(np.uint8), fmt).astype(np.float64)
-    # The exponent is that of a quarter of the scale, where the first decision is.
-    handed = np.ldexp(1 + fraction / (1 << fmt.mantissa_bits), exponent - keys.bias + 2)
+    # The exponent is that of the first decision: at a quarter of the scale, of integers at a half.
+    first = 1 if keys.config.format == "int4" else 2
+    handed = np.ldexp(1 + fraction / (1 << fmt.mantissa_bits), exponent - keys.bias + first)
     decided = ~is_nan & ~killed
     assert (handed[decided] == values[decided]).all()
     # Only scales under which nothing is left are killed: zero, and those of maxima so small that
     # an element of their size rounds to zero.
     lost = killed & ~is_nan
-    assert ((values[lost] == 0) | (table.values[lost] <= values[lost] / 4)).all()
+    assert ((values[lost] == 0) | (table.values[lost] <= values[lost] / 2**first)).all()
     assert killed[table.words == 0].all()
     assert (killed | (values > 0)).all()
     assert decided.sum() > len(codes) // 8

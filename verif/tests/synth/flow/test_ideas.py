@@ -69,8 +69,21 @@ def words(rng: np.random.Generator) -> list[Case]:
     return cases
 
 
+def integers(rng: np.random.Generator) -> list[Case]:
+    cases = []
+    for n in range(70):
+        codes = rng.integers(0, 16, (2, CONFIG.lanes))
+        zeros = rng.integers(0, 16, 2)
+        if n % 3 == 0:  # all at one end, and the zero points at either
+            codes[:], zeros = 15 * rng.integers(0, 2, (2, 1)), 15 * rng.integers(0, 2, 2)
+        packed = [sum(int(c) << 4 * k for k, c in enumerate(side)) for side in codes]
+        given = {"a": packed[0], "b": packed[1], "zero_a": int(zeros[0]), "zero_b": int(zeros[1])}
+        cases.append((given, int(((codes[0] - zeros[0]) * (codes[1] - zeros[1])).sum())))
+    return cases
+
+
 CASES: dict[str, Callable[[np.random.Generator], list[Case]]] = {
-    "product": products, "term": terms, "align": alignments, "round": words,
+    "product": products, "integers": integers, "term": terms, "align": alignments, "round": words,
 }  # fmt: skip
 
 
