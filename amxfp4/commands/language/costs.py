@@ -21,7 +21,7 @@ __all__ = ["RECORD", "Cost", "Costs"]
 RECORD = Path("docs", "figures", "formats.json")
 """Figures of `PLAN`, as ``amxfp4 synth plan`` records them."""
 PLAN = DEFAULT.with_name("formats.toml")
-_BEFORE = {"block", "ties", "tensor_scale", "rule", "search", "gptq"}
+_BEFORE = {"block", "ties", "tensor_scale", "rule", "search", "second", "gptq"}
 """Options that decide codes and add nothing to a product."""
 
 
@@ -84,8 +84,10 @@ class Costs:
         if not set(row.options) - _BEFORE:
             dot = next((cost for config in dots if (cost := self._find(config)) is not None), None)
         quantizer = None
-        if format.name in QUANTIZED and not set(row.options) - {"block"}:
-            quantizer = self._find(QuantizerConfig(format=format.name, block=format.block))
+        if format.name in QUANTIZED and not set(row.options) - {"block", "second"}:
+            second = row.options.get("second")
+            config = QuantizerConfig(format=format.name, block=format.block, second=second)
+            quantizer = self._find(config)
         return Cost(bits=format.bits_per_element, dot=dot, quantizer=quantizer)
 
     def _find(self, config: UnitConfig) -> float | None:
