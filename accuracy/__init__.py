@@ -10,8 +10,6 @@ util, and is imported by the commands alone.
   `prepared`: a model as a row wants it, from its options.
 - `predictions`: losses, and how far predictions are from those of FP32; `tasks`: choices between
   continuations. `measures`: what of these is measured of a row.
-- `statistics`: differences between rows, token by token, and how sure they are; `summaries`:
-  figures of rows; `verdicts`: questions fixed in advance, and their answers.
-- `store`: results by row, kept as they are done; tables of them as JSON and CSV.
+- `results`: kept by row, compared, and judged.
 - `runs`: rows measured in two processes, or elsewhere.
 """

@@ -46,7 +46,7 @@ MODES = {
 arXiv 2411.09909: linear layers, Q K^T after the rotation, P V; embedding, norms and the last
 product stay in FP32. ``kv``: keys and values alone, as in a cache."""
 MODES_MEASURED = ("activations", "both")
-"""What is measured by default: the modes that `amxfp4.accuracy.verdicts` asks about."""
+"""What is measured by default: the modes that `amxfp4.accuracy.results.verdicts` asks about."""
 BASELINE = "amxfp4"
 """The format that the others are compared with, in the same mode."""
 NOISE = 1e-6

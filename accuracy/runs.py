@@ -29,8 +29,8 @@ from .measures import Measured, Subject, measure
 from .model import load
 from .prepared import calibration
 from .quantized import Row
-from .store import Store
-from .summaries import Result
+from .results.store import Store
+from .results.summaries import Result
 
 __all__ = ["Submit", "about", "run"]
 

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from amxfp4.accuracy import runs, tasks, tokens
 from amxfp4.accuracy.measures import Subject
 from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, rows_of
-from amxfp4.accuracy.store import Store
-from amxfp4.accuracy.summaries import Result
-from amxfp4.accuracy.verdicts import verdicts
+from amxfp4.accuracy.results.store import Store
+from amxfp4.accuracy.results.summaries import Result
+from amxfp4.accuracy.results.verdicts import verdicts
 from amxfp4.commands.language import tables
 from amxfp4.params.checks import check_range
 from amxfp4.util import console, extras

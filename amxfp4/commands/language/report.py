@@ -11,9 +11,9 @@ import matplotlib
 
 from amxfp4.accuracy.model import OPERANDS
 from amxfp4.accuracy.quantized import FP32, Row
-from amxfp4.accuracy.statistics import difference
-from amxfp4.accuracy.summaries import Result, Results, of_items, of_text
-from amxfp4.accuracy.verdicts import verdicts
+from amxfp4.accuracy.results.statistics import difference
+from amxfp4.accuracy.results.summaries import Result, Results, of_items, of_text
+from amxfp4.accuracy.results.verdicts import verdicts
 from amxfp4.commands.language import pictures
 from amxfp4.commands.language.costs import PLAN, Cost, Costs
 from amxfp4.commands.language.pictures import Mark

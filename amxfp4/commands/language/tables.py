@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amxfp4.accuracy.summaries import Result, of_items, of_text
-from amxfp4.accuracy.verdicts import Verdict
+from amxfp4.accuracy.results.summaries import Result, of_items, of_text
+from amxfp4.accuracy.results.verdicts import Verdict
 from amxfp4.util import console
 
 __all__ = ["error_of", "show_items", "show_text", "show_verdicts"]

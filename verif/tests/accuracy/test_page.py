@@ -13,7 +13,7 @@ import pytest
 from amxfp4.accuracy.measures import Measured
 from amxfp4.accuracy.model import OPERANDS, final, load
 from amxfp4.accuracy.quantized import FP32, Row, described, quantizer
-from amxfp4.accuracy.summaries import Result
+from amxfp4.accuracy.results.summaries import Result
 from amxfp4.commands.language import hardware, pictures, report
 from amxfp4.commands.language.costs import Cost, Costs
 from amxfp4.commands.language.pictures import Mark

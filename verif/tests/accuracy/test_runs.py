@@ -17,9 +17,9 @@ from amxfp4.accuracy import runs
 from amxfp4.accuracy.measures import Measured
 from amxfp4.accuracy.model import load
 from amxfp4.accuracy.quantized import FP32, Row, quantizer, rows_of
-from amxfp4.accuracy.statistics import difference
-from amxfp4.accuracy.store import Store
-from amxfp4.accuracy.summaries import Result, of_text
+from amxfp4.accuracy.results.statistics import difference
+from amxfp4.accuracy.results.store import Store
+from amxfp4.accuracy.results.summaries import Result, of_text
 from amxfp4.commands.language import measure
 from amxfp4.util.errors import ToolError
 from amxfp4.verif.tests.accuracy import tiny

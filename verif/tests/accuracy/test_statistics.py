@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amxfp4.accuracy.statistics import BLOCK, Difference, difference, is_difference
+from amxfp4.accuracy.results.statistics import BLOCK, Difference, difference, is_difference
 
 
 def test_by_hand() -> None:

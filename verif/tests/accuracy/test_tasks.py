@@ -14,8 +14,8 @@ from amxfp4.accuracy import runs, tasks
 from amxfp4.accuracy.model import final, load
 from amxfp4.accuracy.predictions import losses
 from amxfp4.accuracy.quantized import FP32, Row
-from amxfp4.accuracy.store import Store
-from amxfp4.accuracy.summaries import of_items, of_text
+from amxfp4.accuracy.results.store import Store
+from amxfp4.accuracy.results.summaries import of_items, of_text
 from amxfp4.accuracy.tasks import Item, choices, from_text, read
 from amxfp4.verif.tests.accuracy import slowly, tiny
 

@@ -12,8 +12,8 @@ import pytest
 import amxfp4
 from amxfp4.accuracy.measures import Measured
 from amxfp4.accuracy.quantized import FP32, NOISE, Row, described
-from amxfp4.accuracy.summaries import Result
-from amxfp4.accuracy.verdicts import QUESTIONS, Verdict, verdicts
+from amxfp4.accuracy.results.summaries import Result
+from amxfp4.accuracy.results.verdicts import QUESTIONS, Verdict, verdicts
 
 PLAIN = np.random.default_rng(1).normal(3, 1, 480)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from amxfp4.accuracy.measures import Measured
+from amxfp4.accuracy.quantized import Row
 from amxfp4.util import files
 
-from .measures import Measured
-from .quantized import Row
 from .summaries import Result, of_items, of_text
 
 __all__ = ["Store"]

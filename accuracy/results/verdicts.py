@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .quantized import MODES_MEASURED, Row, described
+from amxfp4.accuracy.quantized import MODES_MEASURED, Row, described
+
 from .statistics import Difference, difference, is_difference
 from .summaries import Result, Results
 
@@ -58,7 +59,7 @@ class Verdict:
     difference
         Losses of the first row less those of the second; ``None``: a row was not measured.
     floor
-        What noise does, nats (`amxfp4.accuracy.summaries.Results.floor`).
+        What noise does, nats (`amxfp4.accuracy.results.summaries.Results.floor`).
     answer
         ``yes``, ``no``, ``no difference seen``, or ``not measured`` and what.
     """

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .measures import Measured
-from .quantized import BASELINE, FP32, MODES, Row
+from amxfp4.accuracy.measures import Measured
+from amxfp4.accuracy.quantized import BASELINE, FP32, MODES, Row
+
 from .statistics import Difference, difference, is_difference
 
 __all__ = ["Result", "Results", "of_items", "of_text"]
