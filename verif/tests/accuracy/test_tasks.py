@@ -150,6 +150,7 @@ def test_rows_of_items_are_kept_and_summarized(tmp_path: Path, here: list[str]) 
         results = runs.run(path, ITEMS, rows, store, "drawn")
         figures = of_items(results)
     assert here == ["FP32", "x"]
+    assert {a.dtype for r in results for a in r.measured.values.values()} == {np.dtype(bool)}
     share = np.mean(_slowly()["by_sum"])
     assert figures[0]["accuracy_by_sum"] == pytest.approx(share)
     error = (share * (1 - share) / (len(ITEMS) - 1)) ** 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,8 @@ def test_nothing_below_the_floor_is_a_difference() -> None:
     assert _asked(results[:3], "amxfp4", "mxfp4").answer == "yes"
     elsewhere = _result("amxfp4", 0.9, mode="kv", perturbation=NOISE)
     assert _asked([*results[:3], elsewhere], "amxfp4", "mxfp4").answer == "yes"
+    elsewhere = dataclasses.replace(results[3], about={"tokens": 480, "text": "another"})
+    assert _asked([*results[:3], elsewhere], "amxfp4", "mxfp4").answer == "yes"
 
 
 def test_what_is_missing() -> None:
@@ -79,6 +82,14 @@ def test_modes_are_not_mixed() -> None:
     ]  # fmt: skip
     assert _asked(results, "amxfp4", "mxfp4", "activations").answer == "no"
     assert _asked(results, "amxfp4", "mxfp4").answer == "yes"
+
+
+def test_options_are_part_of_a_row() -> None:
+    auto = "nvfp4 tensor_scale=auto"
+    results = [
+        _result("", 0), _result("nvfp4", 0.1), _result("amxfp4", 0.3), _result(auto, 0.5),
+    ]  # fmt: skip
+    assert _asked(results, "amxfp4", auto).answer == "yes"
 
 
 def test_labels_do_not_decide_what_a_row_is() -> None:
