@@ -48,7 +48,7 @@ def quantize(
     tensor_scale: float | str | None = None,
     rule: str = "nearest",
     search: tuple[int, int] | None = None,
-    second: int | None = None,
+    second: int = 0,
 ) -> Blocks: ...
 def quantize(
     x: npt.ArrayLike,
@@ -60,7 +60,7 @@ def quantize(
     tensor_scale: float | str | None = None,
     rule: str = "nearest",
     search: tuple[int, int] | None = None,
-    second: int | None = None,
+    second: int = 0,
     packed: bool = False,
 ) -> Blocks | WeightBlocks:
     """Quantize a tensor to blocks along one axis (arXiv 2411.09909, section 4).
@@ -111,7 +111,7 @@ def quantize(
     second
         From 1 to 7: each scale may be the one so many codes above that of S, which a coarse
         comparison chooses as hardware does, see `amxfp4.golden.coding.second`. With elements in
-        E2M1 and scales that are the nearest to m / 6.
+        E2M1 and scales that are the nearest to m / 6. 0: none.
     packed
         Of weight formats: whether scales are FP16.
 
@@ -156,8 +156,7 @@ def quantize(
     if modelopt:
         check_modelopt(row, mode)
     steps = None if search is None else check_search(search, row, rule)
-    if second is not None:
-        check_second(row, second, rule=rule, search=search)
+    check_second(row, second, rule=rule, search=search)
     rows, whole, axis = rows_of(x, axis)
     shape = blocks_shape(whole, axis, row.block)
     codes = np.empty((*rows.shape[:1], shape[-1], row.block), np.uint8)

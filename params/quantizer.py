@@ -42,8 +42,8 @@ class QuantizerConfig(BlockStreamConfig):
     input: str = field("Format of an input word", OneOf(tuple(INPUTS)), "bf16")
     ties: str = field("Rounding of halfway values", TIES, "RNA")
     maxima: str = field("Circuit that finds the maxima of a block", OneOf(MAXIMA), "tree")
-    second: int | None = field(
-        "How many codes above the first a second scale is", Range(*SECOND), unset="none"
+    second: int = field(
+        "How many codes above the first a second scale is; 0: there is none", Range(*SECOND), 0
     )
     pipeline: str = field(
         "Pipeline registers, separated by commas", Names(QUANTIZER_PIPELINE),
@@ -52,9 +52,8 @@ class QuantizerConfig(BlockStreamConfig):
 
     def __post_init__(self) -> None:
         BlockStreamConfig.__post_init__(self)
-        if self.second is not None:
-            check_second(self.row, self.second)
-        places = [n for n in QUANTIZER_PIPELINE if n != "second" or self.second is not None]
+        check_second(self.row, self.second)
+        places = [n for n in QUANTIZER_PIPELINE if n != "second" or self.second]
         whole = ",".join(places)
         if self.pipeline is None:
             object.__setattr__(self, "pipeline", whole if self.beats > 1 else "maxima,record")

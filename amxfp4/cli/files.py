@@ -85,9 +85,8 @@ def quantize(
         typer.Option(metavar="LO,HI", help="Choose scales, of codes about S(m), by error."),
     ] = None,
     second: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Choose scales as a quantizer with --second does."),
-    ] = None,
+        int, typer.Option(metavar="N", help="Choose scales as a quantizer with --second does.")
+    ] = 0,
 ) -> None:
     """Quantize the floating-point tensors of a file to blocks; keep the others as they are.
 

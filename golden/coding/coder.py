@@ -85,7 +85,7 @@ class Coder:
         width: int,
         blocks: int,
         search: range | None = None,
-        second: int | None = None,
+        second: int = 0,
     ) -> None:
         self.row, self.search, self.second = row, search, second
         self.tables = tables = _tables(row, ties, width)
@@ -140,7 +140,7 @@ class Coder:
         if self.search is not None:
             start = [pos, neg] if self.row.asymmetric else [pos]
             pos, neg = self._chosen(key, start, around(start, self.row, self.search))
-        elif self.second is not None:
+        elif self.second:
             pos, neg = self._with_second(key, pos, neg)
         elif self.row.scale_rule is ScaleRule.FOUR_OR_SIX:
             there = [np.ones(m.shape, np.bool_)]
@@ -205,7 +205,6 @@ class Coder:
         self, key: npt.NDArray[Any], pos: npt.NDArray[np.uint8], neg: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Scale codes where each may be the second."""
-        assert self.second is not None
         sign = self.tables.sign_bit.view(self.signed)
         if not self.row.asymmetric:
             pos = take_second(key & ~sign, pos, self.row, self.second)

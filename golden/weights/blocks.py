@@ -138,6 +138,6 @@ def check_plain(row: WeightFormat, **options: object) -> None:
         It names the parameter, and what it must be.
     """
     for name, value in options.items():
-        only = "nearest" if name == "rule" else None
+        only = {"rule": "nearest", "second": 0}.get(name)
         if value != only:
             raise ValueError(f"{name} must be {only!r} for {row.name}, not {value!r}")

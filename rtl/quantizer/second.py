@@ -41,7 +41,7 @@ def weight_of(keys: KeyFormat, fraction: int, binade: int, leading: int) -> int:
     elements = [magnitude_value(row.element, q) for q in range(row.element.max_magnitude + 1)]
     middle = (1 + Fraction(2 * leading + 1, 2 << fraction_bits(row))) * 2**binade
     squares = []
-    for code in (fraction, fraction + (keys.config.second or 0)):
+    for code in (fraction, fraction + keys.config.second):
         exponent, man = divmod(code, steps)
         scale = (1 + Fraction(man, steps)) * 2**exponent
         squares.append(min(abs(middle - element * scale) for element in elements) ** 2)

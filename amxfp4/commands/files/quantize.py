@@ -59,7 +59,7 @@ def quantize(
     tensor_scale: float | str = "auto",
     rule: str = "nearest",
     search: tuple[int, int] | None = None,
-    second: int | None = None,
+    second: int = 0,
     packed: bool = False,
 ) -> None:
     """Quantize the floating-point tensors of `source` into `target`, and say how well.
@@ -104,8 +104,7 @@ def quantize(
             check_modelopt(row, mode)
         if search is not None:
             check_search(search, row, rule)
-        if second is not None:
-            check_second(row, second, rule=rule, search=search)
+        check_second(row, second, rule=rule, search=search)
     if tensor_scale != "auto":
         with np.errstate(over="ignore"):
             tensor_scale = check_scale(float(np.float32(tensor_scale)))

@@ -34,7 +34,7 @@ class Options:
     tensor_scale: float | str
     rule: str
     search: tuple[int, int] | None = None
-    second: int | None = None
+    second: int = 0
 
     @property
     def has_factor(self) -> bool:
@@ -98,7 +98,7 @@ class Options:
         more = {"layout": self.layout.name, "rule": self.rule}
         if self.search is not None:
             more["search"] = ",".join(map(str, self.search))
-        if self.second is not None:
+        if self.second:
             more["second"] = str(self.second)
         usual = (files.OURS.name, "nearest")
         return said + "".join(f" {k}={v}" for k, v in more.items() if v not in usual)

@@ -85,7 +85,7 @@ class Costs:
             dot = next((cost for config in dots if (cost := self._find(config)) is not None), None)
         quantizer = None
         if format.name in QUANTIZED and not set(row.options) - {"block", "second"}:
-            second = row.options.get("second")
+            second = row.options.get("second", 0)
             config = QuantizerConfig(format=format.name, block=format.block, second=second)
             quantizer = self._find(config)
         return Cost(bits=format.bits_per_element, dot=dot, quantizer=quantizer)

@@ -223,9 +223,7 @@ def test_second_scale(rng: np.random.Generator, format: str, word: str) -> None:
         words, second = stimulus.blocks(rng, 4, 16, word, family), 1 + number % 7
         row, ties = block_format(format, 16), TIES[number % len(TIES)]
         x = formats.values(words, word)
-        b, plain = (
-            golden.quantize(x, format, ties=ties, block=16, second=s) for s in (second, None)
-        )
+        b, plain = (golden.quantize(x, format, ties=ties, block=16, second=s) for s in (second, 0))
         for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
             values = [reference.word_value(w, INPUTS[word]) for w in given]
             assert found == reference.quantize_block(values, row, ties, second=second)
@@ -254,18 +252,18 @@ def test_second_scale_lowers_errors(rng: np.random.Generator) -> None:
     for format, second in (("amxfp4", 2), ("amxfp4-ue5m3", 5), ("nvfp4", 5)):
         plain, b = (
             np.square(x - golden.dequantize(golden.quantize(x, format, second=s))).sum()
-            for s in (None, second)
+            for s in (0, second)
         )
         assert b < 0.96 * plain
 
 
 BAD_SECOND: dict[str, tuple[dict[str, Any], str]] = {
     "kind": ({"second": 1.5}, "second must be an integer, not 1.5"),
-    "range": ({"second": 8}, "second must be from 1 to 7, not 8"),
+    "range": ({"second": 8}, "second must be from 0 to 7, not 8"),
     "power": ({"format": "mxfp4", "second": 1}, "not 1 for mxfp4"),
     "integers": ({"format": "int4", "second": 1}, "not 1 for int4"),
-    "search": ({"second": 1, "search": (0, 1)}, "second must be left out with"),
-    "weights": ({"format": "afpq-nf4", "second": 1}, "second must be None for afpq-nf4, not 1"),
+    "search": ({"second": 1, "search": (0, 1)}, "second must be 0 with"),
+    "weights": ({"format": "afpq-nf4", "second": 1}, "second must be 0 for afpq-nf4, not 1"),
 }
 
 

@@ -50,7 +50,12 @@ PLANTED = [
     ("golden-libraries", "golden", "import amaranth", "golden.planted_23 -> amaranth"),
     ("golden-libraries", "golden", "import ml_dtypes", "golden.planted_24 -> ml_dtypes"),
     ("rtl-libraries", "rtl", "import numpy", "rtl.planted_25 -> numpy"),
-    ("reference", "golden/reference.py", "from amxfp4.golden import rounding", "-> amxfp4.golden"),
+    (
+        "reference",
+        "golden/reference/sums.py",
+        "from amxfp4.golden import rounding",
+        "-> amxfp4.golden",
+    ),
     ("golden-libraries", "golden", "import safetensors", "golden.planted_27 -> safetensors"),
     ("torch", "golden", "import torch", "golden.planted_28 -> torch"),
     ("torch", "commands", "from amxfp4 import torch", "commands.planted_29 -> amxfp4.torch"),

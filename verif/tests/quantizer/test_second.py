@@ -38,7 +38,7 @@ def _assert_golden(evaluate: Any, config: QuantizerConfig) -> None:
         )
         scale = fraction | (exponent + first) << scale_bits
         found = evaluate(lambda: quantizer_second.ElementWeight(keys), key=key, scale=scale)
-        table = golden_second._weights(row, config.second or 0)
+        table = golden_second._weights(row, config.second)
         place = 1 + ((binade - BINADES[0]) << bits) + leading
         expected = table[fraction, np.maximum(place, 0)] * (binade >= BINADES[0])
         weight = found["weight"].astype(np.int8)
