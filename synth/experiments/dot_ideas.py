@@ -147,7 +147,7 @@ def _code_sums(config: DotConfig) -> Callable[..., Value]:
     """Products of codes, less what zero points add to them: the way in use."""
 
     def function(m: Module, a: Value, b: Value, zero_a: Value, zero_b: Value) -> Value:
-        m.submodules.sums = sums = ClassSums(config)
+        m.submodules.class_sums = sums = ClassSums(config)
         m.submodules.code_sum_a = code_sum_a = CodeSum(config, 0)
         m.submodules.code_sum_b = code_sum_b = CodeSum(config, 1)
         m.d.comb += [

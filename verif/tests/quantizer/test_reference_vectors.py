@@ -15,11 +15,11 @@ from amxfp4.verif.sim.batch import beats, rotation
 from amxfp4.verif.sim.batch.dut import BatchDut
 
 LANES = 4
-# Those of the reference code, which has no blocks of 16.
+# Those of the reference code, which has no blocks of 16, and other scales for integers.
 CONFIGS = [
     QuantizerConfig(format=name, input=word, ties=ties, lanes=LANES)
     for name, row in FORMATS.items()
-    if row.block == 32 and name not in ("mxfp4-rceil", "amxfp4-ue5m3")
+    if row.block == 32 and row.element.exponent_bits and name not in ("mxfp4-rceil", "amxfp4-ue5m3")
     for word in ("bf16", "fp32")
     for ties in Ties
 ]
