@@ -14,7 +14,6 @@ from amxfp4 import golden
 from amxfp4.golden.products.accumulators import ACCUMULATORS
 from amxfp4.golden.table import any_row
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import FORMATS
 from amxfp4.params.weights import WEIGHT_FORMATS
 
 from . import prepared
@@ -112,10 +111,15 @@ def _weights_alone(format: str, options: Mapping[str, Any]) -> bool:
 
 FP32 = Row(label="FP32")
 FORMATS_MEASURED = (
-    *FORMATS, "nvfp4 tensor_scale=auto", "nvfp4-46 tensor_scale=auto",
-    "amxfp4-ue5m3 search=[0,3]", "nvfp4 tensor_scale=auto search=[0,3]",
+    "mxfp4", "mxfp4-rceil", "mxfp4-e5m2", "mxfp4-e4m3", "mxfp4 rotation=full",
+    "amxfp4", "amxfp4-e4m3", "amxfp4-pot", "amxfp4-ue5m3",
+    "amxfp4 second=2", "amxfp4-ue5m3 second=5", "amxfp4-ue5m3 search=[0,3]",
+    "nvfp4 tensor_scale=auto", "nvfp4-46 tensor_scale=auto", "nvfp4 tensor_scale=auto second=5",
+    "nvfp4 tensor_scale=auto search=[0,3]", "nvfp4-ue5m3",
+    "int4", "int4-asym", "int4-asym-e4m3",
 )  # fmt: skip
-"""What is measured by default: every format; NVFP4 with its factor; scales that are searched."""
+"""What is measured by default: what the questions are about, and one of every kind; NVFP4 with its
+factor."""
 
 
 ROW_OPTIONS = {"acc": ACCUMULATORS}

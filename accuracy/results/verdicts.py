@@ -43,6 +43,14 @@ QUESTIONS = (
         first="amxfp4-ue5m3 search=[0,3]", second="nvfp4 tensor_scale=auto search=[0,3]",
         why="the best of either kind, both searched",
     ),
+    Question(
+        first="amxfp4-ue5m3 second=5", second="amxfp4-ue5m3",
+        why="what a second scale gains, chosen as hardware does",
+    ),
+    Question(
+        first="amxfp4-ue5m3 second=5", second="nvfp4-46 tensor_scale=auto",
+        why="the same against four over six, exactly chosen",
+    ),
 )  # fmt: skip
 """Asked in every mode of `MODES_MEASURED`. At two standard errors about one question in twenty is
 answered where there is no difference."""
