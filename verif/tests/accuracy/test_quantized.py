@@ -23,9 +23,9 @@ from amxfp4.accuracy.quantized import (
     quantizer,
     rows_of,
 )
+from amxfp4.accuracy.results.verdicts import QUESTIONS
 from amxfp4.cli.accuracy import MODES as NAMED
 from amxfp4.golden.quality import sqnr
-from amxfp4.accuracy.results.verdicts import QUESTIONS
 from amxfp4.params.formats import FORMATS, block_format
 from amxfp4.verif.tests.accuracy import tiny
 
