@@ -227,13 +227,13 @@ class Quantizer(wiring.Component):
     def _zero_point(m: Module, keys: KeyFormat, whole: data.View, chooser: ScaleChooser) -> Value:
         """Choose scale and zero point from both maxima; the zero point is the code of n itself."""
         m.submodules.range_sum = range_sum = RangeSum(keys)
-        element = ElementQuantizer(keys)
-        m.submodules.zero_point = Shared(element, "element_quantizer", keys)
+        lane = ElementQuantizer(keys)
+        m.submodules.zero_point = Shared(lane, "element_quantizer", keys)
         m.d.comb += [
             range_sum.maxima.eq(whole.maxima),
             chooser.maximum.eq(range_sum.sum),
-            element.key.magnitude.eq(whole.maxima[1]),
-            element.scale.eq(chooser.scale),
-            element.nan.eq(whole.nan),
+            lane.key.magnitude.eq(whole.maxima[1]),
+            lane.scale.eq(chooser.scale),
+            lane.nan.eq(whole.nan),
         ]
-        return element.code
+        return lane.code

@@ -98,5 +98,5 @@ def test_day_covers_every_value() -> None:
     """By day each kind of scales is there, and both outputs with one scale and with two."""
     kinds = {(row.scale.name, row.scales) for row in FORMATS.values()}
     assert {(c.row.scale.name, c.row.scales) for c in BY_DAY} == kinds
-    assert len(BY_DAY) == len(kinds) + 1  # and one with zero points
+    assert len(BY_DAY) == len(kinds)
     assert {(c.row.scales, c.output) for c in BY_DAY} == set(product((1, 2), OUTPUTS))
