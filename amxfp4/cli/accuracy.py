@@ -81,6 +81,10 @@ def accuracy(
         Path | None,
         typer.Option(metavar="FILE", help="The web page. [default: BUILD/reports/accuracy.html]"),
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write losses, costs and answers as tables in JSON."),
+    ] = None,
 ) -> None:
     """Measure what formats cost a language model, in nats per token.
 
@@ -94,12 +98,12 @@ def accuracy(
 
         linears.run(hardware, text=text, model=model, formats=format or (), build=build)
         return
-    if scheduler is not None or report is not None:
+    if scheduler is not None or report is not None or record is not None:
         extras.require("synth")
     from amxfp4.commands.language import measure
 
     measure.measure(
         count=tokens, window=window, text=text, model=model, formats=format or (),
         modes=mode or (), pairs=pairs, jobs=jobs, scheduler=scheduler, again=again, out=out,
-        build=build, report=report,
+        build=build, report=report, record=record,
     )  # fmt: skip

@@ -45,6 +45,7 @@ def measure(
     out: Path,
     build: Path,
     report: Path | None,
+    record: Path | None,
 ) -> None:
     """Measure what is not in `out` yet, print a table of all that was asked for, write the page.
 
@@ -89,6 +90,11 @@ def measure(
         f"{out / 'accuracy.csv'}"
     )
     _report(results, chosen, build, report)
+    if record is not None:
+        with writing("--record", record, "a file that can be written"):
+            from amxfp4.commands.language.record import write
+
+            write(results, answered, build, record)
 
 
 def opened(model: Path | None) -> tuple[Path, Any]:

@@ -54,6 +54,20 @@ def run(*words: str) -> int:
     return cli.run(["accuracy", *words])
 
 
+def test_record(given: list[str], here: list[str], undrawn: list[Any]) -> None:
+    """Rows of formats with losses and costs, and answers; noise is left out."""
+    words = [*given, "--format", "mxfp4", "--format", "amxfp4-ue5m3 second=5", "--record", "r.json"]
+    assert run(*words, "--mode", "both", "--build", "none") == 0
+    tables = json.loads(Path("r.json").read_text())["tables"]
+    found = [dict(zip(tables["losses"]["header"], row, strict=True))
+             for row in tables["losses"]["rows"]]  # fmt: skip
+    assert [row["format"] for row in found] == ["`amxfp4`", "`mxfp4`", "`amxfp4-ue5m3 second=5`"]
+    assert [row["bits"] for row in found] == ["4.5", "4.25", "4.5"]
+    assert all(float(row["nats over FP32"]) for row in found)
+    (answer,) = tables["answers"]["rows"]
+    assert answer[0].startswith("Does amxfp4 lose less than mxfp4 (both)?")
+
+
 def test_gptq_and_rotation(
     given: list[str], here: list[str], undrawn: list[Any], capsys: Any
 ) -> None:

@@ -1,0 +1,47 @@
+"""Losses, costs and answers as data, which documents show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from amxfp4.accuracy.results.summaries import Result, of_text
+from amxfp4.accuracy.results.verdicts import Verdict
+from amxfp4.commands.language.costs import Costs
+from amxfp4.commands.language.tables import error_of
+from amxfp4.util import files
+
+__all__ = ["write"]
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def write(results: Sequence[Result], verdicts: Sequence[Verdict], build: Path, path: Path) -> None:
+    """Write what documents show: losses beside costs, and answers; rows of noise are left out."""
+    costs, by_label = Costs(build), {(r.row.mode, r.row.label): r.row for r in results}
+    header = [
+        "quantized", "format", "bits", "nats over FP32", "+-", "KL", "top-1 as FP32",
+        "dot, T per MAC", "quantizer, T per element",
+    ]  # fmt: skip
+    rows = []
+    for figures in of_text(results):
+        row = by_label[figures["mode"], figures["label"]]
+        if figures["over_fp32"] is None or row.perturbation:
+            continue
+        error, cost = error_of(figures, "over_fp32"), costs.of(row)
+        rows.append([
+            figures["mode"], f"`{figures['label']}`", _figure(cost.bits, "g"),
+            f"{figures['over_fp32']:.3f}", _figure(error, ".3f"),
+            f"{figures['divergence']:.3f}", f"{figures['agreement']:.1%}",
+            _figure(cost.dot, ",.0f"), _figure(cost.quantizer, ",.0f"),
+        ])  # fmt: skip
+    answers = [[str(v)] for v in verdicts if v.difference is not None]
+    tables = {
+        "losses": {"header": header, "rows": rows},
+        "answers": {"header": ["answers"], "rows": answers},
+    }
+    text = json.dumps({"about": dict(results[0].about), "tables": tables}, indent=1)
+    files.write(path, text + "\n")
