@@ -21,7 +21,7 @@ def _figure(value: float | None, form: str) -> str:
 
 def write(results: Sequence[Result], verdicts: Sequence[Verdict], build: Path, path: Path) -> None:
     """Write what documents show: losses beside costs, and answers; rows of noise are left out."""
-    costs, by_label = Costs(build), {(r.row.mode, r.row.label): r.row for r in results}
+    costs, by_label = Costs(build), {(r.row.mode or "none", r.row.label): r.row for r in results}
     header = [
         "quantized", "format", "bits", "nats over FP32", "+-", "KL", "top-1 as FP32",
         "dot, T per MAC", "quantizer, T per element",
