@@ -111,12 +111,13 @@ class ElementQuantizer(wiring.Component):
             m.d.comb += q.eq(Mux(saturates, largest, q_inside))
         sign = self.key.sign
         if keys.config.row.zero_point:
-            # From z up, or down as an addition of the complement, whose carry says that z >= q.
+            # From z up to 15, or down as an addition of the complement: not below 0, as the zero
+            # point is the q of the block's lowest element.
             total = Signal(len(q) + 1)
             ends = total[-1].replicate(len(q))
             m.d.comb += [
                 total.eq((self.zero + (q ^ sign.replicate(len(q))) + sign)[: len(total)]),
-                self.code.eq(Mux(sign, total[:-1] & ends, total[:-1] | ends)),
+                self.code.eq(Mux(sign, total[:-1], total[:-1] | ends)),
             ]
         elif self._element.twos_complement:
             flipped = Cat(q, C(0, 1)) ^ sign.replicate(len(self.code))
