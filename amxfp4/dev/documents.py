@@ -303,6 +303,8 @@ def _drawings(root: Path) -> dict[Path, str]:
     shown = "".join(d.read_text() for d in documents(root))
     made: Sections = {f"waves/{n}.svg": functools.partial(diagrams.draw, n) for n in diagrams.WAVES}
     made |= {f"pictures/{name}.svg": draw for name, draw in pictures.PICTURES.items()}
+    record = root / FIGURES / "accuracy.json"
+    made["pictures/worth.svg"] = functools.partial(pictures.worth, record)
     return {root / "docs" / place: draw() for place, draw in made.items() if place in shown}
 
 

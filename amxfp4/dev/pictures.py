@@ -1,8 +1,10 @@
-"""The picture of README.md, from the tensors that ship and the golden model."""
+"""The pictures of README.md, from tensors that ship, and from what was measured and recorded."""
 
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from amxfp4 import golden
 from amxfp4.golden.quality import sqnr
 from amxfp4.verif.sim.tensors import real_tensors
 
-__all__ = ["PICTURES", "accuracy"]
+__all__ = ["PICTURES", "accuracy", "worth"]
 
 TENSOR = "attn_in"
 # Distinct for colour-blind readers as well (Okabe and Ito), and in print by their markers.
@@ -76,9 +78,63 @@ def accuracy() -> str:
         left, right = figure.subplots(1, 2, width_ratios=[5, 4])
         _block(left, tensors[TENSOR])
         _tensors(right, tensors)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        return _svg(figure)
+
+
+def _svg(figure: Any) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
+
+
+_PANELS = (
+    ("both", "dot, T per MAC", "Weights and activations", "dot product"),
+    ("activations", "quantizer, T per element", "Activations", "quantizer"),
+)
+_KINDS = {"mxfp4": ("#D55E00", "s"), "nvfp4": ("#009E73", "^"), "amxfp4": ("#0072B2", "o"),
+          "int4": ("#555555", "D")}  # fmt: skip
+_MOST = 1.0
+"""Losses above are not drawn: formats whose scales are powers of two."""
+
+
+def worth(record: Path) -> str:
+    """Draw losses of a language model against what formats cost, from a record, as SVG.
+
+    Parameters
+    ----------
+    record
+        What ``amxfp4 accuracy --record`` wrote.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    table = json.loads(record.read_text())["tables"]["losses"]
+    rows = [dict(zip(table["header"], cells, strict=True)) for cells in table["rows"]]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+        for axes, (mode, cost, title, unit) in zip(figure.subplots(1, 2), _PANELS, strict=True):
+            for row in rows:
+                loss = float(row["nats over FP32"])
+                if row["quantized"] == mode and row[cost] != "-" and loss <= _MOST:
+                    _mark(axes, row, float(row[cost].replace(",", "")), loss)
+            axes.set_ylim(bottom=0)
+            axes.margins(x=0.16)
+            axes.grid(color="#EEEEEE")
+            axes.set_xlabel(f"{unit}, estimated transistors a lane")
+            axes.set_title(f"{title}: nats over FP32, +- 2 errors", fontsize=11, loc="left")
+        return _svg(figure)
+
+
+def _mark(axes: Any, row: dict[str, str], x: float, y: float) -> None:
+    name = row["format"].strip("`").replace(" tensor_scale=auto", " *")
+    kind = next(k for k in ("amxfp4", "mxfp4", "nvfp4", "int4") if name.startswith(k))
+    colour, marker = _KINDS[kind]
+    filled = "second" in name or "search" in name
+    axes.errorbar(
+        x, y, 2 * float(row["+-"]), ls="", marker=marker, ms=5.5, lw=0.8, color=colour,
+        markerfacecolor=colour if filled else "white",
+    )  # fmt: skip
+    axes.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=7.5, color=colour)
 
 
 PICTURES = {"accuracy": accuracy}

@@ -165,7 +165,7 @@ class Quantizer(wiring.Component):
                 ]
         return m
 
-    def _take_second(self, m, keys, entering, is_last_in, scales, codes, nan):
+    def _take_second(self, m, keys, entering, is_last_in, firsts, codes, nan):
         """Let the weights of a block's elements choose between each scale and its second.
 
         Takes the beats of keys, whether one is its block's last, the block's first scales, their
@@ -173,21 +173,21 @@ class Quantizer(wiring.Component):
         block has several beats it waits a second time.
         """
         config, fmt = self.config, keys.scale
-        weights: list[list[Value]] = [[] for _ in scales]
+        weights: list[list[Value]] = [[] for _ in firsts]
         for n in range(config.lanes):
             element = ElementWeight(keys)
             m.submodules[f"weight_{n}"] = Shared(element, "element_weight", keys)
             key = entering.payload[n]
             m.d.comb += [
                 element.key.eq(key),
-                element.scale.as_value().eq(Mux(key.sign, scales[-1], scales[0])),
+                element.scale.as_value().eq(Mux(key.sign, firsts[-1], firsts[0])),
             ]
             for side, of in enumerate(weights):
                 counts = key.sign == side if len(weights) == 2 else C(1, 1)
                 of.append(Mux(counts, element.weight, 0))
         taken, taken_codes = [], []
         transfers = entering.valid & entering.ready
-        for n, (of, scale, code) in enumerate(zip(weights, scales, codes, strict=True)):
+        for n, (of, scale, code) in enumerate(zip(weights, firsts, codes, strict=True)):
             if config.beats > 1:
                 so_far = Signal(
                     range(WEIGHTS[0] * config.block, WEIGHTS[-1] * config.block + 1),
@@ -220,7 +220,7 @@ class Quantizer(wiring.Component):
             with m.If(transfers & is_last_in):
                 m.d.sync += register.eq(value)
             held.append(register)
-        sides = len(scales)
+        sides = len(firsts)
         return buffer.o, buffer.is_last_out, held[:sides], held[sides : 2 * sides], held[-1]
 
     @staticmethod

@@ -46,7 +46,7 @@ def test_verilog_prints_the_effective_configuration(tmp_path, capfd):
     arguments = ["--format", "mxfp4", "--block", "16", "--lanes", "2", "--input", "fp32"]
     assert cli.run(["verilog", "quantizer", *arguments, "--ties", "RNE", "-o", str(tmp_path)]) == 0
     printed = capfd.readouterr().out.splitlines()[0]
-    options = "input=fp32 ties=RNE maxima=tree pipeline=maxima,record"
+    options = "input=fp32 ties=RNE maxima=tree second=0 pipeline=maxima,record"
     assert printed == f"quantizer: format=mxfp4 block=16 lanes=2 {options}"
     manifest = json.loads((tmp_path / "quantizer.json").read_text())
     config = UNITS["quantizer"].from_dict(manifest["config"])

@@ -38,7 +38,7 @@ BUGS: dict[str, dict[str, Edit]] = {
             "quantizer.quantizer", "leaving.valid & is_last)", "leaving.valid)",
         ),
         "elements of a NaN block": (
-            "quantizer.quantizer", "element.nan.eq(whole.nan)", "element.nan.eq(0)",
+            "quantizer.quantizer", "element.nan.eq(nan)", "element.nan.eq(0)",
         ),
         "earlier beats not compared": (
             "quantizer.maxima", "[*values, self.so_far[n].as_value()]", "[*values, C(0, 1)]",

@@ -12,6 +12,7 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import stimulus
+from amxfp4.golden.blocks import by_name
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.formats import FORMATS
 from amxfp4.params.quantizer import QuantizerConfig
@@ -32,8 +33,10 @@ def test_records_are_golden_records(rng: np.random.Generator, format: str) -> No
     codes, pos, neg = stimulus.records(rng, 100, row)
     raw = beats.pack_records(codes, pos, neg)
     columns = [s[:, None] for s in (pos, neg) if s is not None]
-    scale_neg = None if neg is None else neg[:, None]
-    blocks = golden.Blocks(codes[:, None], pos[:, None], scale_neg, format, (100, row.block))
+    blocks = golden.Blocks(
+        codes[:, None], pos[:, None], format=format, shape=(100, row.block),
+        **by_name(row, None if neg is None else neg[:, None]),
+    )  # fmt: skip
     np.testing.assert_array_equal(raw, golden.pack(blocks).reshape(100, row.record_bytes))
     back, scales = beats.split_records(raw, row.block)
     np.testing.assert_array_equal(back, codes)
