@@ -93,8 +93,10 @@ _PANELS = (
 )
 _KINDS = {"mxfp4": ("#D55E00", "s"), "nvfp4": ("#009E73", "^"), "amxfp4": ("#0072B2", "o"),
           "int4": ("#555555", "D")}  # fmt: skip
-_MOST = 1.0
+_MOST = 1.8
 """Losses above are not drawn: formats whose scales are powers of two."""
+_GAP = 0.062
+"""Of a panel's height, between the names of neighbours."""
 
 
 def worth(record: Path) -> str:
@@ -113,28 +115,42 @@ def worth(record: Path) -> str:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 3.9), layout="constrained")
         for axes, (mode, cost, title, unit) in zip(figure.subplots(1, 2), _PANELS, strict=True):
+            marks = []
             for row in rows:
                 loss = float(row["nats over FP32"])
                 if row["quantized"] == mode and row[cost] != "-" and loss <= _MOST:
-                    _mark(axes, row, float(row[cost].replace(",", "")), loss)
-            axes.set_ylim(bottom=0)
-            axes.margins(x=0.16)
+                    x = float(row[cost].replace(",", ""))
+                    marks.append((x, loss, float(row["+-"]), row["format"].strip("`")))
+            _marks(axes, marks)
             axes.grid(color="#EEEEEE")
             axes.set_xlabel(f"{unit}, estimated transistors a lane")
             axes.set_title(f"{title}: nats over FP32, +- 2 errors", fontsize=11, loc="left")
         return _svg(figure)
 
 
-def _mark(axes: Any, row: dict[str, str], x: float, y: float) -> None:
-    name = row["format"].strip("`").replace(" tensor_scale=auto", " *")
-    kind = next(k for k in ("amxfp4", "mxfp4", "nvfp4", "int4") if name.startswith(k))
-    colour, marker = _KINDS[kind]
-    filled = "second" in name or "search" in name
-    axes.errorbar(
-        x, y, 2 * float(row["+-"]), ls="", marker=marker, ms=5.5, lw=0.8, color=colour,
-        markerfacecolor=colour if filled else "white",
-    )  # fmt: skip
-    axes.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=7.5, color=colour)
+def _marks(axes: Any, marks: list[tuple[float, float, float, str]]) -> None:
+    """Draw marks (cost, loss, error, name), and names to their right, none over another."""
+    xs, ys = [m[0] for m in marks], [m[1] for m in marks]
+    low, high = 0.8 * min(ys), 1.1 * max(ys)
+    wide, gap = max(xs) - min(xs), _GAP * (high - low)
+    axes.set_ylim(low, high)
+    axes.set_xlim(min(xs) - 0.08 * wide, max(xs) + 0.42 * wide)
+    named: list[tuple[float, float]] = []
+    for x, y, error, name in sorted(marks, key=lambda m: m[1]):
+        colour, marker = next(style for kind, style in _KINDS.items() if name.startswith(kind))
+        filled = "second" in name or "search" in name
+        axes.errorbar(
+            x, y, 2 * error, ls="", marker=marker, ms=5.5, lw=0.7, color=colour,
+            markerfacecolor=colour if filled else "white",
+        )  # fmt: skip
+        near = [at for place, at in named if abs(place - x) < 0.26 * wide and at > y - gap]
+        place = max([y, *(at + gap for at in near)])
+        named.append((x, place))
+        axes.annotate(
+            name.replace(" tensor_scale=auto", " *"), (x, y), (x + 0.035 * wide, place),
+            fontsize=7.5, color=colour, va="center", arrowprops={"arrowstyle": "-", "lw": 0.4,
+            "color": colour, "shrinkA": 0, "shrinkB": 3},
+        )  # fmt: skip
 
 
 PICTURES = {"accuracy": accuracy}
