@@ -120,7 +120,7 @@ def seconds() -> list[QuantizerConfig]:
         ("mxfp4-e5m2", 1, 128, 2, "fp32", None),
         ("mxfp4-e4m3", 6, 64, 8, "fp16", None),
         ("nvfp4-ue5m3", 3, 16, 16, "bf16", "maxima,second,record"),
-        ("amxfp4", 4, 16, 16, "bf16", ""),
+        ("amxfp4-ue5m3", 4, 16, 16, "bf16", ""),
     ]
     return [
         QuantizerConfig(
