@@ -136,9 +136,9 @@ def _submit(scheduler: str | None) -> Iterator[runs.Submit | None]:
         return
     from amxfp4.synth.plan.workers import Workers
 
+    client: Any  # Dask's executor has no types
     with Workers(scheduler=scheduler).client() as client:
-        executor: Any = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
-        yield executor.submit
+        yield client.get_executor(pure=False).submit
 
 
 def _report(
