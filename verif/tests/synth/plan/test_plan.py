@@ -18,6 +18,7 @@ from amxfp4.synth.plan.goals import load_peers
 from amxfp4.synth.report.figures import AREAS
 
 SHIPPED = sorted(plans.DEFAULT.parent.glob("*.toml"))
+EXPERIMENTS = sorted(plans.DEFAULT.parents[1].glob("experiments/*.toml"))
 
 SMALL = """
 [lists.a]
@@ -28,8 +29,8 @@ options = { lanes = [1, 2], acc = ["exact", "fixed"] }
 """
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
-def test_shipped_plan_loads(path):
+@pytest.mark.parametrize("path", [*SHIPPED, *EXPERIMENTS], ids=lambda p: p.stem)
+def test_every_plan_loads(path):
     """Only a sweep has combinations that are no configuration."""
     plan = plan_file.load(path, skip=True)
     assert plan.jobs
