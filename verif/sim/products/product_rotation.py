@@ -45,9 +45,9 @@ def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
     Of formats that are the same hardware here, since they differ only in how a quantizer picks
     scales, there is one. UE5M3 meets itself, and those it stands beside in tables; what it would be
     with others are the widths of a table; integers meet each other and E2M1 under the same scales,
-    and power-of-two scales in FP32. By day every format is on either side once in FP32, and
-    once in one of the other modes; UE5M3 with two scales alone stands for both, and one pair for
-    integers.
+    and power-of-two scales in FP32. By day every format is on one side or the other in FP32, and
+    on either side in one of the other modes; UE5M3 with two scales alone stands for both, and one
+    pair for integers.
     """
     for acc in ACCUMULATIONS:
         every = acc == "fp32"
@@ -55,7 +55,7 @@ def _pairs() -> Iterator[tuple[bool, BlockFormat, BlockFormat, str]]:
         units = list(reversed({_hardware(row): row for row in reversed(rows)}.values()))
         # Neighbours, around the end: no format meets itself.
         ring = [row for row in units if row.name != "nvfp4-ue5m3" and not _is_integer(row)]
-        chosen = ring if every else ring[acc == "fixed" :: 2]
+        chosen = ring[acc == "fixed" :: 2]
         by_day = [(ring[ring.index(unit) - 1], unit) for unit in chosen]
         for row_a, row_b in itertools.product(units, repeat=2):
             names = (row_a.name, row_b.name)

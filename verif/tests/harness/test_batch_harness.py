@@ -57,9 +57,11 @@ def test_beats_hold_words_in_order(lanes: int, width: int) -> None:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Path:
-    """Make a folder of builds with nothing in it but the compiler's cache."""
-    (build.CACHE / "ccache").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "ccache").symlink_to((build.CACHE / "ccache").resolve())
+    """Make a folder of builds with nothing in it but what all builds share."""
+    (tmp_path / "batch").mkdir()
+    for shared in ("ccache", "batch/runtime"):
+        (build.CACHE / shared).mkdir(parents=True, exist_ok=True)
+        (tmp_path / shared).symlink_to((build.CACHE / shared).resolve())
     return tmp_path
 
 

@@ -23,7 +23,7 @@ BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.M | re.S)
 # CI itself runs make; simulating and measuring take minutes and have tests of their own.
 ELSEWHERE = ("make", "git clone", "cd ", "amxfp4 sim", "amxfp4 dev ")
 # Half a minute each; tests of their own run such commands by day, on smaller units.
-BY_NIGHT = ("host.md", "bring-up.md", "energy.md", "sweeps.md")
+BY_NIGHT = ("host.md", "bring-up.md", "energy.md", "sweeps.md", "microarchitecture.md")
 # Each builds an engine of its own; the tests of host commands share one.
 NEEDS = {"torch.md": "torch"}
 """What the examples of a document import and the test extra does not bring."""

@@ -95,6 +95,7 @@ def test_small_plan_end_to_end(tmp_path, capfd):
     assert {key for key, when in ran(build).items() if when == first[key]} == set()
 
 
+@pytest.mark.nightly  # by day a whole plan runs again
 def test_only_what_is_missing_runs(tmp_path, capfd):
     path, build = write(tmp_path, PLAN), tmp_path / "build"
     for job in plan_file.load(path).jobs:
