@@ -65,6 +65,7 @@ def _weight_formats() -> str:
 _UNITS = {
     "quantizer": "finds the scales of a block and rounds its words to codes, without a divider",
     "dequantizer": "turns a block record back into BF16 or FP32 words",
+    "weight_dequantizer": "turns a record of AFPQ's weights into FP16 or BF16 words",
     "dot": "multiplies two blocks, adds over blocks, and rounds each sum once",
     "array": "`rows` x `cols` dot products on shared blocks: a tile of a matrix product",
     "engine": (

@@ -25,17 +25,20 @@ from amxfp4.params.formats import FORMATS, QUANTIZED
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.params.units import UNITS
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
 from amxfp4.rtl.dot.dot import Dot
 from amxfp4.rtl.engine.engine import Engine
 from amxfp4.rtl.quantizer.quantizer import Quantizer
 from amxfp4.rtl.serial.engine_uart import EngineUart
+from amxfp4.rtl.weights.dequantizer import WeightDequantizer
 from amxfp4.verif.sim.sources import source
 
 COMPONENTS = {
     "quantizer": Quantizer,
     "dequantizer": Dequantizer,
+    "weight_dequantizer": WeightDequantizer,
     "dot": Dot,
     "array": MacArray,
     "engine": Engine,
@@ -49,6 +52,7 @@ CONFIGS = [
     QuantizerConfig(block=16, maxima="scan", pipeline=""),
     DequantizerConfig(lanes=8),
     DequantizerConfig(format="mxfp4-roundup", output="fp32", block=64, lanes=4),
+    WeightDequantizerConfig(lanes=8, format="fpq-nf3"),
     DotConfig(lanes=2),
     DotConfig(format_b="mxfp4", output="bf16", block=16, lanes=16, pipeline=""),
     ArrayConfig(format_b="mxfp4-e4m3", acc="fixed", lanes=2, rows=2, cols=3),
@@ -127,6 +131,7 @@ def test_modules_have_plain_unique_names(generated, config):
     kinds = {
         "quantizer": ("key_decoder", "scale_chooser", "element_quantizer"),
         "dequantizer": ("scale_decoder", "element_dequantizer"),
+        "weight_dequantizer": ("weight_scale", "weight_table"),
         "dot": ("processing_element", "processing_element_class_sums_element_product"),
         "array": ("processing_element", "processing_element_class_sums_element_product"),
         "engine": datapath,
