@@ -13,7 +13,6 @@ from amxfp4.params.weights import WEIGHT_BLOCKS, WEIGHT_FORMATS, WeightFormat, w
 __all__ = ["WEIGHT_OUTPUTS", "WeightDequantizerConfig"]
 
 _BLOCK = WEIGHT_BLOCKS[0]
-_LANES = Lanes()
 
 WEIGHT_OUTPUTS: dict[str, FloatFormat] = {f.name: f for f in (FP16, BF16)}
 """What the unit writes."""
@@ -30,11 +29,10 @@ class WeightDequantizerConfig(UnitConfig):
     unit: ClassVar[str] = "weight_dequantizer"
 
     format: str = field("Weight format", OneOf(tuple(WEIGHT_FORMATS)), "afpq-nf4")
-    lanes: int = field("Elements per cycle", _LANES, 32)
+    lanes: int = field("Elements per cycle", OneOf(Lanes.values), 32)
     output: str = field("Format of an output word", OneOf(tuple(WEIGHT_OUTPUTS)), "fp16")
 
     def __post_init__(self) -> None:
-        _LANES.check("lanes", self.lanes, _BLOCK)
         self._check_fields()
 
     @property
