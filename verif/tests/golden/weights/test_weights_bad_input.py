@@ -105,7 +105,12 @@ RECORDS = golden.pack(quantize(X, "afpq-nf3", packed=True))
 )
 def test_words(change: dict[str, Any], error: type[Exception], match: str) -> None:
     """Words are of codes and scales that fit the format."""
-    good = {"codes": CODES, "scale_pos": SCALES, "scale_neg": SCALES, "format": "afpq-nf3"}
+    good: dict[str, Any] = {
+        "codes": CODES,
+        "scale_pos": SCALES,
+        "scale_neg": SCALES,
+        "format": "afpq-nf3",
+    }
     assert golden.weight_words(**good).shape == CODES.shape
     with pytest.raises(error, match=match):
         golden.weight_words(**good | change)

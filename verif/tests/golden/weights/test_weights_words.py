@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
+from amxfp4.golden.rounding import convert
 from amxfp4.golden.weights import words
 from amxfp4.params.formats import BF16, FP16
 from amxfp4.params.weight_dequantizer import WEIGHT_OUTPUTS
@@ -46,23 +47,27 @@ def check_words(name: str, kind: str, scales: list[int]) -> int:
     table = TABLES[name]
     wanted = []
     for word in scales:
-        s = _scale(word)
+        scale = _scale(word)
         nan = {"fp16": FP16, "bf16": BF16}[kind].nan_magnitude
         wanted.append(
-            [nan if s is None else _word(rounded(v * s, KINDS[kind]), kind) for v in table]
+            [nan if scale is None else _word(rounded(v * scale, KINDS[kind]), kind) for v in table]
         )
     due = np.array(wanted, np.uint16)
     codes = np.broadcast_to(np.arange(len(table), dtype=np.uint8), due.shape).copy()
     s = np.array(scales, np.uint16)
-    one = np.full_like(s, 0x3C00)
+    one, all_codes = np.full_like(s, 0x3C00), np.ones(len(table), np.bool_)
     negative = np.array([v < 0 for v in table])
-    for format, pos, neg in (("fpq", s, None), ("afpq", s, one), ("afpq", one, s)):
-        found = golden.weight_words(codes, pos, neg, f"{format}-{name}", kind)
-        sides = negative if pos is one else ~negative if neg is one else slice(None)
-        assert np.array_equal(found[:, sides], due[:, sides])
-        if neg is not None:  # the other side has the values of the table
-            other = golden.weight_words(codes, one, one, f"{format}-{name}", kind)
-            assert np.array_equal(found[:, ~sides], other[:, ~sides])
+    # The side that the scales are of; the other one has the values of the table.
+    cases: list[tuple[str, Any, Any, Any]] = [
+        ("fpq", s, None, all_codes), ("afpq", s, one, ~negative), ("afpq", one, s, negative),
+    ]  # fmt: skip
+    for prefix, pos, neg, side in cases:
+        format = f"{prefix}-{name}"
+        found = golden.weight_words(codes, pos, neg, format, kind)
+        assert np.array_equal(found[:, side], due[:, side])
+        if neg is not None:
+            other = golden.weight_words(codes, one, one, format, kind)
+            assert np.array_equal(found[:, ~side], other[:, ~side])
     return due.size
 
 
@@ -130,13 +135,12 @@ def test_mutant_is_found(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check fails on golden made wrong."""
     assert check_words("nf4", "bf16", EDGES) > 0
     real = words._words
-    real_convert = words.convert
 
     def through_fp16(bits: Any, source: Any, target: Any) -> Any:
-        return real_convert(real_convert(bits, source, FP16), FP16, BF16)
+        return convert(convert(bits, source, FP16), FP16, BF16)
 
     def away(bits: Any, source: Any, target: Any) -> Any:
-        return real_convert(bits + np.uint64(1), source, target)
+        return convert(bits + np.uint64(1), source, target)
 
     def negative_zero(*arguments: Any) -> Any:
         found = real(*arguments)
