@@ -26,7 +26,6 @@ CASES = {
     "-0": ("special_blocks", "must be 0x"),
     "valid falls under stall": ("stalls/idle=cycle/back_pressure=bursts", "o__valid fell"),
     "output survives reset": ("reset_in_flight", "o__valid is up after a reset"),
-    "bubble": ("throughput", "must move one block every"),
 }
 """Bugs, the test of the testbench that must fail, and what it must say."""
 

@@ -99,8 +99,8 @@ def test_plan(format):
 @pytest.mark.parametrize(
     ("format", "module", "old", "new"),
     [("afpq-fp4", "weights.scale", "top - one - 1", "top - one"),
-     ("fpq-fp4", "weights.element", "max(1, -least)", "1"),
-     ("fpq-nf3", "weights.element", "row.sides - 1", "0 * row.sides")],
+     ("fpq-nf3", "weights.element", "max(1, -least)", "1"),
+     ("afpq-nf3", "weights.element", "row.sides - 1", "0 * row.sides")],
 )  # fmt: skip
 @pytest.mark.nightly
 def test_checks_find_planted_bugs(evaluate, rng, monkeypatch, format, module, old, new):
