@@ -56,7 +56,7 @@ def test_every_scale(rng: np.random.Generator, unit: str, at_night: bool) -> Non
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("config", UNITS, ids=str)
+@pytest.mark.parametrize("config", UNITS, ids=rotation.label)
 def test_every_scale_of_every_format(
     rng: np.random.Generator, config: WeightDequantizerConfig
 ) -> None:
@@ -74,7 +74,7 @@ def test_random_records(rng: np.random.Generator, seed: int, blocks: int, unit: 
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("config", BY_LANES, ids=str)
+@pytest.mark.parametrize("config", BY_LANES, ids=rotation.label)
 def test_lanes_change_nothing(
     rng: np.random.Generator, seed: int, config: WeightDequantizerConfig
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
+from amxfp4.verif.sim.batch import rotation
 from amxfp4.verif.sim.cocotb.runner import run_testbench
 
 # By day the batch tests meet every bug that is planted; the testbench is the dequantizer's.
@@ -19,7 +20,7 @@ CONFIGS = [
 ]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("config", CONFIGS, ids=rotation.label)
 def test_weight_dequantizer(
     config: WeightDequantizerConfig, request: pytest.FixtureRequest
 ) -> None:
