@@ -198,6 +198,9 @@ _COSTS = {
     "units": {
         "quantizer, AMXFP4": "AMXFP4 `quantizer`, 32 elements per cycle",
         "dequantizer, AMXFP4": "AMXFP4 `dequantizer`, 32 elements per cycle",
+        "dequantizer of weights, AFPQ NF4": (
+            "AFPQ NF4 `weight_dequantizer`, 32 elements per cycle"
+        ),
     },
     "dot-products": {
         "dot, AMXFP4, exact": "AMXFP4 `dot`, 32 MACs per cycle, exact sums",
@@ -209,7 +212,7 @@ _COSTS = {
 
 
 def _cost(tables: dict[str, Any]) -> str:
-    """Say what the units cost, in five rows."""
+    """Say what the units cost, in a few rows."""
     columns = ("T in all", "LUT in all", "LUT4e in all", "FF")
     rows = []
     for name, circuits in _COSTS.items():

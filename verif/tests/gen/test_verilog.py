@@ -215,10 +215,10 @@ def test_array_grows_by_instances_only(generated):
 
 def test_generate_under_another_name(kept_verilog, tmp_path):
     """A name is that of the top, of all files and of the core; the digest is the unit's."""
-    made = kept_verilog(CONFIGS[9], "first")
+    made = kept_verilog(CONFIGS[10], "first")
     paths = write(made, tmp_path)
     assert made.manifest["top"] == "first"
-    assert made.manifest["digest"] == CONFIGS[9].digest
+    assert made.manifest["digest"] == CONFIGS[10].digest
     assert {path.name for path in paths} == {
         *(f"first.{kind}" for kind in ("v", "json", "core", "f", "vlt", "h")),
         "first_registers.py", "first_axi.v",
@@ -227,7 +227,7 @@ def test_generate_under_another_name(kept_verilog, tmp_path):
     assert {"first", "first_axi"} < set(modules)
     assert all(name.startswith("first") for name in modules)
     core = made.beside["first.core"]
-    assert f"name: amxfp4:unit_{CONFIGS[9].digest}:first:{amxfp4.__version__}\n" in core
+    assert f"name: amxfp4:unit_{CONFIGS[10].digest}:first:{amxfp4.__version__}\n" in core
 
 
 @pytest.mark.parametrize("name", ["", "2nd", "a b", "a.b", "_a", "\u00e4", "begin", "logic"])
