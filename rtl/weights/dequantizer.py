@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
-from amxfp4.rtl.lib.arith import assign_low
+from amxfp4.rtl.lib.records import take_records
 from amxfp4.rtl.lib.share import Shared
 from amxfp4.rtl.weights.element import WeightElement, table_width
 from amxfp4.rtl.weights.scale import WeightScale, scales_layout
@@ -58,7 +58,7 @@ class WeightDequantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, row, beats = self.config, self.config.row, self.config.beats
+        config, row = self.config, self.config.row
         layout = data.StructLayout(
             {
                 "codes": data.ArrayLayout(row.bits, row.block),
@@ -66,26 +66,7 @@ class WeightDequantizer(wiring.Component):
             }
         )
 
-        # The record in work: the input itself, or a register whose codes move down beat by beat.
-        advance = Signal()
-        if beats == 1:
-            record, busy = data.View(layout, self.i.payload), self.i.valid
-            m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
-        else:
-            record = Signal(layout, reset_less=True)
-            busy = Signal()
-            beat = Signal(range(beats))
-            is_last = beat == beats - 1
-            m.d.comb += self.i.ready.eq(~busy | (advance & is_last))
-            with m.If(advance):
-                moved = Cat(record.codes)[config.lanes * row.bits :]
-                m.d.sync += record.codes.as_value().eq(moved)
-                m.d.sync += assign_low(beat, beat + 1)  # a power of two: wraps by itself
-                with m.If(is_last):
-                    m.d.sync += busy.eq(0)
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [record.eq(self.i.payload), busy.eq(1)]
-        m.d.comb += advance.eq(busy & (~self.o.valid | self.o.ready))
+        record, advance = take_records(m, self.i, self.o, layout, config.beats)
 
         scales = Signal(scales_layout(config))
         for n in range(row.sides):
@@ -112,6 +93,7 @@ class WeightDequantizer(wiring.Component):
         return self.config.lanes >= _TABLE_FROM and table_width(self.config.row) > _PLAIN
 
     def _looked_up(self, m: Module, record: Value, scales: Value) -> list[Value]:
+        """Words of a beat, chosen from those of all codes."""
         m.submodules.weight_table = table = WeightTable(self.config)
         m.d.comb += table.scales.eq(scales)
         found: list[Value] = []
@@ -125,6 +107,7 @@ class WeightDequantizer(wiring.Component):
         return found
 
     def _each(self, m: Module, record: Value, scales: Value) -> list[Value]:
+        """Words of a beat, each multiplied."""
         found: list[Value] = []
         for n in range(self.config.lanes):
             element = WeightElement(self.config)
