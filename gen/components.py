@@ -38,6 +38,9 @@ from amxfp4.rtl.serial.bridge import Bridge
 from amxfp4.rtl.serial.engine_uart import EVENTS, Leds
 from amxfp4.rtl.serial.frames import Crc32, FrameReceiver, FrameSender
 from amxfp4.rtl.serial.uart import UartReceiver, UartTransmitter
+from amxfp4.rtl.weights.element import WeightElement
+from amxfp4.rtl.weights.scale import WeightScale
+from amxfp4.rtl.weights.table import WeightTable
 
 __all__ = ["COMPONENTS", "Build", "generate"]
 
@@ -77,6 +80,11 @@ COMPONENTS: dict[str, dict[str, Build]] = {
     "dequantizer": {
         "scale_decoder": ScaleDecoder,
         "element_dequantizer": ElementDequantizer,
+    },
+    "weight_dequantizer": {
+        "weight_scale": WeightScale,
+        "weight_table": WeightTable,
+        "weight_element": WeightElement,
     },
     "dot": _DOT,
     # An array repeats the parts of a dot product; only its sequencer serves several of them.

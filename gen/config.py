@@ -29,6 +29,7 @@ from amxfp4.params.formats import (
 from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.params.units import UNITS
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 
 __all__ = [
     "ACCUMULATIONS",
@@ -61,6 +62,7 @@ __all__ = [
     "ScaleRule",
     "Ties",
     "UnitConfig",
+    "WeightDequantizerConfig",
     "block_format",
     "check_among",
     "check_range",

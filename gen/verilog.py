@@ -26,6 +26,7 @@ from amxfp4.params.dot import DotConfig
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
 from amxfp4.rtl.dot.dot import Dot
@@ -33,6 +34,7 @@ from amxfp4.rtl.engine.engine import Engine
 from amxfp4.rtl.lib.share import ModuleLibrary, ports
 from amxfp4.rtl.quantizer.quantizer import Quantizer
 from amxfp4.rtl.serial.engine_uart import EngineUart
+from amxfp4.rtl.weights.dequantizer import WeightDequantizer
 from amxfp4.util import files
 
 __all__ = ["Generated", "component", "describe", "generate", "write"]
@@ -62,6 +64,8 @@ def component(config: UnitConfig) -> Any:
         return Quantizer(config)
     if isinstance(config, DequantizerConfig):
         return Dequantizer(config)
+    if isinstance(config, WeightDequantizerConfig):
+        return WeightDequantizer(config)
     if isinstance(config, EngineUartConfig):
         return EngineUart(config)
     if isinstance(config, EngineConfig):

@@ -22,7 +22,7 @@ from .files import Tensor, load_blocks, load_tensors, save_blocks, save_tensors
 from .packing import pack, unpack
 from .products import dot, matmul
 from .quantizer import quantize
-from .weights import WeightBlocks
+from .weights import WeightBlocks, weight_words
 
 __all__ = [
     "Blocks",
@@ -39,4 +39,5 @@ __all__ = [
     "save_blocks",
     "save_tensors",
     "unpack",
+    "weight_words",
 ]

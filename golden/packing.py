@@ -2,45 +2,27 @@
 
 Bit 0 first, element i is at bits [4i+3 : 4i]; the scale of positive elements follows at
 [4K+7 : 4K], that of negative ones, when there are two, or a zero point at [4K+15 : 4K+8]. In memory
-a record is little endian: two elements to a byte, low nibble first, then one or two bytes.
+a record is little endian: two elements to a byte, low nibble first, then one or two bytes. Records
+of weights in a format of AFPQ are those of `amxfp4.golden.weights.records`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from amxfp4.params.formats import BlockFormat
+from amxfp4.params.weights import WEIGHT_FORMATS, WeightName
 
 from .blocks import Blocks, blocks_shape, by_name
 from .checks import check_array, check_axis, check_kind, check_shape
+from .nibbles import join_nibbles, split_nibbles
 from .table import row_of
+from .weights import WeightBlocks, pack_records, unpack_records
 
-__all__ = ["join_nibbles", "pack", "split_nibbles", "unpack"]
-
-
-def join_nibbles(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pack codes [..., 2n] into bytes [..., n], low nibble first.
-
-    Examples
-    --------
-    >>> join_nibbles(np.array([1, 2, 15, 0], np.uint8))
-    array([33, 15], dtype=uint8)
-    """
-    pairs = np.ascontiguousarray(codes).view("<u2")
-    # Words of two codes, low byte first: vectors of them are faster than every other byte.
-    joined: npt.NDArray[np.uint8] = (pairs | pairs >> np.uint16(4)).astype(np.uint8)
-    return joined
-
-
-def split_nibbles(raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Unpack bytes [..., n] into codes [..., 2n], low nibble first."""
-    codes = np.empty((*raw.shape[:-1], 2 * raw.shape[-1]), np.uint8)
-    np.bitwise_and(raw, 15, out=codes[..., ::2])
-    np.right_shift(raw, 4, out=codes[..., 1::2])
-    return codes
+__all__ = ["pack", "unpack"]
 
 
 def _check_width(row: BlockFormat) -> None:
@@ -52,17 +34,18 @@ def _check_width(row: BlockFormat) -> None:
         )
 
 
-def pack(b: Blocks) -> npt.NDArray[np.uint8]:
+def pack(b: Blocks | WeightBlocks) -> npt.NDArray[np.uint8]:
     """Pack blocks into records.
 
     Parameters
     ----------
     b
-        Quantized tensor of codes [..., blocks, K].
+        Quantized tensor of codes [..., blocks, K]; weights must be packed, of FP16 scales.
 
     Returns
     -------
-    uint8 [..., blocks, K / 2 + 1 or 2]; 18 bytes for `amxfp4`, 17 for `mxfp4`.
+    uint8 [..., blocks, K / 2 + 1 or 2]; 18 bytes for `amxfp4`, 17 for `mxfp4`. Of weights
+    `amxfp4.golden.weights.pack_records`; 68 bytes for `afpq-nf4`, 50 for `fpq-nf3`.
 
     Examples
     --------
@@ -71,11 +54,23 @@ def pack(b: Blocks) -> npt.NDArray[np.uint8]:
     array([[247,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,
               0,   0,   0,  60,  60]], dtype=uint8)
     """
+    if isinstance(b, WeightBlocks):
+        return pack_records(b)
     check_kind("b", b, Blocks)
     _check_width(b.row)
     return np.concatenate([join_nibbles(b.codes), *(s[..., None] for s in b.shared)], axis=-1)
 
 
+@overload
+def unpack(
+    raw: npt.NDArray[np.uint8],
+    format: WeightName,
+    shape: Any,
+    *,
+    axis: int = -1,
+    block: int | None = None,
+) -> WeightBlocks: ...
+@overload
 def unpack(
     raw: npt.NDArray[np.uint8],
     format: str,
@@ -83,30 +78,40 @@ def unpack(
     *,
     axis: int = -1,
     block: int | None = None,
-) -> Blocks:
+) -> Blocks: ...
+def unpack(
+    raw: npt.NDArray[np.uint8],
+    format: str,
+    shape: Any,
+    *,
+    axis: int = -1,
+    block: int | None = None,
+) -> Blocks | WeightBlocks:
     """Unpack records into blocks; the inverse of `pack`.
 
     Parameters
     ----------
     raw
-        uint8 records, [..., blocks, K / 2 + 1 or 2].
+        uint8 records, [..., blocks, K / 2 + 1 or 2], or of weights.
     format
-        Row of the format table.
+        Row of the format table, or of the table of weight formats.
     shape
         Shape of the original tensor.
     axis
         The original's axis along which blocks run.
     block
-        Elements per block; by default the format's own.
+        Elements per block; by default the format's own. Of weights 128, or -1 for one group a row.
 
     Raises
     ------
     TypeError
         `raw` is not uint8, or a parameter is of the wrong kind.
     ValueError
-        The shape of `raw` is not that of a tensor of `shape` in `format`, or a zero point is above
-        15.
+        The shape of `raw` is not that of a tensor of `shape` in `format`, a zero point is above
+        15, or records of weights hold what `WeightBlocks` refuses.
     """
+    if format in WEIGHT_FORMATS:
+        return unpack_records(raw, format, shape, axis=axis, block=block)
     row = row_of(format, block)
     _check_width(row)
     shape = check_shape(shape)

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from amxfp4.params.config import BlockStreamConfig
 from amxfp4.params.fields import OneOf, field
-from amxfp4.params.formats import OUTPUTS, FloatFormat
+from amxfp4.params.formats import FORMATS, OUTPUTS, FloatFormat
+from amxfp4.params.weights import WEIGHT_FORMATS
 
 __all__ = ["DequantizerConfig"]
 
@@ -23,6 +24,14 @@ class DequantizerConfig(BlockStreamConfig):
     unit: ClassVar[str] = "dequantizer"
 
     output: str = field("Format of an output word", OneOf(tuple(OUTPUTS)), "bf16")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.format, str) and self.format in WEIGHT_FORMATS:
+            raise ValueError(
+                f"format must be one of {', '.join(FORMATS)}, not {self.format!r}: "
+                "weight_dequantizer takes weight formats"
+            )
+        BlockStreamConfig.__post_init__(self)
 
     @property
     def word(self) -> FloatFormat:

@@ -8,14 +8,18 @@ from amxfp4.params.dot import DotConfig
 from amxfp4.params.engine import EngineConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 
-__all__ = ["STREAMING", "UNITS"]
+__all__ = ["ELEMENTWISE", "STREAMING", "UNITS"]
 
-UNITS: dict[str, type[QuantizerConfig | DequantizerConfig | DotConfig]] = {
+UNITS: dict[
+    str, type[QuantizerConfig | DequantizerConfig | WeightDequantizerConfig | DotConfig]
+] = {
     config.unit: config
     for config in (
         QuantizerConfig,
         DequantizerConfig,
+        WeightDequantizerConfig,
         DotConfig,
         ArrayConfig,
         EngineConfig,
@@ -26,3 +30,6 @@ UNITS: dict[str, type[QuantizerConfig | DequantizerConfig | DotConfig]] = {
 
 STREAMING = {unit: config for unit, config in UNITS.items() if not issubclass(config, EngineConfig)}
 """The units with one stream in and one out, which whole batches can be run through."""
+
+ELEMENTWISE = tuple(unit for unit, config in UNITS.items() if not issubclass(config, DotConfig))
+"""The units that take elements one by one: what is said of the others is of a product."""

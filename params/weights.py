@@ -1,7 +1,7 @@
 """Weight formats of AFPQ (arXiv 2311.01792): one row each, as data.
 
 Elements are indexes into a table of values, groups are 128 elements or a whole row, and scales are
-FP32 or FP16 numbers. No unit of the hardware reads them.
+FP32 or FP16 numbers. Of the hardware `weight_dequantizer` alone reads them.
 """
 
 from __future__ import annotations
@@ -76,6 +76,11 @@ class WeightFormat:
         return self.sides == 2
 
     @property
+    def shared(self) -> int:
+        """Numbers that the elements of a group share: its scales."""
+        return self.sides
+
+    @property
     def bits(self) -> int:
         """Bits of an element's code."""
         return (len(self.values) - 1).bit_length()
@@ -93,6 +98,16 @@ class WeightFormat:
     def size(self, length: int) -> int:
         """Elements of a group along an axis of `length` elements."""
         return length if self.block == WHOLE_ROW else self.block
+
+    @property
+    def record_bits(self) -> int:
+        """Bits of a record of hardware: a group of 128 codes and its scales."""
+        return self.bits * WEIGHT_BLOCKS[0] + self.scale_bits * self.sides
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a record."""
+        return self.record_bits // 8
 
     @property
     def bits_per_element(self) -> float:

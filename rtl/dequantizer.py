@@ -22,6 +22,7 @@ from amxfp4.rtl.lib.formats import (
     magnitude_value,
     significand,
 )
+from amxfp4.rtl.lib.records import take_records
 from amxfp4.rtl.lib.share import Shared
 
 __all__ = ["Dequantizer", "ElementDequantizer", "ScaleDecoder"]
@@ -262,7 +263,7 @@ class Dequantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, row, beats = self.config, self.config.row, self.config.beats
+        config, row = self.config, self.config.row
         layout = data.StructLayout(
             {
                 "codes": data.ArrayLayout(row.element.width, row.block),
@@ -271,26 +272,7 @@ class Dequantizer(wiring.Component):
             }
         )
 
-        # The record in work: the input itself, or a register whose codes move down beat by beat.
-        advance = Signal()
-        if beats == 1:
-            record, busy = data.View(layout, self.i.payload), self.i.valid
-            m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
-        else:
-            record = Signal(layout, reset_less=True)
-            busy = Signal()
-            beat = Signal(range(beats))
-            is_last = beat == beats - 1
-            m.d.comb += self.i.ready.eq(~busy | (advance & is_last))
-            with m.If(advance):
-                moved = Cat(record.codes)[config.lanes * row.element.width :]
-                m.d.sync += record.codes.as_value().eq(moved)
-                m.d.sync += assign_low(beat, beat + 1)  # a power of two: wraps by itself
-                with m.If(is_last):
-                    m.d.sync += busy.eq(0)
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [record.eq(self.i.payload), busy.eq(1)]
-        m.d.comb += advance.eq(busy & (~self.o.valid | self.o.ready))
+        record, advance = take_records(m, self.i, self.o, layout, config.beats)
 
         decoders = [ScaleDecoder(config) for _ in range(row.scales)]
         for n, decoder in enumerate(decoders):

@@ -205,7 +205,7 @@ def check(
     timeout: Annotated[int, integer("Seconds for the proof", 1)] = 300,
     build: BuildFolder = Path("build"),
 ) -> int:
-    """Check the gates of {name} against the golden model.
+    """Check the gates of {name} against golden.
 
     The netlist runs in Verilator under the tests of the unit. Exits 1 if it is wrong.
     """
@@ -243,7 +243,7 @@ def energy(
     build: BuildFolder = Path("build"),
     again: Again = False,
 ) -> int:
-    """Measure the energy of {name} on real tensors.
+    """Measure the energy of {name} on real data.
 
     The unit is mapped to a standard-cell library; every result of its gates is checked.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.verif.sim.tensors import real_products, real_tensors
 
 __all__ = ["of_configs"]
@@ -35,16 +37,18 @@ def _sqnr(config: UnitConfig) -> float:
             config.format_a, config.format_b, config.block, config.acc, config.output,
             config.frac_bits, config.int_bits,
         )  # fmt: skip
+    if isinstance(config, WeightDequantizerConfig):
+        return _tensors(config.format, packed=True)
     assert isinstance(config, QuantizerConfig | DequantizerConfig)
     ties = config.ties if isinstance(config, QuantizerConfig) else "RNA"
-    return _tensors(config.format, config.block, ties)
+    return _tensors(config.format, block=config.block, ties=ties)
 
 
 @functools.cache
-def _tensors(format: str, block: int, ties: str) -> float:
+def _tensors(format: str, **options: Any) -> float:
+    quantize: Any = golden.quantize  # whose types know the options of each format
     figures = [
-        sqnr(x, golden.dequantize(golden.quantize(x, format, block=block, ties=ties)))
-        for x in real_tensors().values()
+        sqnr(x, golden.dequantize(quantize(x, format, **options))) for x in real_tensors().values()
     ]
     return float(np.mean(figures))
 

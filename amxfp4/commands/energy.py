@@ -17,6 +17,7 @@ from amxfp4.golden.blocks import by_name
 from amxfp4.params.config import BlockStreamConfig, UnitConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.liberty import from_environment
 from amxfp4.synth.flow.results import prepare
@@ -38,16 +39,19 @@ _STREAMS = 64
 def workloads(config: UnitConfig) -> Iterator[Workload]:
     """Real data for a unit, with golden's results.
 
-    A dot product or an array computes matrix products of a layer, sum after sum; a quantizer or
+    A dot product or an array computes matrix products of a layer, sum after sum; a quantizer or a
     dequantizer takes its tensors, block after block. Streams share the work, each the next part.
     """
     if isinstance(config, DotConfig):
         for name, (x, y) in real_products().items():
             yield _product(config, name, x, y)
-    elif isinstance(config, BlockStreamConfig):
+    elif isinstance(config, BlockStreamConfig | WeightDequantizerConfig):
         for name, x in real_tensors().items():
-            if x.size >= config.block * _STREAMS * 2:
-                yield _tensor(config, name, x)
+            if x.size >= config.row.block * _STREAMS * 2:
+                if isinstance(config, WeightDequantizerConfig):
+                    yield _weights(config, name, x)
+                else:
+                    yield _tensor(config, name, x)
 
 
 @functools.cache
@@ -97,6 +101,30 @@ def _product(config: DotConfig, name: str, x: npt.NDArray[Any], y: npt.NDArray[A
     )
 
 
+def _beats_of(words: npt.NDArray[np.unsignedinteger[Any]], lanes: int) -> npt.NDArray[np.uint8]:
+    """Output beats [n, bytes] of a dequantizer."""
+    return beats.to_bytes(beats.words_to_beats(words, lanes), lanes * words.dtype.itemsize)
+
+
+def _weights(config: WeightDequantizerConfig, name: str, x: npt.NDArray[Any]) -> Workload:
+    """Quantize a tensor as weights are: its groups, one after the other."""
+    groups, skip = blocks_of(x, config.row.block).astype(np.float32), _skip(config)
+    at = _shares(len(groups), 1, _LEAST + skip)
+    quantize: Any = golden.quantize  # whose types know names of formats
+    quantized = quantize(groups[at.reshape(-1)], config.format, packed=True)
+    codes = quantized.codes.reshape(-1, config.row.block)
+    pos, *neg = (side.reshape(-1).view(np.uint16) for side in quantized.scales)
+    words = golden.weight_words(codes, pos, neg[0] if neg else None, config.format, config.output)
+    raw = beats.from_bytes(golden.pack(quantized).reshape(len(codes), -1))
+    return Workload(
+        name=name,
+        beats=raw.reshape(*at.shape, -1),
+        expected=_beats_of(words, config.lanes).reshape(len(at), at.shape[1] * config.beats, -1),
+        work=config.row.block,
+        skip=skip,
+    )
+
+
 def _tensor(config: Any, name: str, x: npt.NDArray[Any]) -> Workload:
     """Blocks of a tensor through a quantizer or dequantizer, one after the other."""
     blocks = blocks_of(x, config.block).astype(np.float32)
@@ -117,9 +145,7 @@ def _tensor(config: Any, name: str, x: npt.NDArray[Any]) -> Workload:
             codes, shared[0], format=config.format, output=config.output,
             **by_name(quantized.row, shared[-1]),
         )  # fmt: skip
-        sent = beats.from_bytes(records)
-        width = config.lanes * restored.dtype.itemsize
-        expected = beats.to_bytes(beats.words_to_beats(restored, config.lanes), width)
+        sent, expected = beats.from_bytes(records), _beats_of(restored, config.lanes)
     return Workload(
         name=name,
         beats=sent.reshape(len(at), at.shape[1] * size, -1),

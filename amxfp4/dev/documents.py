@@ -65,6 +65,7 @@ def _weight_formats() -> str:
 _UNITS = {
     "quantizer": "finds the scales of a block and rounds its words to codes, without a divider",
     "dequantizer": "turns a block record back into BF16 or FP32 words",
+    "weight_dequantizer": "turns a record of AFPQ's weights into FP16 or BF16 words",
     "dot": "multiplies two blocks, adds over blocks, and rounds each sum once",
     "array": "`rows` x `cols` dot products on shared blocks: a tile of a matrix product",
     "engine": (
@@ -197,6 +198,9 @@ _COSTS = {
     "units": {
         "quantizer, AMXFP4": "AMXFP4 `quantizer`, 32 elements per cycle",
         "dequantizer, AMXFP4": "AMXFP4 `dequantizer`, 32 elements per cycle",
+        "dequantizer of weights, AFPQ NF4": (
+            "AFPQ NF4 `weight_dequantizer`, 32 elements per cycle"
+        ),
     },
     "dot-products": {
         "dot, AMXFP4, exact": "AMXFP4 `dot`, 32 MACs per cycle, exact sums",
@@ -208,7 +212,7 @@ _COSTS = {
 
 
 def _cost(tables: dict[str, Any]) -> str:
-    """Say what the units cost, in five rows."""
+    """Say what the units cost, in a few rows."""
     columns = ("T in all", "LUT in all", "LUT4e in all", "FF")
     rows = []
     for name, circuits in _COSTS.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.golden.packing import join_nibbles, split_nibbles
+from amxfp4.golden.nibbles import join_nibbles, split_nibbles
 
 __all__ = ["bytes_of", "pack_codes", "unpack_codes"]
 

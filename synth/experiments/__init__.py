@@ -7,7 +7,7 @@ name ``idea_...``. The one part of ``synth`` that may import ``rtl``.
 from __future__ import annotations
 
 from amxfp4.gen.components import Build
-from amxfp4.synth.experiments import dot_ideas, quantizer_ideas
+from amxfp4.synth.experiments import dot_ideas, quantizer_ideas, weight_ideas
 
 __all__ = ["parts"]
 
@@ -17,5 +17,6 @@ def parts(unit: str) -> dict[str, Build]:
     ideas: dict[str, dict[str, Build]] = {
         "dot": dict(dot_ideas.IDEAS),
         "quantizer": dict(quantizer_ideas.IDEAS),
+        "weight_dequantizer": dict(weight_ideas.IDEAS),
     }
     return {f"idea_{name}": build for name, build in ideas.get(unit, {}).items()}

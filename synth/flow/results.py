@@ -37,13 +37,16 @@ OPTIONS = tuple(dict.fromkeys(f.name for unit in UNITS.values() for f in datacla
 
 
 def macs_per_cycle(config: UnitConfig, component: str | None = None) -> int:
-    """Multiply-accumulates a cycle that a circuit serves; elements in a quantizer or dequantizer.
+    """Multiply-accumulates a cycle that a circuit serves; elements in units that take those.
 
     A component that works once for all lanes of a unit, as an accumulator does, serves them all.
     """
     # Units have these, but no class that is above them all.
     lanes: int = config.lanes  # type: ignore[attr-defined]
-    alone = ("element_product", "key_decoder", "element_quantizer", "element_dequantizer")
+    alone = (
+        "element_product", "key_decoder", "element_quantizer", "element_dequantizer",
+        "weight_element",
+    )  # fmt: skip
     if component in alone or (component or "").startswith("idea_product_"):
         return 1
     if component == "block_product":

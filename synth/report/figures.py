@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from amxfp4.params.units import ELEMENTWISE
 from amxfp4.synth.flow.results import Row
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def clock(row: Row) -> float | None:
 
 def work(row: Row | EnergyRow) -> str:
     """Name what the area of a circuit is divided by."""
-    return "element" if row.unit in ("quantizer", "dequantizer") else "MAC"
+    return "element" if row.unit in ELEMENTWISE else "MAC"
 
 
 def formats_of(row: Row | EnergyRow) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from amxfp4.params.units import ELEMENTWISE
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.results import Row
 from amxfp4.synth.plan.goals import BASES, Goal, Peer, verdict
@@ -91,7 +92,7 @@ def goals(plan: Plan, rows: Rows) -> Table:
             here = f"{value:.3f}" if goal.against and value is not None else number(value)
             unit = AREAS[target].unit
             config = points[0].config
-            per = "element" if config.unit in ("quantizer", "dequantizer") else "MAC"
+            per = "element" if config.unit in ELEMENTWISE else "MAC"
             lines.append(
                 (
                     goal.what, f"ratio of {unit}" if goal.against else f"{unit} per {per}",

@@ -37,7 +37,7 @@ FIRST_LOOK: dict[str, Sequence[str] | None] = {
 
 
 _MODULES = {
-    **dict.fromkeys(("quantizer", "dequantizer"), "cocotb.tb_blocks"),
+    **dict.fromkeys(("quantizer", "dequantizer", "weight_dequantizer"), "cocotb.tb_blocks"),
     **dict.fromkeys(("dot", "array"), "cocotb.tb_products"),
     "engine": "cocotb_engine.tb_engine",
     "engine_uart": "line.tb_engine_uart",

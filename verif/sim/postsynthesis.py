@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from amxfp4.golden import stimulus
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
@@ -15,7 +14,7 @@ from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.run import run
 from amxfp4.synth.gates.cell_models import complete
 from amxfp4.verif.sim import build as builds
-from amxfp4.verif.sim.batch import exhaustive, randoms
+from amxfp4.verif.sim.batch import exhaustive, randoms, records
 from amxfp4.verif.sim.batch.check import check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut
 from amxfp4.verif.sim.products import directed as products_directed
@@ -98,7 +97,7 @@ def check(dut: BatchDut, rng: np.random.Generator, seed: int, count: int) -> int
     config = dut.config
     stalls: dict[str, Any] = {"seed": seed, "stall_in": 0.3, "stall_out": 0.3}
     some = -(-count // 4)
-    if isinstance(config, QuantizerConfig | DequantizerConfig):
+    if isinstance(config, QuantizerConfig | records.Config):
         done = randoms.check_random(dut, rng, count).count
         done += randoms.check_random(dut, rng, some, **stalls).count
         randoms.check_resets(dut, rng, seed, runs=20)
@@ -117,8 +116,10 @@ def _directed_blocks(dut: BatchDut, rng: np.random.Generator) -> int:
             return done  # too many maxima
         maxima = exhaustive.mix(rng, *exhaustive.maxima(rng, config), config)
         return done + check_quantizer(dut, maxima).count
-    codes, _, neg = stimulus.records(rng, 1 << 10, config.row)
-    scales = np.arange(1 << 10, dtype=np.uint16).astype(np.uint8)
+    # Of the 65,536 scales of weights every 63rd, the last one too.
+    count, step = (1 << 10, 1) if isinstance(config, DequantizerConfig) else (1041, 63)
+    codes, pos, neg = records.draw(rng, count, config.row)
+    scales = (step * np.arange(count)).astype(pos.dtype)
     second = None if neg is None else rng.permutation(scales)
     return check_dequantizer(dut, codes, scales, second).count
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.files.tensor_file import Entry, TensorFile
-from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.nibbles import split_nibbles
 from amxfp4.params.formats import FORMATS, BlockFormat
 
 from .parts import factor, in_order, is_factor, packed

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from amxfp4.golden.blocks import Blocks, blocks_shape, by_name
 from amxfp4.golden.checks import check_axis, check_kind, check_shape
 from amxfp4.golden.files.tensor_file import Entry, TensorFile
-from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.nibbles import split_nibbles
 from amxfp4.golden.table import REFERENCE_FORMATS, row_of
 from amxfp4.golden.weights import pack_codes
 from amxfp4.params.formats import FORMATS, BlockFormat

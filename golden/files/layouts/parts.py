@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.files.tensor_file import Entry, TensorFile
-from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.nibbles import split_nibbles
 from amxfp4.params.formats import BlockFormat
 
 __all__ = ["factor", "in_order", "is_factor", "packed", "swizzle", "unswizzle"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from amxfp4.golden.files.tensor_file import TensorFile
 from amxfp4.golden.formats import decode, values
-from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.nibbles import split_nibbles
 from amxfp4.params.formats import E2M1, E4M3, E8M0, FloatFormat
 
 from .tensor import Stored

@@ -15,7 +15,7 @@ import numpy as np
 
 from amxfp4.golden.blocks import Blocks
 from amxfp4.golden.files.tensor_file import TensorFile
-from amxfp4.golden.packing import split_nibbles
+from amxfp4.golden.nibbles import split_nibbles
 from amxfp4.params.formats import FORMATS
 
 from .parts import factor, in_order, is_factor, unswizzle

@@ -13,7 +13,7 @@ from amxfp4.golden.blocks import Blocks, blocks_shape
 from amxfp4.golden.files.gguf_file import MOST_AXES, TYPES
 from amxfp4.golden.files.tensor_file import BITS, Entry
 from amxfp4.golden.formats import decode
-from amxfp4.golden.packing import join_nibbles
+from amxfp4.golden.nibbles import join_nibbles
 from amxfp4.params.formats import BlockFormat
 from amxfp4.params.weights import WeightFormat
 

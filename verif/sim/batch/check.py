@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import formats
-from amxfp4.verif.sim.batch import beats, mismatch
+from amxfp4.verif.sim.batch import beats, mismatch, records
 from amxfp4.verif.sim.batch.dut import BatchDut, Run
 
 __all__ = ["Checked", "Mismatch", "check_dequantizer", "check_quantizer"]
@@ -130,8 +130,8 @@ def check_quantizer(
 def check_dequantizer(
     dut: BatchDut,
     codes: npt.NDArray[np.uint8],
-    scale_pos: npt.NDArray[np.uint8],
-    other: npt.NDArray[np.uint8] | None = None,
+    scale_pos: records.Shared,
+    other: records.Shared | None = None,
     **options: Any,
 ) -> Checked:
     """Dequantize blocks with the unit and compare every word, bit for bit.
@@ -139,12 +139,13 @@ def check_dequantizer(
     Parameters
     ----------
     dut
-        A dequantizer.
+        A dequantizer, of weights too.
     codes : uint8 [n, K], n > 0
         Element codes, 0..15.
     scale_pos, other : uint8 [n]
         The bytes of a record, any of 0..255: scale codes, or one and a zero point, whose upper four
-        bits do not count. `other` is None where a record has no second one.
+        bits do not count. `other` is None where a record has no second one. Of weights FP16 words,
+        uint16, any.
     **options
         Of `BatchDut.run`: ``stall_in``, ``stall_out``, ``seed``, ``reset_chance``, ``probe``.
 
@@ -161,11 +162,9 @@ def check_dequantizer(
     if (other is not None) != (row.shared > 1):
         wanted = "given" if row.shared > 1 else "None"
         raise ValueError(f"other must be {wanted} for {row.name}, not {other!r}")
-    raw = beats.pack_records(codes, scale_pos, other)
+    raw = records.pack(row, codes, scale_pos, other)
 
-    expected = golden.dequantize_words(
-        codes, scale_pos, format=row.name, output=word.name, **beats.by_name(row, other)
-    )
+    expected = records.words(config, codes, scale_pos, other)
     run = dut.run(beats.from_bytes(raw), len(raw) * config.beats, **options)
     got = beats.to_words(run.outputs, word.width, config.lanes, row.block)
     return _compare(dut, raw, expected, got, run, options, mismatch.dequantizer)

@@ -9,14 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden import formats
-from amxfp4.verif.sim.batch import beats
+from amxfp4.verif.sim.batch import beats, records
 
 __all__ = ["dequantizer", "quantizer"]
-
-
-def _names(config: Any) -> tuple[str, str]:
-    """Names of the bytes that elements share."""
-    return "scale_pos", "zero_point" if config.row.zero_point else "scale_neg"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -41,7 +36,7 @@ def quantizer(
     values = formats.values(words, config.word.name)
     digits = config.word.width // 4
     rows = [("field", "input", "value", "expected", "got", "")]
-    for name, due, out in zip(_names(config), due_scales, got_scales, strict=False):
+    for name, due, out in zip(records.names(config.row), due_scales, got_scales, strict=False):
         rows.append((name, "", "", f"0x{due:02x}", f"0x{out:02x}", _mark(due, out)))
     for at, (word, value) in enumerate(zip(words, values, strict=True)):
         due, out = due_codes[at], got_codes[at]
@@ -57,12 +52,12 @@ def dequantizer(
     got: npt.NDArray[np.unsignedinteger],
 ) -> str:
     """Table of a block: the scales that went in, then every element with its word and value."""
-    (codes,), (scales,) = beats.split_records(record[None], config.block)
+    (codes,), (scales,) = records.split(config.row, record[None])
     due_values, got_values = (formats.values(w, config.word.name) for w in (expected, got))
     digits = config.word.width // 4
     rows = [("field", "code", "expected", "value", "got", "value", "")]
-    for name, scale in zip(_names(config), scales, strict=False):
-        rows.append((name, f"0x{scale:02x}", "", "", "", "", ""))
+    for name, scale in zip(records.names(config.row), scales, strict=False):
+        rows.append((name, f"0x{scale:0{2 * scale.itemsize}x}", "", "", "", "", ""))
     for at, code in enumerate(codes):
         due, out = int(expected[at]), int(got[at])
         rows.append(

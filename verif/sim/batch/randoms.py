@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from amxfp4.golden import stimulus
+from amxfp4.verif.sim.batch import records
 from amxfp4.verif.sim.batch.check import Checked, check_dequantizer, check_quantizer
 from amxfp4.verif.sim.batch.dut import BatchDut
 
@@ -23,7 +24,7 @@ def _check_batch(dut: BatchDut, rng: np.random.Generator, count: int, options: A
     if dut.config.unit == "quantizer":
         words = stimulus.blocks(rng, count, row.block, dut.config.input, formats=[row.name])
         return check_quantizer(dut, words, **options)
-    return check_dequantizer(dut, *stimulus.records(rng, count, row), **options)
+    return check_dequantizer(dut, *records.draw(rng, count, row), **options)
 
 
 def check_random(

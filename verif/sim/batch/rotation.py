@@ -29,7 +29,8 @@ have all that the others have.
 def label(config: UnitConfig) -> str:
     """Name a configuration in a test's id; every field is in it."""
     fields = config.to_dict()
-    sizes = [f"k{fields.pop('block')}", f"x{fields.pop('lanes')}"]
+    sizes = [f"k{fields.pop('block')}"] if "block" in fields else []
+    sizes.append(f"x{fields.pop('lanes')}")
     return "-".join([str(fields.pop("format")), *sizes, *(str(v) for v in fields.values())])
 
 

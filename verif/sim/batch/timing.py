@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from amxfp4.golden import stimulus
-from amxfp4.verif.sim.batch import beats
+from amxfp4.verif.sim.batch import beats, records
 from amxfp4.verif.sim.batch.dut import BatchDut, Run
 
 __all__ = ["TimingError", "check_timing"]
@@ -33,7 +33,7 @@ def check_timing(dut: BatchDut, rng: np.random.Generator, blocks: int = 500) -> 
         words = stimulus.blocks(rng, blocks, config.row.block, config.input)
         sent, beats_in, beats_out = beats.words_to_beats(words, config.lanes), config.beats, 1
     else:
-        raw = beats.pack_records(*stimulus.records(rng, blocks, config.row))
+        raw = records.pack(config.row, *records.draw(rng, blocks, config.row))
         sent, beats_in, beats_out = beats.from_bytes(raw), 1, config.beats
     run = dut.run(sent, blocks * beats_out)
     first_out = run.first_in + beats_in - 1 + latency

@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.params.dot import DotConfig
-from amxfp4.params.formats import BlockFormat, FloatFormat
+from amxfp4.params.formats import FP16, BlockFormat, FloatFormat
+from amxfp4.params.weights import WeightFormat
 
-__all__ = ["Counts", "handshake", "holes", "merge", "products", "transactions"]
+__all__ = ["Counts", "handshake", "holes", "merge", "products", "transactions", "weights"]
 
 Counts = dict[str, dict[str, int]]
 """Hits by cover point, then by bin."""
 
 
-def _scale_bins(scale: FloatFormat, codes: npt.NDArray[np.uint8]) -> dict[str, int]:
+def _scale_bins(scale: FloatFormat, codes: npt.NDArray[Any]) -> dict[str, int]:
     magnitude = codes & ((1 << (scale.width - scale.signed_bit)) - 1)
     nan = magnitude > scale.max_magnitude
     bins = {"lowest": magnitude == 0, "largest": magnitude == scale.max_magnitude, "nan": nan}
@@ -31,9 +32,9 @@ def _scale_bins(scale: FloatFormat, codes: npt.NDArray[np.uint8]) -> dict[str, i
     return {name: int(hits.sum()) for name, hits in bins.items()}
 
 
-def _code_bins(codes: npt.NDArray[np.integer[Any]]) -> dict[str, int]:
-    hits = np.bincount(codes.ravel(), minlength=16)
-    return {f"0x{code:x}": int(hits[code]) for code in range(16)}
+def _code_bins(codes: npt.NDArray[np.integer[Any]], count: int = 16) -> dict[str, int]:
+    hits = np.bincount(codes.ravel(), minlength=count)
+    return {f"0x{code:x}": int(hits[code]) for code in range(count)}
 
 
 def _word_bins(word: FloatFormat, words: npt.NDArray[Any]) -> dict[str, int]:
@@ -103,6 +104,29 @@ def transactions(
         if row.scale.subnormals:
             del counts["word"]["infinity"]  # no product leaves the range of the word
             del counts["word"]["subnormal"]
+    return counts
+
+
+def weights(
+    row: WeightFormat,
+    word: FloatFormat,
+    codes: npt.NDArray[np.uint8],
+    scales: npt.NDArray[Any],
+    words: npt.NDArray[Any],
+) -> Counts:
+    """Coverage of groups of weights [n, K], and of their FP16 scales [n, 1 or 2]."""
+    counts: Counts = {"element_code": _code_bins(codes, len(row.values))}
+    for name, column in zip(("scale_pos", "scale_neg"), scales.T, strict=False):
+        counts[name] = _scale_bins(FP16, column)
+        magnitude = column & ((1 << (FP16.width - 1)) - 1)
+        counts[name]["infinity"] = int((magnitude == FP16.inf_magnitude).sum())
+        counts[name]["sign bit"] = int((column != magnitude).sum())
+    counts["word"] = _word_bins(word, words)
+    del counts["word"]["minus zero"]  # a zero is +0
+    if word != FP16:
+        del counts["word"]["subnormal"]  # BF16 reaches further down
+    if word != FP16 or row.values[-1] <= 1:
+        del counts["word"]["infinity"]  # no product leaves the range of the word
     return counts
 
 

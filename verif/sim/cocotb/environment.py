@@ -40,6 +40,7 @@ _STUCK_AFTER = 2_000
 _MODELS: dict[str, Callable[[Any], Model]] = {
     "quantizer": QuantizerModel,
     "dequantizer": DequantizerModel,
+    "weight_dequantizer": DequantizerModel,
     "dot": ProductModel,
     "array": ProductModel,
 }

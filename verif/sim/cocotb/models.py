@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.golden import formats, stimulus
-from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.formats import FP32
+from amxfp4.params.formats import FP16, FP32
 from amxfp4.params.quantizer import QuantizerConfig
-from amxfp4.verif.sim.batch import beats
+from amxfp4.params.weights import WeightFormat
+from amxfp4.verif.sim.batch import beats, records
 from amxfp4.verif.sim.cocotb import coverage
 
 __all__ = ["DequantizerModel", "Model", "QuantizerModel", "to_beats", "to_ints"]
@@ -145,48 +145,53 @@ class QuantizerModel(Model):
 
 
 class DequantizerModel(Model):
-    """Block records in, beats of words out."""
+    """Records in, beats of words out; of blocks or of weights."""
 
-    def __init__(self, config: DequantizerConfig) -> None:
+    def __init__(self, config: records.Config) -> None:
         self._config = config
         self._row = config.row
         self._word = config.word
         self.beats_in, self.beats_out = 1, config.beats
 
-    def _raw(self, sent: list[int]) -> npt.NDArray[np.uint8]:
-        return beats.to_bytes(to_beats(sent, self._row.record_bits), self._row.record_bytes)
+    def _split(self, sent: list[int]) -> tuple[records.Codes, records.Shared]:
+        raw = to_beats(sent, self._row.record_bits)
+        return records.split(self._row, beats.to_bytes(raw, self._row.record_bytes))
+
+    def _send(self, codes: records.Codes, scale: Any, other: Any) -> list[int]:
+        return to_ints(beats.from_bytes(records.pack(self._row, codes, scale, other)))
 
     def random(self, rng: np.random.Generator, count: int) -> list[int]:
         """Draw records, with codes that quantizers never write among them."""
-        raw = beats.pack_records(*stimulus.records(rng, count, self._row))
-        return to_ints(beats.from_bytes(raw))
+        return self._send(*records.draw(rng, count, self._row))
 
     def special(self) -> list[int]:
         """Put every element code under the scales at the ends of their ranges, either sign."""
-        row, fmt = self._row, self._row.scale
-        codes = np.tile(np.arange(16, dtype=np.uint8), row.block // 16)
-        first_normal, last = 1 << fmt.mantissa_bits, fmt.max_magnitude
-        edges = {0, 1, first_normal - 1, first_normal, first_normal + 1, fmt.bias, 0x7F, 0x80, 0xFF}
-        edges |= {last - 1, last, last + 1}  # the last one is NaN
-        scale = np.array(sorted(edges), np.uint8)
+        row = self._row
+        fmt, count = (FP16, len(row.values)) if isinstance(row, WeightFormat) else (row.scale, 16)
+        codes = np.tile(np.arange(count, dtype=np.uint8), row.block // count)
+        first_normal, last, one = 1 << fmt.mantissa_bits, fmt.max_magnitude, fmt.bias
+        one <<= fmt.mantissa_bits * isinstance(row, WeightFormat)
+        edges = {0, 1, first_normal - 1, first_normal, first_normal + 1, one, 0x7F, 0x80, 0xFF}
+        edges |= {last - 1, last, last + 1}  # the last one is NaN, or infinity
+        if isinstance(row, WeightFormat):
+            edges |= {2, 3, one + 1, one + 3, fmt.nan_magnitude or 0, 0x7FFF, 0x8000, 0x8000 | one}
+        scale = np.array(sorted(edges), f"u{fmt.width // 8}")
         other = scale[::-1].copy() if row.shared > 1 else None  # of a zero point four bits count
-        raw = beats.pack_records(np.tile(codes, (len(scale), 1)), scale, other)
-        return to_ints(beats.from_bytes(raw))
+        return self._send(np.tile(codes, (len(scale), 1)), scale, other)
 
     def expected(self, sent: list[int]) -> list[int]:
         """Dequantize with golden."""
-        codes, shared = beats.split_records(self._raw(sent), self._row.block)
+        codes, shared = self._split(sent)
         other = shared[:, 1] if self._row.shared > 1 else None
-        words = golden.dequantize_words(
-            codes, shared[:, 0], format=self._row.name, output=self._word.name,
-            **beats.by_name(self._row, other),
-        )  # fmt: skip
+        words = records.words(self._config, codes, shared[:, 0], other)
         return to_ints(beats.words_to_beats(words, self._config.lanes))
 
     def cover(self, sent: list[int], received: list[int]) -> coverage.Counts:
         """Split records and beats into the arrays that coverage counts."""
-        codes, scales = beats.split_records(self._raw(sent), self._row.block)
+        codes, scales = self._split(sent)
         raw = to_beats(received, self._config.lanes * self._word.width)
         words = beats.to_words(raw, self._word.width, self._config.lanes, self._row.block)
+        if isinstance(self._row, WeightFormat):
+            return coverage.weights(self._row, self._word, codes, scales, words)
         arrays = {"words": words, "codes": codes, "scales": scales}
         return coverage.transactions("dequantizer", self._row, self._word, arrays)

@@ -1,4 +1,4 @@
-"""Testbench of `quantizer` and `dequantizer`; runs inside the simulator."""
+"""Testbench of the quantizer and both dequantizers; runs inside the simulator."""
 
 from __future__ import annotations
 

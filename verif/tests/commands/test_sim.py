@@ -150,7 +150,7 @@ def test_failed_testbench(small, tmp_path, monkeypatch, capfd):
     [
         (
             ["quantiser"],
-            "unit must be one of quantizer, dequantizer, dot, array, engine, ",
+            "unit must be one of quantizer, dequantizer, weight_dequantizer, dot, array, engine, ",
         ),
         (["engine", "--test", "shape"], "test must be one of reset_values, access, .*not 'shape'"),
         (["engine", "--jobs", "0"], "jobs must be at least 1, not 0"),

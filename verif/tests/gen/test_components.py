@@ -14,6 +14,7 @@ from amxfp4.params.engine import EngineConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.params.units import UNITS
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.net_names import ports
 from amxfp4.synth.flow.results import macs_per_cycle
@@ -22,6 +23,7 @@ from amxfp4.synth.flow.run import run
 CONFIGS = [
     QuantizerConfig(lanes=1, block=16),
     DequantizerConfig(lanes=1, block=16),
+    WeightDequantizerConfig(lanes=1, format="fpq-fp3"),
     DotConfig(lanes=2, block=16, format_a="mxfp4", format_b="mxfp4"),
     ArrayConfig(lanes=1, block=16, format_a="mxfp4", format_b="mxfp4", rows=1, cols=2),
     DotConfig(lanes=1, block=16),
@@ -30,7 +32,7 @@ CONFIGS = [
     EngineUartConfig(lanes=4, block=16, rows=1, cols=1, depth_a=2, depth_b=2, payload=64),
 ]
 # By day the smallest of every kind.
-LATE = CONFIGS[4:]
+LATE = CONFIGS[5:]
 LARGE = ("block_product", "processing_element")
 
 

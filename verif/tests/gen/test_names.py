@@ -75,6 +75,7 @@ for unit, options in json.loads(sys.argv[2]):
 SMALL = [
     ("quantizer", {"lanes": 2}),
     ("dequantizer", {"lanes": 2}),
+    ("weight_dequantizer", {"lanes": 4, "format": "fpq-nf3"}),
     ("dot", {"lanes": 1, "acc": "fp32", "format_b": "mxfp4"}),
     ("engine_uart", {"lanes": 1, "rows": 1, "cols": 2, "depth_a": 2, "depth_b": 2, "payload": 64,
                      "requantize": "amxfp4"}),

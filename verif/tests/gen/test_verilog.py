@@ -25,17 +25,20 @@ from amxfp4.params.formats import FORMATS, QUANTIZED
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.params.units import UNITS
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.rtl.array import MacArray
 from amxfp4.rtl.dequantizer import Dequantizer
 from amxfp4.rtl.dot.dot import Dot
 from amxfp4.rtl.engine.engine import Engine
 from amxfp4.rtl.quantizer.quantizer import Quantizer
 from amxfp4.rtl.serial.engine_uart import EngineUart
+from amxfp4.rtl.weights.dequantizer import WeightDequantizer
 from amxfp4.verif.sim.sources import source
 
 COMPONENTS = {
     "quantizer": Quantizer,
     "dequantizer": Dequantizer,
+    "weight_dequantizer": WeightDequantizer,
     "dot": Dot,
     "array": MacArray,
     "engine": Engine,
@@ -49,6 +52,7 @@ CONFIGS = [
     QuantizerConfig(block=16, maxima="scan", pipeline=""),
     DequantizerConfig(lanes=8),
     DequantizerConfig(format="mxfp4-roundup", output="fp32", block=64, lanes=4),
+    WeightDequantizerConfig(lanes=8, format="fpq-nf3"),
     DotConfig(lanes=2),
     DotConfig(format_b="mxfp4", output="bf16", block=16, lanes=16, pipeline=""),
     ArrayConfig(format_b="mxfp4-e4m3", acc="fixed", lanes=2, rows=2, cols=3),
@@ -127,6 +131,7 @@ def test_modules_have_plain_unique_names(generated, config):
     kinds = {
         "quantizer": ("key_decoder", "scale_chooser", "element_quantizer"),
         "dequantizer": ("scale_decoder", "element_dequantizer"),
+        "weight_dequantizer": ("weight_scale", "weight_table"),
         "dot": ("processing_element", "processing_element_class_sums_element_product"),
         "array": ("processing_element", "processing_element_class_sums_element_product"),
         "engine": datapath,
@@ -168,7 +173,7 @@ def test_manifest(generated, config):
     assert manifest["digest"] == config.digest
     component = COMPONENTS[config.unit](config)
     assert manifest["latency"] == component.latency
-    assert manifest["cycles_per_block"] == config.block // config.lanes
+    assert manifest["cycles_per_block"] == getattr(config, "block", 128) // config.lanes
     assert manifest["tools"]["amxfp4"] == amxfp4.__version__
     assert manifest["top"] == config.unit
     assert set(manifest["tools"]) == {"amxfp4", "amaranth", "pyosys"}
@@ -210,10 +215,10 @@ def test_array_grows_by_instances_only(generated):
 
 def test_generate_under_another_name(kept_verilog, tmp_path):
     """A name is that of the top, of all files and of the core; the digest is the unit's."""
-    made = kept_verilog(CONFIGS[9], "first")
+    made = kept_verilog(CONFIGS[10], "first")
     paths = write(made, tmp_path)
     assert made.manifest["top"] == "first"
-    assert made.manifest["digest"] == CONFIGS[9].digest
+    assert made.manifest["digest"] == CONFIGS[10].digest
     assert {path.name for path in paths} == {
         *(f"first.{kind}" for kind in ("v", "json", "core", "f", "vlt", "h")),
         "first_registers.py", "first_axi.v",
@@ -222,7 +227,7 @@ def test_generate_under_another_name(kept_verilog, tmp_path):
     assert {"first", "first_axi"} < set(modules)
     assert all(name.startswith("first") for name in modules)
     core = made.beside["first.core"]
-    assert f"name: amxfp4:unit_{CONFIGS[9].digest}:first:{amxfp4.__version__}\n" in core
+    assert f"name: amxfp4:unit_{CONFIGS[10].digest}:first:{amxfp4.__version__}\n" in core
 
 
 @pytest.mark.parametrize("name", ["", "2nd", "a b", "a.b", "_a", "\u00e4", "begin", "logic"])

@@ -22,6 +22,7 @@ from amxfp4.params.engine import EngineConfig
 from amxfp4.params.formats import FORMATS, QUANTIZED
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.rtl.lib.share import ModuleLibrary
 
 
@@ -69,6 +70,13 @@ CONFIGS = [
         for w in ("fp16", "fp32") for f in ("amxfp4", "mxfp4")
     ),
     *(DequantizerConfig(format=f, output=w, lanes=4) for f in FORMATS for w in ("bf16", "fp32")),
+    *(
+        WeightDequantizerConfig(format=f, output=w, lanes=n)
+        for f, w, n in (
+            ("afpq-nf4", "bf16", 4), ("fpq-nf3", "fp16", 8), ("afpq-fp4", "fp16", 2),
+            ("fpq-fp3", "bf16", 128), ("fpq-nf4", "fp16", 1),
+        )
+    ),
     # Each kind with itself, and on either side of another.
     *(
         DotConfig(format_a=a, format_b=b, block=16, lanes=2)

@@ -27,6 +27,7 @@ ON_A_LINE = {"engine_uart"}
 PLANTED = {
     "quantizer": "harness.test_cocotb_mutants",
     "dequantizer": "harness.test_cocotb_mutants",
+    "weight_dequantizer": "harness.test_cocotb_mutants",  # the same testbench
     "dot": "array.test_products_protocol_mutants",
     "array": "array.test_products_protocol_mutants",
     "engine": "engine.test_engine_mutants",

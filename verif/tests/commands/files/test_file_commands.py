@@ -12,7 +12,7 @@ import safetensors.numpy
 from amxfp4 import cli, golden
 from amxfp4.commands.files import quantize as quantize_command
 from amxfp4.golden import files
-from amxfp4.golden.packing import join_nibbles
+from amxfp4.golden.nibbles import join_nibbles
 from amxfp4.golden.quality import sqnr
 from amxfp4.params.formats import FORMATS
 

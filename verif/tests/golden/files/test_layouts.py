@@ -16,7 +16,7 @@ from amxfp4 import cli, golden
 from amxfp4.golden import files
 from amxfp4.golden.files import Entry
 from amxfp4.golden.files.layouts.parts import swizzle
-from amxfp4.golden.packing import join_nibbles
+from amxfp4.golden.nibbles import join_nibbles
 from amxfp4.verif.tests.golden.files.made import codes_of, gguf_file, scales_of
 
 DATA = Path(__file__).parents[3] / "data" / "checkpoints"

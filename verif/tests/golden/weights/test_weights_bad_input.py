@@ -81,9 +81,58 @@ def test_no_operands_of_an_engine(name: str, call: Any) -> None:
         call(EngineConfig(), B)
 
 
-def test_no_records() -> None:
-    with pytest.raises(TypeError, match="b must be Blocks, not WeightBlocks"):
-        golden.pack(B)  # type: ignore[arg-type]
+def test_no_records_of_fp32_scales() -> None:
+    with pytest.raises(ValueError, match=r"packed must be True for records, .* not False"):
+        golden.pack(B)
+
+
+CODES, SCALES = np.zeros((2, 5), np.uint8), np.zeros(2, np.uint16)
+RECORDS = golden.pack(quantize(X, "afpq-nf3", packed=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"codes": CODES.astype(int)}, TypeError, "codes must be an array of uint8, not int64"),
+        ({"codes": CODES + 8}, ValueError, "codes must be at most 7, not 8"),
+        ({"scale_pos": SCALES.view(np.float16)}, TypeError, "scale_pos must be .* uint16"),
+        ({"scale_neg": SCALES[:1]}, ValueError, r"scale_neg must be of shape \(2,\), not \(1,\)"),
+        ({"scale_neg": None}, ValueError, "scale_neg must be given for afpq-nf3, not None"),
+        ({"format": "fpq-nf3"}, ValueError, "scale_neg must be None for fpq-nf3"),
+        ({"format": "amxfp4"}, ValueError, "format must be one of afpq-fp4, .*, not 'amxfp4'"),
+        ({"output": "fp32"}, ValueError, "output must be one of fp16, bf16, not 'fp32'"),
+    ],
+)
+def test_words(change: dict[str, Any], error: type[Exception], match: str) -> None:
+    """Words are of codes and scales that fit the format."""
+    good: dict[str, Any] = {
+        "codes": CODES,
+        "scale_pos": SCALES,
+        "scale_neg": SCALES,
+        "format": "afpq-nf3",
+    }
+    assert golden.weight_words(**good).shape == CODES.shape
+    with pytest.raises(error, match=match):
+        golden.weight_words(**good | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"raw": RECORDS.astype(int)}, TypeError, "raw must be an array of uint8, not int64"),
+        ({"raw": RECORDS[:, :1]}, ValueError, r"raw must be of shape \(2, 2, 52\), not"),
+        ({"format": "afpq-nf4"}, ValueError, r"raw must be of shape \(2, 2, 68\), not"),
+        ({"block": 32}, ValueError, "block must be one of 128, -1, not 32"),
+        ({"raw": RECORDS | 0x80}, ValueError, "scale_pos must be finite and at least 0, or NaN"),
+    ],
+)
+def test_unpack(change: dict[str, Any], error: type[Exception], match: str) -> None:
+    """Records are those of a tensor, with scales that weights may have."""
+    good: dict[str, Any] = {"raw": RECORDS, "format": "afpq-nf3", "shape": X.shape}
+    unpack: Any = golden.unpack
+    assert unpack(**good).shape == X.shape
+    with pytest.raises(error, match=match):
+        unpack(**good | change)
 
 
 def test_good_input_is_not_refused() -> None:

@@ -13,6 +13,7 @@ from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
+from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
 from amxfp4.synth.flow import equivalence
 from amxfp4.synth.flow.equivalence import ProofError, Verdict
 from amxfp4.synth.flow.job import Job
@@ -28,6 +29,7 @@ TINY = Path(__file__).parents[1] / "tiny.lib"
 TARGETS = ("generic", "liberty", "ecp5")
 
 DEQUANTIZER = DequantizerConfig(block=16, lanes=2)
+WEIGHTS = WeightDequantizerConfig(format="afpq-fp3", lanes=2)
 QUANTIZER = QuantizerConfig(block=16, lanes=1)
 FEW_BITS: dict[str, Any] = {"block": 16, "lanes": 1, "acc": "fixed", "frac_bits": 8, "int_bits": 6}
 SYMMETRIC = DotConfig(format_a="mxfp4-e5m2", format_b="mxfp4-e5m2", **FEW_BITS)
@@ -100,6 +102,8 @@ def test_larger_unit_is_proved(config: UnitConfig, target: str) -> None:
             for late in (
                 (DEQUANTIZER, "liberty"),
                 (DEQUANTIZER, "ecp5"),
+                (WEIGHTS, "generic"),
+                (WEIGHTS, "ecp5"),
                 (QUANTIZER, "ecp5"),  # with a memory in LUTs
                 (SYMMETRIC, "generic"),
                 (SYMMETRIC, "liberty"),
@@ -122,8 +126,15 @@ def test_netlist_passes(
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "config",
-    [QUANTIZER, QuantizerConfig(lanes=4), DequantizerConfig(lanes=4), DotConfig(lanes=2), FP32],
-    ids=["narrow", "quantizer", "dequantizer", "dot", "fp32"],
+    [
+        QUANTIZER,
+        QuantizerConfig(lanes=4),
+        DequantizerConfig(lanes=4),
+        WeightDequantizerConfig(lanes=4),
+        DotConfig(lanes=2),
+        FP32,
+    ],
+    ids=["narrow", "quantizer", "dequantizer", "weights", "dot", "fp32"],
 )
 def test_larger_netlist_passes(
     rng: np.random.Generator, seed: int, blocks: int, config: UnitConfig, target: str

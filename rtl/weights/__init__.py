@@ -1,0 +1,1 @@
+"""The dequantizer of weights: FP16 scales, the words of all codes, and the unit."""
