@@ -20,8 +20,8 @@ MAXIMA = ("tree", "scan")
 QUANTIZER_PIPELINE = ("maxima", "second", "record")
 """Where a quantizer may hold a pipeline register, in the order of the data path.
 
-A block that takes several beats has to wait in each place; ``second`` is one only where a second
-scale is weighed.
+A block that takes several beats has to wait in each place; ``second`` is one only where two scales
+are weighed.
 """
 
 
@@ -47,7 +47,7 @@ class QuantizerConfig(BlockStreamConfig):
     )
     pipeline: str = field(
         "Pipeline registers, separated by commas", Names(QUANTIZER_PIPELINE),
-        unset="maxima,record; second too with --second and several beats",
+        unset="maxima,record; second too with --second or nvfp4-46 and several beats",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
