@@ -96,17 +96,18 @@ class Quantizer(wiring.Component):
         m.d.comb += found.nan.eq(Cat(nans).any())
 
         # Its keys wait until it is whole.
-        leaving, whole, is_last = entering, found, C(1, 1)
+        waiting = self._both_scales(m, keys, found) if row.compares_errors else found
+        leaving, whole, is_last = entering, waiting, C(1, 1)
         if "maxima" in config.cuts:
             m.submodules.buffer = buffer = BlockBuffer(entering.payload.shape(), config.beats)
             wiring.connect(m, entering, buffer.i)
             leaving, is_last = buffer.o, buffer.is_last_out
-            whole = Signal(found_layout, name="whole", reset_less=True)
+            whole = Signal(waiting.shape(), name="whole", reset_less=True)
             with m.If(entering.valid & entering.ready):
                 if config.beats > 1:
                     m.d.sync += so_far.eq(Mux(buffer.is_last_in, 0, found.as_value()))
                 with m.If(buffer.is_last_in):
-                    m.d.sync += whole.eq(found)
+                    m.d.sync += whole.eq(waiting)
 
         # Maxima to scales, and keys to codes.
         if row.compares_errors:
@@ -220,10 +221,28 @@ class Quantizer(wiring.Component):
         sides = len(firsts)
         return leaving, is_last, held[:sides], held[sides : 2 * sides], held[-1]
 
-    def _four_or_six(self, m, keys, entering, is_last_in, whole):
-        """Code elements under the scales of m / 6 and of m / 4; let their errors choose.
+    @staticmethod
+    def _both_scales(m: Module, keys: KeyFormat, found: data.View) -> data.View:
+        """Choose the scales of m / 6 and of m / 4, before they wait: what follows takes longer."""
+        scales = data.ArrayLayout(keys.scale_layout, 2)
+        codes = data.ArrayLayout(keys.scale.width, 2)
+        chosen = Signal(data.StructLayout({"scales": scales, "codes": codes, "nan": 1}))
+        for n, (held, name) in enumerate(((None, "scale_chooser"), (4, "scale_chooser_of_four"))):
+            chooser = ScaleChooser(keys, held)
+            m.submodules[f"chooser_{n}"] = Shared(chooser, name, (keys, held))
+            m.d.comb += [
+                chooser.nan.eq(found.nan),
+                chooser.maximum.eq(found.maxima[0]),
+                chosen.scales[n].eq(chooser.scale),
+                chosen.codes[n].eq(chooser.code),
+            ]
+        m.d.comb += chosen.nan.eq(found.nan)
+        return chosen
 
-        Takes the beats of keys, whether one is its block's last, and what the block has come to.
+    def _four_or_six(self, m, keys, entering, is_last_in, whole):
+        """Code elements under both scales, and let their errors choose.
+
+        Takes the beats of keys, whether one is its block's last, and `_both_scales` of the block.
         Returns a stream that moves as codes do, whether a beat is the last, the codes that are
         taken and their scale's. Where a block has several beats the codes wait for its sums.
         """
@@ -233,10 +252,7 @@ class Quantizer(wiring.Component):
         m.d.comb += [coded.valid.eq(entering.valid), entering.ready.eq(coded.ready)]
         values: dict[str, Value] = {}
         layout = ErrorFormat(keys).sums
-        for n, (held, name) in enumerate(((None, "scale_chooser"), (4, "scale_chooser_of_four"))):
-            chooser = ScaleChooser(keys, held)
-            m.submodules[f"chooser_{n}"] = Shared(chooser, name, (keys, held))
-            m.d.comb += [chooser.nan.eq(whole.nan), chooser.maximum.eq(whole.maxima[0])]
+        for n, scale in enumerate(whole.scales):
             products: list[Value] = []
             squares: list[Value] = []
             for lane, key in enumerate(entering.payload):
@@ -245,10 +261,10 @@ class Quantizer(wiring.Component):
                 m.submodules[f"product_{n}_{lane}"] = Shared(product, "element_product", keys)
                 m.d.comb += [
                     element.key.eq(key),
-                    element.scale.eq(chooser.scale),
+                    element.scale.eq(scale),
                     element.nan.eq(whole.nan),
                     product.key.eq(key),
-                    product.scale.eq(chooser.scale),
+                    product.scale.eq(scale),
                     product.code.eq(element.code),
                     coded.payload[lane].word_select(n, width).eq(element.code),
                 ]
@@ -267,8 +283,8 @@ class Quantizer(wiring.Component):
             ]
             values |= {
                 f"whole_sums_{n}": sums.as_value(),
-                f"scale_{n}": chooser.scale.as_value(),
-                f"code_{n}": chooser.code,
+                f"scale_{n}": scale.as_value(),
+                f"code_{n}": whole.codes[n],
             }
         leaving, is_last, kept = self._wait(m, coded, is_last_in, values)
         m.submodules.smaller_error = smaller = SmallerError(keys)
