@@ -25,15 +25,15 @@ def test_binades(ties):
     six, four = (scale_thresholds(ROW, ties, held) for held in (6, 4))
     met = sorted({t.value for t in six + four})
     apart = set()
-    for m, end in pairwise(met):
-        # Of maxima just above m.
-        codes = [sum(t.value <= m for t in steps) for steps in (six, four)]
-        scales = [magnitude_value(ROW.scale, code) for code in codes]
-        if scales[0]:
-            first, second = map(floor_log2, scales)
-            apart.add(second - first)
-            assert end <= 16 * Fraction(2) ** first
-        assert end <= 16 * Fraction(2) ** floor_log2(scales[1])
+    for low, high in pairwise(met):
+        # On a decision, where a tie may not pass it, and above it; the largest m is below `high`.
+        for m, end in ((low, low), ((low + high) / 2, high)):
+            codes = [sum(t.value < m or (t.value == m and not t.strict) for t in steps)
+                     for steps in (six, four)]  # fmt: skip
+            binades = [floor_log2(s) for c in codes if (s := magnitude_value(ROW.scale, c))]
+            assert all(end < 16 * Fraction(2) ** b for b in binades)
+            assert len(binades) or m == low
+            apart |= {binades[-1] - binades[0]} if len(binades) == 2 else set()
     assert apart == {0, 1}
 
 

@@ -191,6 +191,13 @@ def test_rotation_covers_every_parameter() -> None:
     assert {c.cuts for c in seconds if c.beats == 1} >= {
         frozenset(), frozenset({"second"}), frozenset({"maxima", "second", "record"}),
     }  # fmt: skip
+    compared = rotation.four_or_six()
+    assert {c.input for c in compared} == {"bf16", "fp16", "fp32"}
+    assert {(c.ties, c.maxima) for c in compared} == set(product(TIES, MAXIMA))
+    assert {c.beats for c in compared} >= {1, 4, 16}
+    assert {c.pipeline for c in compared if c.beats == 1} == {
+        "", "maxima,record", "second", "maxima,second,record",
+    }  # fmt: skip
     options = rotation.options()
     assert {c.pipeline for c in options} == {"", "maxima", "record", "maxima,record"}
     assert len({(c.maxima, c.pipeline) for c in options}) == len(options) == 8

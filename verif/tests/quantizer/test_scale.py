@@ -87,7 +87,7 @@ def test_sim_scale(evaluate, tabulate, format, word, ties):
         assert (smallest, infinity) == (0, keys.scale.max_magnitude)
 
 
-@pytest.mark.by_day(4)
+@pytest.mark.by_day(6)
 @pytest.mark.parametrize("ties", ["RNA", "RNE"])
 @pytest.mark.parametrize("word", ["bf16", "fp16", "fp32"])
 def test_sim_scale_of_four(evaluate, tabulate, word, ties):
