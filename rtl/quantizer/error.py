@@ -6,8 +6,9 @@ With q the elements under a scale s,
 
 so that a second scale s1 is better than s0 if s1 g1 > s0 g0        (arXiv 2512.02010)
 
-Where q = 0 an element adds nothing to g. Elsewhere s / 4 <= |x|, and nothing that does not saturate
-reaches 16 times the scale's binade: its exponent is one of six above that of the scale.
+Where q = 0 an element adds nothing to g. Elsewhere s / 4 <= |x|, which keys hold whole, and nothing
+that does not saturate reaches 16 times the scale's binade: its exponent is one of six, from two
+below that of the scale on.
 """
 
 from __future__ import annotations
