@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from amxfp4.params.array import WIDEST, ArrayConfig
 from amxfp4.params.fields import OneOf, field
-from amxfp4.params.formats import INPUTS, QUANTIZED, BlockFormat, block_format
+from amxfp4.params.formats import FORMATS, INPUTS, BlockFormat, block_format
 from amxfp4.params.quantizer import TIES, QuantizerConfig
 
 __all__ = ["DEPTHS", "LARGEST_MN", "NONE", "RECORDS", "STREAM_BYTES", "EngineConfig"]
@@ -45,7 +45,7 @@ class EngineConfig(ArrayConfig):
         OneOf((*INPUTS, RECORDS)), "bf16",
     )  # fmt: skip
     ties: str = field("Rounding of halfway values in the quantizers", TIES, "RNA")
-    requantize: str = field("Block format of C; none for words", OneOf((NONE, *QUANTIZED)), NONE)
+    requantize: str = field("Block format of C; none for words", OneOf((NONE, *FORMATS)), NONE)
     depth_a: int = field("Blocks of a row of A in half of its memory", OneOf(DEPTHS), 64)
     depth_b: int = field("Blocks of a column of B in half of its memory", OneOf(DEPTHS), 64)
     bytes_a: int = field("Width of stream A in bytes", OneOf(STREAM_BYTES), 8)
@@ -54,11 +54,6 @@ class EngineConfig(ArrayConfig):
 
     def __post_init__(self) -> None:
         ArrayConfig.__post_init__(self)
-        if self.input != RECORDS and self.format_a not in QUANTIZED:
-            raise ValueError(
-                f"input must be {RECORDS} for A in {self.format_a}, which no hardware quantizes, "
-                f"not {self.input!r}"
-            )
         if self.requantize != NONE and (self.block % self.cols or self.cols & (self.cols - 1)):
             raise ValueError(
                 f"cols must divide the block size {self.block} to requantize, not {self.cols!r}"

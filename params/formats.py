@@ -25,7 +25,6 @@ __all__ = [
     "INPUTS",
     "INT4",
     "OUTPUTS",
-    "QUANTIZED",
     "UE5M3",
     "UINT4",
     "ZERO_POINT_BITS",
@@ -197,6 +196,11 @@ class BlockFormat:
         return self.scales + self.zero_point
 
     @property
+    def compares_errors(self) -> bool:
+        """Whether a scale is the one of two under which elements have the smaller error."""
+        return self.scale_rule is ScaleRule.FOUR_OR_SIX
+
+    @property
     def power_of_two(self) -> bool:
         """Whether scales are powers of two: far apart, and over a range that no sum spans."""
         return self.scale.mantissa_bits == 0
@@ -257,9 +261,6 @@ FORMATS: dict[str, BlockFormat] = {
 
 A new one goes to the end: the engine's registers count from the first.
 """
-
-QUANTIZED = tuple(n for n, row in FORMATS.items() if row.scale_rule is not ScaleRule.FOUR_OR_SIX)
-"""Formats that a quantizer in hardware writes: it has no circuit that compares errors."""
 
 ALIASES = {
     "amxfp4-e5m2": "amxfp4", "int4-e5m2": "int4", "int4-asym-e5m2": "int4-asym",

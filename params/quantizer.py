@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from amxfp4.params.config import BlockStreamConfig, cuts_of
 from amxfp4.params.fields import Names, OneOf, Range, field
-from amxfp4.params.formats import INPUTS, QUANTIZED, FloatFormat, Ties
+from amxfp4.params.formats import FORMATS, INPUTS, FloatFormat, Ties
 from amxfp4.params.second import SECOND, check_second
 
 __all__ = ["MAXIMA", "QUANTIZER_PIPELINE", "TIES", "QuantizerConfig"]
@@ -20,8 +20,8 @@ MAXIMA = ("tree", "scan")
 QUANTIZER_PIPELINE = ("maxima", "second", "record")
 """Where a quantizer may hold a pipeline register, in the order of the data path.
 
-A block that takes several beats has to wait in each place; ``second`` is one only where a second
-scale is weighed.
+A block that takes several beats has to wait in each place; ``second`` is one only where two scales
+are weighed.
 """
 
 
@@ -38,7 +38,7 @@ class QuantizerConfig(BlockStreamConfig):
 
     unit: ClassVar[str] = "quantizer"
 
-    format: str = field("Block format", OneOf(QUANTIZED), "amxfp4")
+    format: str = field("Block format", OneOf(tuple(FORMATS)), "amxfp4")
     input: str = field("Format of an input word", OneOf(tuple(INPUTS)), "bf16")
     ties: str = field("Rounding of halfway values", TIES, "RNA")
     maxima: str = field("Circuit that finds the maxima of a block", OneOf(MAXIMA), "tree")
@@ -47,13 +47,14 @@ class QuantizerConfig(BlockStreamConfig):
     )
     pipeline: str = field(
         "Pipeline registers, separated by commas", Names(QUANTIZER_PIPELINE),
-        unset="maxima,record; second too with --second and several beats",
+        unset="maxima,record; second too with --second or nvfp4-46 and several beats",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
         BlockStreamConfig.__post_init__(self)
         check_second(self.row, self.second)
-        places = [n for n in QUANTIZER_PIPELINE if n != "second" or self.second]
+        weighs = self.second or self.row.compares_errors
+        places = [n for n in QUANTIZER_PIPELINE if n != "second" or weighs]
         whole = ",".join(places)
         if self.pipeline is None:
             object.__setattr__(self, "pipeline", whole if self.beats > 1 else "maxima,record")

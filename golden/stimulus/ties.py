@@ -14,6 +14,8 @@ import numpy.typing as npt
 from amxfp4.golden.formats import decode, magnitude_value, values, words
 from amxfp4.params.formats import FORMATS, INPUTS, BlockFormat, ScaleRule
 
+from .errors import error_ties
+
 __all__ = ["exact_ties"]
 
 
@@ -100,7 +102,10 @@ def _range_ties(
 def exact_ties(
     rng: np.random.Generator, shape: tuple[int, int], word: str, rows: Sequence[BlockFormat]
 ) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Blocks whose maxima and elements lie on rounding boundaries, some one word beside them."""
+    """Blocks whose maxima and elements lie on rounding boundaries, some one word beside them.
+
+    Of formats that choose between two scales, every other block has equal errors under both.
+    """
     result = np.empty(shape, np.float64)
     top = np.empty(shape, np.bool_)
     # The block size does not matter to the tables: one table per element, scale and rule.
@@ -135,4 +140,8 @@ def exact_ties(
     half = 1 << (INPUTS[word].width - 1)
     beside[(raw & (half - 1)) == 0] = 0
     moved: npt.NDArray[np.unsignedinteger[Any]] = (raw + beside).astype(raw.dtype)
+    for i, name in enumerate(kinds):
+        if FORMATS[name].compares_errors:
+            equal = np.flatnonzero(kind == i)[::2]
+            moved[equal] = error_ties(rng, (len(equal), shape[1]), word, FORMATS[name])
     return moved

@@ -111,19 +111,20 @@ def element_thresholds(row: BlockFormat, ties: Ties) -> list[Threshold]:
     return _midpoints(row.element, ties)
 
 
-def scale_thresholds(row: BlockFormat, ties: Ties) -> list[Threshold]:
+def scale_thresholds(row: BlockFormat, ties: Ties, held: int | None = None) -> list[Threshold]:
     """Decisions on the block maximum m > 0: as many as pass is the scale code.
 
-    ``NEAREST`` is R(m / 6), with 6 the largest element: the midpoints of the scale format times
-    6. ``RANGE`` is the same of the range p + n, and 15. ``FLOOR`` is 2^(floor(log2 m) - 2), with 2
+    ``NEAREST`` is R(m / 6), with 6 the largest element, or `held` in its place: the midpoints of
+    the scale format times 6. ``FOUR_OR_SIX`` has that of either. ``RANGE`` is the same of the range
+    p + n, and 15. ``FLOOR`` is 2^(floor(log2 m) - 2), with 2
     the exponent of the largest element (OCP MX v1.0 section 6.3). ``ROUND_UP`` steps where that
     largest element would round up to the next power of two if it could: 7 in place of 8, that is
     1.75 instead of 2 (PoT-R in arXiv 2411.09909).
     ``CEILING`` is the smallest power of two s with m <= 6 s.
     """
     largest = magnitude_value(row.element, row.element.max_magnitude)
-    if row.scale_rule in (ScaleRule.NEAREST, ScaleRule.RANGE):
-        return [t * largest for t in _midpoints(row.scale, ties)]
+    if row.scale_rule in (ScaleRule.NEAREST, ScaleRule.RANGE, ScaleRule.FOUR_OR_SIX):
+        return [t * Fraction(held or largest) for t in _midpoints(row.scale, ties)]
     if row.scale_rule is ScaleRule.CEILING:
         # A scale holds up to its largest element, and not a bit more.
         codes = range(row.scale.max_magnitude)

@@ -42,7 +42,8 @@ class KeyFormat:
     lowest bit of f where a tie must be distinguished from its neighbours (`sticky`).
 
     A format with a zero point has one scale and needs both maxima, and their sum: its keys keep all
-    fraction bits of a word, and the exponents that a sum of them can see.
+    fraction bits of a word, and the exponents that a sum of them can see. Where errors are compared
+    keys keep all fraction bits, too.
 
     At both ends of the range keys say less. Below `small` a key is below every decision: all that
     counts is whether it is zero. From `saturated` on, every key has the largest scale and is the
@@ -90,7 +91,7 @@ class KeyFormat:
     @cached_property
     def kept_bits(self) -> int:
         """Leading fraction bits of a word that decisions can see."""
-        if self.config.row.zero_point:
+        if self.config.row.zero_point or self.config.row.compares_errors:
             return self.word.mantissa_bits
         on_elements = [t * s for t in self.element_steps for s in self.scale_significands]
         needed = max(t.fraction_bits for t in self.scale_steps + on_elements)

@@ -15,6 +15,7 @@ from amxfp4.rtl.lib.arith import assign_low, balanced_sum
 from amxfp4.rtl.lib.share import Shared
 from amxfp4.rtl.quantizer.buffer import BlockBuffer
 from amxfp4.rtl.quantizer.element import ElementQuantizer
+from amxfp4.rtl.quantizer.error import ElementProduct, ErrorFormat, SmallerError
 from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
 from amxfp4.rtl.quantizer.maxima import Maxima
 from amxfp4.rtl.quantizer.range import RangeSum
@@ -95,19 +96,24 @@ class Quantizer(wiring.Component):
         m.d.comb += found.nan.eq(Cat(nans).any())
 
         # Its keys wait until it is whole.
-        leaving, whole, is_last = entering, found, C(1, 1)
+        waiting = self._both_scales(m, keys, found) if row.compares_errors else found
+        leaving, whole, is_last = entering, waiting, C(1, 1)
         if "maxima" in config.cuts:
             m.submodules.buffer = buffer = BlockBuffer(entering.payload.shape(), config.beats)
             wiring.connect(m, entering, buffer.i)
             leaving, is_last = buffer.o, buffer.is_last_out
-            whole = Signal(found_layout, name="whole", reset_less=True)
+            whole = Signal(waiting.shape(), name="whole", reset_less=True)
             with m.If(entering.valid & entering.ready):
                 if config.beats > 1:
                     m.d.sync += so_far.eq(Mux(buffer.is_last_in, 0, found.as_value()))
                 with m.If(buffer.is_last_in):
-                    m.d.sync += whole.eq(found)
+                    m.d.sync += whole.eq(waiting)
 
         # Maxima to scales, and keys to codes.
+        if row.compares_errors:
+            leaving, is_last, codes, shared = self._four_or_six(m, keys, leaving, is_last, whole)
+            self._gather(m, leaving, is_last, codes, shared)
+            return m
         choosers, codes = [ScaleChooser(keys) for _ in range(row.scales)], []
         for n, chooser in enumerate(choosers):
             m.submodules[f"chooser_{n}"] = Shared(chooser, "scale_chooser", keys)
@@ -137,19 +143,23 @@ class Quantizer(wiring.Component):
             if row.zero_point:
                 m.d.comb += element.zero.eq(zero)
             codes.append(element.code)
+        self._gather(m, leaving, is_last, codes, shared)
+        return m
 
+    def _gather(self, m: Module, leaving, is_last: Value, codes: list[Value], shared: Value):
+        """Codes to the record, beat by beat, lowest lane first."""
+        config, row = self.config, self.config.row
         # Every unit has a clock and a reset, one without registers too.
         if not config.cuts:
             m.d.comb += Signal(name="clock").eq(ClockSignal())
 
-        # Codes to the record, beat by beat, lowest lane first.
         if "record" not in config.cuts:
             m.d.comb += [
                 self.o.payload.eq(Cat(*codes, shared)),
                 self.o.valid.eq(leaving.valid),
                 leaving.ready.eq(self.o.ready),
             ]
-            return m
+            return
         gathered = Signal(row.element.width * row.block, reset_less=True)
         record_scales = Signal(len(shared), reset_less=True)
         m.d.comb += [
@@ -163,7 +173,6 @@ class Quantizer(wiring.Component):
                     gathered.eq(Cat(gathered, *codes)[-len(gathered) :]),
                     record_scales.eq(shared),
                 ]
-        return m
 
     def _take_second(self, m, keys, entering, is_last_in, firsts, codes, nan):
         """Let the weights of a block's elements choose between each scale and its second.
@@ -206,22 +215,104 @@ class Quantizer(wiring.Component):
             # A normal scale's exponent and fraction are one number, as its code is.
             taken.append((scale + step)[: len(scale)])
             taken_codes.append((code + step)[: len(code)])
-        if "second" not in config.cuts:
-            return entering, is_last_in, taken, taken_codes, nan
-        m.submodules.second_buffer = buffer = BlockBuffer(entering.payload.shape(), config.beats)
+        values = {f"scale_{n}": scale for n, scale in enumerate(taken)}
+        values |= {f"code_{n}": code for n, code in enumerate(taken_codes)}
+        leaving, is_last, held = self._wait(m, entering, is_last_in, values | {"has_nan": nan})
+        sides = len(firsts)
+        return leaving, is_last, held[:sides], held[sides : 2 * sides], held[-1]
+
+    @staticmethod
+    def _both_scales(m: Module, keys: KeyFormat, found: data.View) -> data.View:
+        """Choose the scales of m / 6 and of m / 4, before they wait: what follows takes longer."""
+        scales = data.ArrayLayout(keys.scale_layout, 2)
+        codes = data.ArrayLayout(keys.scale.width, 2)
+        chosen = Signal(data.StructLayout({"scales": scales, "codes": codes, "nan": 1}))
+        for n, (held, name) in enumerate(((None, "scale_chooser"), (4, "scale_chooser_of_four"))):
+            chooser = ScaleChooser(keys, held)
+            m.submodules[f"chooser_{n}"] = Shared(chooser, name, (keys, held))
+            m.d.comb += [
+                chooser.nan.eq(found.nan),
+                chooser.maximum.eq(found.maxima[0]),
+                chosen.scales[n].eq(chooser.scale),
+                chosen.codes[n].eq(chooser.code),
+            ]
+        m.d.comb += chosen.nan.eq(found.nan)
+        return chosen
+
+    def _four_or_six(self, m, keys, entering, is_last_in, whole):
+        """Code elements under both scales, and let their errors choose.
+
+        Takes the beats of keys, whether one is its block's last, and `_both_scales` of the block.
+        Returns a stream that moves as codes do, whether a beat is the last, the codes that are
+        taken and their scale's. Where a block has several beats the codes wait for its sums.
+        """
+        config, width = self.config, self.config.row.element.width
+        transfers = entering.valid & entering.ready
+        coded = stream.Signature(data.ArrayLayout(2 * width, config.lanes)).create(path=("coded",))
+        m.d.comb += [coded.valid.eq(entering.valid), entering.ready.eq(coded.ready)]
+        values: dict[str, Value] = {}
+        layout = ErrorFormat(keys).sums
+        for n, scale in enumerate(whole.scales):
+            products: list[Value] = []
+            squares: list[Value] = []
+            for lane, key in enumerate(entering.payload):
+                element, product = ElementQuantizer(keys), ElementProduct(keys)
+                m.submodules[f"element_{n}_{lane}"] = Shared(element, "element_quantizer", keys)
+                m.submodules[f"product_{n}_{lane}"] = Shared(product, "element_product", keys)
+                m.d.comb += [
+                    element.key.eq(key),
+                    element.scale.eq(scale),
+                    element.nan.eq(whole.nan),
+                    product.key.eq(key),
+                    product.scale.eq(scale),
+                    product.code.eq(element.code),
+                    coded.payload[lane].word_select(n, width).eq(element.code),
+                ]
+                products.append(product.product)
+                squares.append(product.square)
+            sums = Signal(layout, name=f"sums_{n}")
+            if config.beats > 1:
+                so_far = Signal(layout, name=f"so_far_{n}")
+                products.append(so_far.products)
+                squares.append(so_far.squares)
+                with m.If(transfers):
+                    m.d.sync += so_far.eq(Mux(is_last_in, 0, sums.as_value()))
+            m.d.comb += [
+                assign_low(sums.products, balanced_sum(m, products, f"products_{n}")),
+                assign_low(sums.squares, balanced_sum(m, squares, f"squares_{n}")),
+            ]
+            values |= {
+                f"whole_sums_{n}": sums.as_value(),
+                f"scale_{n}": scale.as_value(),
+                f"code_{n}": whole.codes[n],
+            }
+        leaving, is_last, kept = self._wait(m, coded, is_last_in, values)
+        m.submodules.smaller_error = smaller = SmallerError(keys)
+        for n in range(2):
+            m.d.comb += [
+                smaller.sums[n].eq(kept[3 * n]),
+                smaller.scales[n].eq(kept[3 * n + 1]),
+            ]
+        codes = [Mux(smaller.second, pair[width:], pair[:width]) for pair in leaving.payload]
+        return leaving, is_last, codes, Mux(smaller.second, kept[5], kept[2])
+
+    def _wait(self, m, entering, is_last_in, values: dict[str, Value]):
+        """Let beats, and what their block has come to, wait until it is whole, if they do here.
+
+        Returns the beats that leave, whether one is the last, and the values, in registers.
+        """
+        if "second" not in self.config.cuts:
+            return entering, is_last_in, list(values.values())
+        shape, beats = entering.payload.shape(), self.config.beats
+        m.submodules.second_buffer = buffer = BlockBuffer(shape, beats)
         wiring.connect(m, entering, buffer.i)
         held = []
-        for name, value in [
-            *((f"scale_{n}", scale) for n, scale in enumerate(taken)),
-            *((f"code_{n}", code) for n, code in enumerate(taken_codes)),
-            ("has_nan", nan),
-        ]:
+        for name, value in values.items():
             register = Signal(len(value), name=name, reset_less=True)
-            with m.If(transfers & is_last_in):
+            with m.If(entering.valid & entering.ready & is_last_in):
                 m.d.sync += register.eq(value)
             held.append(register)
-        sides = len(firsts)
-        return buffer.o, buffer.is_last_out, held[:sides], held[sides : 2 * sides], held[-1]
+        return buffer.o, buffer.is_last_out, held
 
     @staticmethod
     def _zero_point(m: Module, keys: KeyFormat, whole: data.View, chooser: ScaleChooser) -> Value:

@@ -11,8 +11,15 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from amxfp4.params.formats import Ties
 from amxfp4.rtl.lib.arith import assign_low, at_least, count_ones
-from amxfp4.rtl.lib.formats import Threshold, floor_log2, magnitude_value, significand
+from amxfp4.rtl.lib.formats import (
+    Threshold,
+    floor_log2,
+    magnitude_value,
+    scale_thresholds,
+    significand,
+)
 from amxfp4.rtl.quantizer.key import KeyFormat
 
 __all__ = ["ScaleChooser"]
@@ -48,10 +55,10 @@ def _longest_period(binades: list[_Binade]) -> list[_Binade]:
     return longest
 
 
-def _binades(keys: KeyFormat) -> list[_Binade]:
+def _binades(keys: KeyFormat, decisions: list[Threshold]) -> list[_Binade]:
     """Decisions grouped by the exponent of the finite keys that meet them."""
     steps: dict[int, list[Threshold]] = defaultdict(list)
-    for step in keys.scale_steps:
+    for step in decisions:
         steps[step.exponent + keys.bias].append(step)
     passed = sum(len(below) for exponent, below in steps.items() if exponent < 1)
     binades = []
@@ -73,6 +80,8 @@ class ScaleChooser(wiring.Component):
     Parameters
     ----------
     keys : KeyFormat
+    held : int, optional
+        In place of 6, where a format weighs two scales.
 
     Members
     -------
@@ -82,8 +91,12 @@ class ScaleChooser(wiring.Component):
     scale : Out(`KeyFormat.scale_layout`), the same scale for the element stage
     """
 
-    def __init__(self, keys: KeyFormat) -> None:
+    def __init__(self, keys: KeyFormat, held: int | None = None) -> None:
         self._keys = keys
+        self._steps = keys.scale_steps
+        if held:
+            config = keys.config
+            self._steps = scale_thresholds(config.row, Ties(config.ties), held)
         super().__init__(
             {
                 "maximum": In(keys.maximum_layout),
@@ -107,7 +120,7 @@ class ScaleChooser(wiring.Component):
                 ]
             )
 
-        binades = _binades(keys)
+        binades = _binades(keys, self._steps)
         # The binades that repeat each other, and what lies around them.
         period = _longest_period(binades)
         first, last = period[0], period[-1]

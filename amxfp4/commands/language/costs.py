@@ -10,7 +10,7 @@ from pathlib import Path
 from amxfp4.accuracy.quantized import Row
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dot import DotConfig
-from amxfp4.params.formats import FORMATS, QUANTIZED, BlockFormat, block_format
+from amxfp4.params.formats import FORMATS, BlockFormat, block_format
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.synth.flow import results
 from amxfp4.synth.plan import plan_file
@@ -84,7 +84,7 @@ class Costs:
         if not set(row.options) - _BEFORE:
             dot = next((cost for config in dots if (cost := self._find(config)) is not None), None)
         quantizer = None
-        if format.name in QUANTIZED and not set(row.options) - {"block", "second"}:
+        if not set(row.options) - {"block", "second"}:
             second = row.options.get("second", 0)
             config = QuantizerConfig(format=format.name, block=format.block, second=second)
             quantizer = self._find(config)

@@ -147,7 +147,7 @@ def _figures(results: Sequence[Result], rows: Sequence[Result], cost: Mapping[in
             "be it by less than the errors. T: estimated transistors of whole units with 32 lanes, "
             f"or a block's 16, mapped for area (amxfp4 synth plan {PLAN.name} measures them); "
             "formats that differ in the scale's rule alone share a dot product. No quantizer in "
-            "hardware searches, compares errors or finds a tensor's factor."
+            "hardware searches scales or finds a tensor's factor."
         ),
     )  # fmt: skip
 

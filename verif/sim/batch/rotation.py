@@ -6,23 +6,23 @@ from itertools import combinations, product
 
 from amxfp4.params.config import UnitConfig
 from amxfp4.params.dequantizer import DequantizerConfig
-from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, QUANTIZED, Ties
+from amxfp4.params.formats import BLOCK_SIZES, FORMATS, INPUTS, OUTPUTS, Ties
 from amxfp4.params.quantizer import MAXIMA, QUANTIZER_PIPELINE, QuantizerConfig
 
 __all__ = [
-    "AT_NIGHT", "PER_FORMAT", "by_day", "dequantizers", "label", "lane_counts", "options",
-    "options_by_day", "quantizers", "seconds",
+    "AT_NIGHT", "PER_FORMAT", "by_day", "dequantizers", "four_or_six", "label", "lane_counts",
+    "options", "options_by_day", "quantizers", "seconds",
 ]  # fmt: skip
 
 PER_FORMAT = 2
 """Configurations of every format: one at its own block size, one at another."""
 
 
-AT_NIGHT = ("nvfp4-ue5m3", "int4", "int4-e4m3", "int4-asym-e4m3")
+AT_NIGHT = ("nvfp4-ue5m3", "nvfp4-46", "int4", "int4-e4m3", "int4-asym-e4m3")
 """Formats whose quantizers are built at night alone.
 
 NVFP4's blocks and AMXFP4's UE5M3 are both there by day; of integers those with a zero point, which
-have all that the others have.
+have all that the others have. `nvfp4-46` is there as the unit of planted bugs.
 """
 
 
@@ -58,7 +58,7 @@ def by_day(config: QuantizerConfig | DequantizerConfig) -> bool:
             config.format in first
             and config.output == outputs[first.index(config.format) % len(outputs)]
         )
-    index = QUANTIZED.index(config.format)
+    index = list(FORMATS).index(config.format)
     turn = list(INPUTS).index(config.input)
     ties = list(Ties)[(index + (turn > 0)) % len(Ties)]
     if config.format in AT_NIGHT:
@@ -89,7 +89,6 @@ def quantizers() -> list[QuantizerConfig]:
             maxima=MAXIMA[(index // 3 + turn + 1) % len(MAXIMA)],
         )
         for index, turn, name, block, lanes in _cells()
-        if name in QUANTIZED
     ]  # fmt: skip
 
 
@@ -130,6 +129,28 @@ def seconds() -> list[QuantizerConfig]:
             **({} if pipeline is None else {"pipeline": pipeline}),
         )
         for n, (format, second, block, lanes, word, pipeline) in enumerate(cells)
+    ]  # fmt: skip
+
+
+def four_or_six() -> list[QuantizerConfig]:
+    """Quantizers that compare errors: words, registers and beats of every kind."""
+    whole = ",".join(QUANTIZER_PIPELINE)
+    cells: list[tuple[int, int, str, str]] = [
+        (16, 16, "bf16", "maxima,record"),
+        (16, 16, "fp32", whole),
+        (16, 16, "fp16", ""),
+        (32, 32, "bf16", "second"),
+        (16, 1, "fp16", whole),
+        (64, 16, "bf16", whole),
+        (128, 2, "fp32", whole),
+    ]
+    return [
+        QuantizerConfig(
+            format="nvfp4-46", block=block, lanes=lanes, input=word,
+            maxima=MAXIMA[n % len(MAXIMA)], ties=list(Ties)[n // 2 % len(Ties)],
+            pipeline=pipeline,
+        )
+        for n, (block, lanes, word, pipeline) in enumerate(cells)
     ]  # fmt: skip
 
 

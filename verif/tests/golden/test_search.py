@@ -12,7 +12,8 @@ import pytest
 from amxfp4 import golden
 from amxfp4.golden import formats, reference, stimulus
 from amxfp4.golden.coding import search
-from amxfp4.params.formats import FORMATS, INPUTS, block_format
+from amxfp4.golden.stimulus.errors import error_ties
+from amxfp4.params.formats import FORMATS, INPUTS, Ties, block_format
 from amxfp4.verif.tests.golden.oracle import DATA, NEAREST, TIES, exact_blocks
 
 PAIRS = [(0, 3), (-1, 1), (-2, 5), (1, 2), (0, 0)]
@@ -200,7 +201,7 @@ def test_four_over_six_in_fractions(rng: np.random.Generator) -> None:
     chosen = []
     for word in INPUTS:
         for family in stimulus.FAMILIES:
-            words = stimulus.blocks(rng, 6, 16, word, family)
+            words = stimulus.blocks(rng, 6, 16, word, family, formats=["nvfp4-46"])
             x, row = formats.values(words, word), block_format("nvfp4-46")
             b, plain = golden.quantize(x, row.name), golden.quantize(x, "nvfp4")
             for given, found in zip(words.tolist(), exact_blocks(b), strict=True):
@@ -208,6 +209,30 @@ def test_four_over_six_in_fractions(rng: np.random.Generator) -> None:
                 assert found == reference.quantize_block(values, row)
             chosen += (b.scale_pos != plain.scale_pos).ravel().tolist()
     assert 0.1 < np.mean(chosen) < 0.9
+
+
+@pytest.mark.parametrize("word", INPUTS)
+def test_errors_are_equal(rng: np.random.Generator, word: str) -> None:
+    """Blocks of equal errors under two scales are: half of them, some with subnormal scales."""
+    row, equal, subnormal = block_format("nvfp4-46"), 0, 0
+    words = error_ties(rng, (40, 16), word, row)
+    x = formats.values(words, word)
+    m = np.abs(x).max(axis=1).view(np.int32)
+    six, four = (np.searchsorted(formats.scale_thresholds(row, Ties.RNA, h), m, side="right")
+                 for h in (None, 4))  # fmt: skip
+    for values, *codes in zip(x, six, four, strict=True):
+        errors = []
+        for code in codes:
+            s = Fraction(float(formats.magnitude_value(row.scale, int(code))))
+            near = [
+                [(abs(Fraction(float(v))) - q * s / 2) ** 2 for q in (0, 1, 2, 3, 4, 6, 8, 12)]
+                for v in values
+            ]
+            errors.append(sum(map(min, near)))
+        equal += codes[0] != codes[1] and errors[0] == errors[1]
+        subnormal += codes[0] < 8
+    assert 10 < equal < 30
+    assert subnormal > 0
 
 
 SECOND = tuple(f for f in NEAREST if not f.startswith("int"))

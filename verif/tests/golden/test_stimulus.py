@@ -7,7 +7,7 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.golden import formats, stimulus
-from amxfp4.params.formats import FORMATS, INPUTS, QUANTIZED, block_format
+from amxfp4.params.formats import FORMATS, INPUTS, block_format
 
 
 @pytest.mark.parametrize("word", INPUTS)
@@ -38,7 +38,7 @@ def test_families(word: str, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("word", INPUTS)
-@pytest.mark.parametrize("format", QUANTIZED)
+@pytest.mark.parametrize("format", FORMATS)
 def test_ties_are_hit(format: str, word: str, rng: np.random.Generator) -> None:
     """Exact ties tell the two rounding modes apart: in elements, and in rounded scales."""
     words = stimulus.blocks(rng, 300, 32, word, "exact_ties", formats=[format])
@@ -49,7 +49,9 @@ def test_ties_are_hit(format: str, word: str, rng: np.random.Generator) -> None:
     same_scale = (away.scale_pos == even.scale_pos)[..., None]
     if away.scale_neg is not None:
         same_scale = same_scale & (away.scale_neg == even.scale_neg)[..., None]
-    assert ((away.codes != even.codes) & same_scale).mean() > 0.03
+    # What is halfway under one scale has an error that speaks for another.
+    share = 0.01 if row.compares_errors else 0.03
+    assert ((away.codes != even.codes) & same_scale).mean() > share
     differ = (away.scale_pos != even.scale_pos).mean()
     assert differ > 0.02 if row.scale.name != "e8m0" else differ == 0
 

@@ -15,11 +15,12 @@ __all__ = ["BUGS", "DEQUANTIZER", "QUANTIZER", "UNITS", "faulty"]
 QUANTIZER = QuantizerConfig(lanes=4)
 WHOLE = QuantizerConfig(block=16)
 SCAN = QuantizerConfig(lanes=4, maxima="scan")
+FOUR_OR_SIX = QuantizerConfig(format="nvfp4-46", lanes=2)
 COMBINATIONAL = QuantizerConfig(block=16, pipeline="")
 DEQUANTIZER = DequantizerConfig(lanes=4)
 UNITS: dict[str, UnitConfig] = {
     "quantizer": QUANTIZER, "whole": WHOLE, "scan": SCAN, "combinational": COMBINATIONAL,
-    "dequantizer": DEQUANTIZER,
+    "four or six": FOUR_OR_SIX, "dequantizer": DEQUANTIZER,
 }  # fmt: skip
 
 BUGS: dict[str, dict[str, Edit]] = {
@@ -109,6 +110,47 @@ BUGS: dict[str, dict[str, Edit]] = {
     "combinational": {
         "no record ever waits for its sink": (
             "quantizer.quantizer", "leaving.ready.eq(self.o.ready)", "leaving.ready.eq(1)",
+        ),
+    },
+    "four or six": {
+        "the second of equal errors": (
+            "quantizer.error", "sides[1]) > sides[0]", "sides[1]) >= sides[0]",
+        ),
+        "the second scale's binade is the first's": (
+            "quantizer.error", "sides[1] << 2", "sides[1]",
+        ),
+        "products count once": ("quantizer.error", "squares << places", "squares << places + 1"),
+        "last bit of a product dropped": (
+            "quantizer.error", "self.product.eq(word[1:])", "self.product.eq(word[2:] << 1)",
+        ),
+        "first bit of a product dropped": (
+            "quantizer.error", "self.product.eq(word[1:])", "self.product.eq(word[1:-1])",
+        ),
+        "words far below a scale count": ("quantizer.error", "If(q.any())", "If(C(1, 1))"),
+        "no word three times": (
+            "quantizer.error", "man.any() & field.any()", "C(0, 1)",
+        ),
+        "half taken for three halves": (
+            "quantizer.error", "man.any() & field.any()", "man.any()",
+        ),
+        "elements for their squares": (
+            "quantizer.error", "int((value / unit) ** 2)", "int(value / unit)",
+        ),
+        "sums of the block before kept": (
+            "quantizer.quantizer", "Mux(is_last_in, 0, sums.as_value())", "sums.as_value()",
+        ),
+        "sums change while their block leaves": (
+            "quantizer.quantizer", "entering.ready & is_last_in", "entering.ready",
+        ),
+        "code of the first scale": (
+            "quantizer.quantizer", "Mux(smaller.second, kept[5], kept[2])", "kept[2]",
+        ),
+        "elements of the first scale": (
+            "quantizer.quantizer", "Mux(smaller.second, pair[width:], pair[:width])",
+            "pair[:width]",
+        ),
+        "no fraction of a subnormal scale": (
+            "quantizer.scale", "self.scale.fraction.eq(normalised)", "self.scale.fraction.eq(0)",
         ),
     },
     "dequantizer": {},

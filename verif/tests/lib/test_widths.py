@@ -19,7 +19,7 @@ from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dequantizer import DequantizerConfig
 from amxfp4.params.dot import CLASS_SUMS, SCALING, DotConfig
 from amxfp4.params.engine import EngineConfig
-from amxfp4.params.formats import FORMATS, QUANTIZED
+from amxfp4.params.formats import FORMATS
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.params.serial import EngineUartConfig
 from amxfp4.params.weight_dequantizer import WeightDequantizerConfig
@@ -64,7 +64,7 @@ def watched(monkeypatch):
 KINDS = ("amxfp4", "amxfp4-e4m3", "amxfp4-pot", "mxfp4", "mxfp4-e5m2", "mxfp4-e4m3")
 
 CONFIGS = [
-    *(QuantizerConfig(format=f, lanes=n) for f in QUANTIZED for n in (1, 16)),
+    *(QuantizerConfig(format=f, lanes=n) for f in FORMATS for n in (1, 16)),
     *(
         QuantizerConfig(input=w, ties="RNE", format=f, lanes=4)
         for w in ("fp16", "fp32") for f in ("amxfp4", "mxfp4")

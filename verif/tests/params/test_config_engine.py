@@ -7,7 +7,7 @@ import pytest
 
 from amxfp4.params.array import ArrayConfig
 from amxfp4.params.engine import DEPTHS, STREAM_BYTES, EngineConfig
-from amxfp4.params.formats import INPUTS, QUANTIZED
+from amxfp4.params.formats import FORMATS, INPUTS
 from amxfp4.params.units import UNITS
 
 
@@ -66,10 +66,8 @@ def test_largest_k():
 @pytest.mark.parametrize(("error", "message", "fields"), [
     (ValueError, f"input must be one of {', '.join([*INPUTS, 'records'])}, not 'fp8'",
      {"input": "fp8"}),
-    (ValueError, "input must be records for A in nvfp4-46, which no hardware quantizes, not 'bf16'",
-     {"format_a": "nvfp4-46", "block": 16}),
     (ValueError, "ties must be one of RNA, RNE, not 'up'", {"ties": "up"}),
-    (ValueError, f"requantize must be one of none, {', '.join(QUANTIZED)}, not 'fp4'",
+    (ValueError, f"requantize must be one of none, {', '.join(FORMATS)}, not 'fp4'",
      {"requantize": "fp4"}),
     (TypeError, "requantize must be a string, not None", {"requantize": None}),
     (ValueError, "cols must divide the block size 32 to requantize, not 3",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from amxfp4.golden.formats import element_thresholds, scale_thresholds
-from amxfp4.params.formats import FORMATS, FP32, QUANTIZED, Ties
+from amxfp4.params.formats import FORMATS, FP32, Ties
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.rtl.quantizer.key import KeyDecoder, KeyFormat
 from amxfp4.verif.check import planted
@@ -145,14 +145,14 @@ def test_key_format_depends_on_the_scale_alone(tabulate):
     names.remove("maxima_layout")
     assert len(names) > 15
     kinds: dict[tuple, list] = {}
-    for format, row in ((name, FORMATS[name]) for name in QUANTIZED):
+    for format, row in FORMATS.items():
         for ties in Ties:
             keys = KeyFormat(QuantizerConfig(format=format, ties=ties))
             fields = [*(getattr(keys, name) for name in names), keys.window and keys.ends]
             kind = (row.scale.name, row.scale_rule, row.element.name, ties)
             same = kinds.setdefault(kind, fields)
             assert fields == same, format
-    assert len(kinds) == 12 + 8
+    assert len(kinds) == 12 + 8 + 2
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ CONFIGS = [
     QuantizerConfig(format="amxfp4-pot-roundup", lanes=2, block=64),
     QuantizerConfig(format="nvfp4", lanes=16, pipeline=""),
     QuantizerConfig(format="int4-asym", lanes=4),
+    QuantizerConfig(format="nvfp4-46", lanes=8, input="fp32"),
 ]
 
 

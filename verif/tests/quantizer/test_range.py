@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from amxfp4 import golden
 from amxfp4.golden.formats import magnitude_value, values, words
-from amxfp4.params.formats import FORMATS, QUANTIZED
+from amxfp4.params.formats import FORMATS
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.rtl.quantizer import element as quantizer_element
 from amxfp4.rtl.quantizer import key as quantizer_key
@@ -21,7 +21,7 @@ from amxfp4.rtl.quantizer import range as quantizer_range
 from amxfp4.rtl.quantizer import scale as quantizer_scale
 from amxfp4.verif.check import planted
 
-RANGES = [name for name in QUANTIZED if FORMATS[name].zero_point]
+RANGES = [name for name in FORMATS if FORMATS[name].zero_point]
 
 
 class Chosen(wiring.Component):

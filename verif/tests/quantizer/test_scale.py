@@ -7,34 +7,43 @@ import numpy.typing as npt
 import pytest
 
 from amxfp4 import golden
-from amxfp4.golden.formats import decode
+from amxfp4.golden.formats import decode, scale_thresholds
 from amxfp4.rtl.quantizer import scale as quantizer_scale
 from amxfp4.verif.check import planted
 from amxfp4.verif.tests.simulate import every_kind
 
 
-def _golden_codes(table) -> npt.NDArray[np.uint8]:
+def _golden_codes(table, held) -> npt.NDArray[np.uint8]:
     """Golden's scale codes for blocks of one word and zeros."""
     x = table.patterns.astype(np.uint32).view(np.float32)
     config = table.format.config
-    blocks = golden.quantize(x[:, None], config.format, ties=config.ties)
-    return blocks.scale_pos[:, 0]
+    # The scale of m / 6 alone is that of the format that has no other.
+    format = "nvfp4" if config.row.compares_errors else config.format
+    blocks = golden.quantize(x[:, None], format, ties=config.ties)
+    codes = blocks.scale_pos[:, 0]
+    if held:
+        decided = (table.patterns > 0) & (codes != config.row.scale.nan_magnitude)
+        steps = scale_thresholds(config.row, table.ties, held)
+        codes = np.where(decided, np.searchsorted(steps, table.patterns, side="right"), codes)
+    return codes
 
 
-def _choose(evaluate, keys, maxima, nan) -> dict[str, npt.NDArray]:
+def _choose(evaluate, keys, maxima, nan, held=None) -> dict[str, npt.NDArray]:
     # One copy: with 254 binades to compare, building the unit takes longer than running it.
-    return evaluate(lambda: quantizer_scale.ScaleChooser(keys), copies=1, maximum=maxima, nan=nan)
+    return evaluate(
+        lambda: quantizer_scale.ScaleChooser(keys, held), copies=1, maximum=maxima, nan=nan
+    )
 
 
-def _assert_golden(evaluate, table) -> npt.NDArray[np.uint32]:
+def _assert_golden(evaluate, table, held=None) -> npt.NDArray[np.uint32]:
     """Assert that the code is golden's, and that the scale handed on is that of the code.
 
     Returns the code of every maximum.
     """
     keys, fmt = table.format, table.format.scale
     distinct, place = np.unique(table.keys << 1 | table.nan, return_inverse=True)
-    outputs = _choose(evaluate, keys, distinct >> 1, distinct & 1)
-    expected = _golden_codes(table)
+    outputs = _choose(evaluate, keys, distinct >> 1, distinct & 1, held)
+    expected = _golden_codes(table, held)
     is_nan = expected == fmt.nan_magnitude
     assert 0 < is_nan.sum() < len(is_nan)
     codes = outputs["code"][place]
@@ -76,6 +85,15 @@ def test_sim_scale(evaluate, tabulate, format, word, ties):
     else:
         assert decode(np.array([zero], np.uint8), keys.scale)[0] == 1
         assert (smallest, infinity) == (0, keys.scale.max_magnitude)
+
+
+@pytest.mark.by_day(6)
+@pytest.mark.parametrize("ties", ["RNA", "RNE"])
+@pytest.mark.parametrize("word", ["bf16", "fp16", "fp32"])
+def test_sim_scale_of_four(evaluate, tabulate, word, ties):
+    """With 4 in place of 6, every maximum gives the scale code of golden's decisions."""
+    table = tabulate("nvfp4-46", word, ties)
+    assert (_assert_golden(evaluate, table, 4) != _golden_codes(table, None)).any()
 
 
 def _assert_nan(evaluate, table) -> None:
