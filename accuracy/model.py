@@ -20,7 +20,7 @@ from amxfp4.golden.files.layouts import stored
 
 __all__ = [
     "OPERANDS", "Array", "Layer", "Model", "Multiply", "Operand", "Quantize", "Shape", "as_is",
-    "final", "fp32", "load", "logits",
+    "attended", "final", "fp32", "load", "logits",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float32]
@@ -241,20 +241,41 @@ def _attention(
         multiply(inner, linear[name]).reshape(len(x), -1, shape.head)
         for name in ("query", "key", "value")
     )
-    q = quantize("query", _turned(q, turn), -1)
-    k = quantize("key", _turned(k, turn), -1)
-    v = quantize("value", v, 0)
     later = np.triu(np.full((len(x), len(x)), -np.inf, np.float32), 1)
-    p = np.empty((shape.heads, len(x), len(x)), np.float32)
-    shared = shape.heads // shape.groups
-    for head in range(shape.heads):
+    mixed = attended(_turned(q, turn), _turned(k, turn), v, later, quantize, multiply)
+    return multiply(quantize("input", mixed, -1), linear["output"])
+
+
+def attended(
+    q: Array, k: Array, v: Array, mask: Array, quantize: Quantize, multiply: Multiply
+) -> Array:
+    """Mix values by attention, softmax(Q K^T / sqrt(d) + mask) V, head by head.
+
+    Parameters
+    ----------
+    q
+        [w, heads, d].
+    k, v
+        [w, groups, d]; `heads / groups` neighbouring heads share one.
+    mask
+        [w, w], from queries to keys.
+
+    Returns
+    -------
+    float32 [w, heads d].
+    """
+    w, heads, d = q.shape
+    shared = heads // k.shape[1]
+    q, k, v = quantize("query", q, -1), quantize("key", k, -1), quantize("value", v, 0)
+    p = np.empty((heads, w, w), np.float32)
+    for head in range(heads):
         scores = multiply(q.take(head, 1), k.take(head // shared, 1))
-        p[head] = _softmax(scores * np.float32(shape.head**-0.5) + later)
+        p[head] = _softmax(scores * np.float32(d**-0.5) + mask)
     shares = quantize("probability", p, -1)
-    mixed = np.empty((len(x), shape.heads, shape.head), np.float32)
-    for head in range(shape.heads):
+    mixed = np.empty((w, heads, d), np.float32)
+    for head in range(heads):
         mixed[:, head] = multiply(shares.take(head, 0), v.take(head // shared, 1).T)
-    return multiply(quantize("input", mixed.reshape(len(x), -1), -1), linear["output"])
+    return mixed.reshape(w, -1)
 
 
 def _mlp(

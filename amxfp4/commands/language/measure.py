@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from amxfp4.accuracy import runs, tasks, tokens
 from amxfp4.accuracy.measures import Subject
-from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, rows_of
+from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, Row, rows_of
 from amxfp4.accuracy.results.store import Store
 from amxfp4.accuracy.results.summaries import Result
 from amxfp4.accuracy.results.verdicts import verdicts
@@ -22,7 +22,7 @@ from amxfp4.params.checks import check_range
 from amxfp4.util import console, extras
 from amxfp4.util.errors import reading, writing
 
-__all__ = ["OWN", "measure", "opened", "texts_of"]
+__all__ = ["OWN", "measure", "measured", "opened", "texts_of"]
 
 OWN = "text"
 """What stands for items from the text itself, in the place of a file of them."""
@@ -64,20 +64,9 @@ def measure(
     subjects: dict[str, Subject] = {name: cut}
     if pairs is not None:
         subjects |= _items(pairs, path, made, texts)
-    with writing("--out", out, "a folder that can be written"):
-        out.mkdir(parents=True, exist_ok=True)
-    found = []
-    with _submit(scheduler) as submit:
-        for title, subject in subjects.items():
-            with console.working(f"measuring {len(rows)} rows") as step:
-                found.append(
-                    runs.run(
-                        path, subject, rows, Store(out), title, jobs=jobs, again=again,
-                        submit=submit,
-                        told=lambda _, done, of: step(f"measured {done} of {of} rows"),
-                    )
-                )  # fmt: skip
-    results, *chosen = found
+    results, *chosen = measured(
+        path, subjects, rows, out, jobs=jobs, scheduler=scheduler, again=again
+    )
     tables.show_text(results)
     for items in chosen:
         tables.show_items(items)
@@ -95,6 +84,33 @@ def measure(
             from amxfp4.commands.language.record import write
 
             write(results, answered, build, record)
+
+
+def measured(
+    path: Path,
+    subjects: Mapping[str, Subject],
+    rows: list[Row],
+    out: Path,
+    *,
+    jobs: int,
+    scheduler: str | None,
+    again: bool,
+) -> list[list[Result]]:
+    """Measure rows on subjects, given by name, as far as `out` does not have them."""
+    with writing("--out", out, "a folder that can be written"):
+        out.mkdir(parents=True, exist_ok=True)
+    found = []
+    with _submit(scheduler) as submit:
+        for title, subject in subjects.items():
+            with console.working(f"measuring {len(rows)} rows") as step:
+                found.append(
+                    runs.run(
+                        path, subject, rows, Store(out), title, jobs=jobs, again=again,
+                        submit=submit,
+                        told=lambda _, done, of: step(f"measured {done} of {of} rows"),
+                    )
+                )  # fmt: skip
+    return found
 
 
 def opened(model: Path | None) -> tuple[Path, Any]:
