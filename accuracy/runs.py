@@ -27,8 +27,9 @@ from amxfp4.util.errors import ToolError
 
 from .encoder import bert
 from .encoder.sentences import Sentences
+from .loading import load
 from .measures import Measured, Subject, measure
-from .model import Model, load
+from .model import Model
 from .prepared import calibration
 from .quantized import Row
 from .results.store import Store

