@@ -206,9 +206,11 @@ def _choices(
         panels = _marks(results, rows, cost, axis)
         have = {mark.name for marks in panels.values() for mark in marks}
         missing = [name for name in names if name not in have]
-        caption = "Hollow: dominated. Formats of one cost stand beside one another."
+        caption = (
+            "Hollow: dominated. Formats of one cost stand beside one another. " if have else ""
+        )
         if missing:
-            caption += f" Not measured: {', '.join(missing)}."
+            caption += f"Not measured: {', '.join(missing)}."
         drawn.append((title, pictures.losses(title, label, panels, names), caption))
     return drawn
 
