@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ __all__ = ["OWN", "measure", "measured", "opened", "texts_of"]
 
 OWN = "text"
 """What stands for items from the text itself, in the place of a file of them."""
+_AT_ONCE = 0.2
+"""Seconds within which a row was not measured, but read."""
 ITEMS = 64
 """Items from the text."""
 
@@ -109,10 +113,35 @@ def measured(
                     runs.run(
                         path, subject, rows, Store(out), title, jobs=jobs, again=again,
                         submit=submit,
-                        told=lambda _, done, of: step(f"measured {done} of {of} rows"),
+                        told=functools.partial(_tell, step, _Forecast()),
                     )
                 )  # fmt: skip
     return found
+
+
+def _tell(step: Callable[[str], None], left: _Forecast, _: Result, done: int, of: int) -> None:
+    step(left(done, of))
+
+
+class _Forecast:
+    """Says how many rows are measured, and when the rest may be.
+
+    Rows that were there before come at once, and say nothing of how long others take.
+    """
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+        self._new = 0
+
+    def __call__(self, done: int, of: int) -> str:
+        now = time.monotonic()
+        self._new += now - self._last > _AT_ONCE
+        self._last = now
+        told = f"measured {done} of {of} rows"
+        if self._new and done < of:
+            minutes = (now - self._start) / self._new * (of - done) / 60
+            told += f", about {max(1, round(minutes))} min left"
+        return told
 
 
 def opened(model: Path | None) -> tuple[Path, Any]:

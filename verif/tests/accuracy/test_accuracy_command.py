@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,21 @@ def test_answers_and_choices(
     ((results, (items,), build, page),) = undrawn
     assert len(results) == len(items) == 6
     assert (build, page) == (Path("build"), Path("page.html"))
+
+
+def test_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are read do not count: two rows of a minute each say what four more take."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    left = measure._Forecast()
+    told = []
+    for done, seconds in enumerate((0.0, 0.01, 60.0, 60.0, 60.0), 1):
+        now[0] += seconds
+        told.append(left(done, 8 if done < 5 else 5))
+    assert told == [
+        "measured 1 of 8 rows", "measured 2 of 8 rows", "measured 3 of 8 rows, about 5 min left",
+        "measured 4 of 8 rows, about 4 min left", "measured 5 of 5 rows",
+    ]  # fmt: skip
 
 
 def test_items_of_the_text(
