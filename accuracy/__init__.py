@@ -3,7 +3,8 @@
 A forward pass in NumPy whose operands golden quantizes, bit for bit. Imports golden, params and
 util, and is imported by the commands alone.
 
-- `model`: weights from a GGUF file, and the forward pass.
+- `model`: the forward pass of a language model; `loading`: its weights, from a GGUF file.
+- `encoder`: the same of an encoder of sentences.
 - `tokens`: the tokenizer that such a file holds, and texts to measure on.
 - `quantized`: which operands a mode quantizes, and the rows of a table; `operands`: as blocks.
 - `gptq`, `rotation`: weights quantized for what a layer computes; the same model in another basis.

@@ -1,7 +1,7 @@
 """GPTQ (arXiv 2210.17323): codes of weights that are chosen for what a layer computes.
 
 Columns of W [out, in] are quantized one after the other; what a column loses is made up for by
-those behind it. With H = X^T X of the inputs X [tokens, in] of calibration, damped by a hundredth
+those behind it. With H = X^T X of the inputs X [tokens, in] of calibration, damped by a tenth
 of its mean diagonal, and U the upper Cholesky factor of H^-1, that is for each column i::
 
     q_i = R(w_i)        e = (w_i - q_i) / U_ii        w_j -= e U_ij        for j > i
@@ -32,8 +32,9 @@ from .model import Array, Layer, Model, Quantize, final
 
 __all__ = ["DAMPING", "error", "quantize", "quantized"]
 
-DAMPING = 0.01
-"""Of the mean diagonal of H, added to it."""
+DAMPING = 0.1
+"""Of the mean diagonal of H, added to it. The paper's hundredth is for many times as many tokens: on
+few, H knows directions that another text does not have."""
 
 Matrix = npt.NDArray[np.float64]
 Coded = golden.Blocks | golden.WeightBlocks
@@ -53,6 +54,8 @@ def quantize(
     hessian
         float64 [in, in], symmetric: sum of x x^T over inputs x, in any unit. An input that is never
         anything but 0 says nothing about its weight, which is rounded as it is.
+    damping
+        Of the mean diagonal of `hessian`, added to it, above 0.
     format, **options
         As of `golden.quantize` along the last axis. A factor ``auto`` is that of `weight`.
 
@@ -225,6 +228,8 @@ def quantized(
     format: str,
     options: Mapping[str, Any],
     around: Callable[[Quantize], Quantize] = lambda quantize: quantize,
+    *,
+    damping: float = DAMPING,
 ) -> Model:
     """Put weights that GPTQ has quantized in the place of those of all linear layers.
 
@@ -235,14 +240,14 @@ def quantized(
     ----------
     windows
         Tokens of calibration, integers [n, w + 1].
-    format, options
+    format, options, damping
         As of `quantize`.
     around
         What else is done to operands, `amxfp4.accuracy.rotation.online` perhaps.
     """
 
     def made(weight: Array, hessian: Matrix) -> Array:
-        return golden.dequantize(quantize(weight, hessian, format, **options))
+        return golden.dequantize(quantize(weight, hessian, format, damping=damping, **options))
 
     seen = _Calibration(made)
     final(model, windows[:, :-1], around(seen))

@@ -1,4 +1,4 @@
-"""What is measured of a row: predictions of a text, or choices of continuations."""
+"""What is measured of a row: predictions of a text, choices of continuations, or embeddings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .encoder.bert import Encoder
+from .encoder.sentences import Sentences
+from .encoder.similarity import measured as of_sentences
 from .model import Array, Model, Operand, final
 from .operands import Fidelity
 from .predictions import predictions
@@ -21,8 +24,8 @@ from .tasks import Item, choices
 __all__ = ["Measured", "Subject", "measure"]
 
 Windows = npt.NDArray[np.int64]
-Subject = Windows | Sequence[Item]
-"""What rows are measured on: windows of text, tokens [n, w + 1], or items."""
+Subject = Windows | Sequence[Item] | Sentences
+"""What rows are measured on: windows of text, tokens [n, w + 1]; items; sentences, by encoders."""
 GROUP = 32
 
 
@@ -35,7 +38,8 @@ class Measured:
     values
         One a token or item, by name: ``losses``, ``divergence`` and ``agrees``
         (`amxfp4.accuracy.predictions.Predictions`), or ``by_sum`` and ``by_length``
-        (`amxfp4.accuracy.tasks.choices`).
+        (`amxfp4.accuracy.tasks.choices`), or ``distance`` and ``agrees`` of sentences
+        (`amxfp4.accuracy.encoder.similarity.compared`).
     more
         ``sqnr`` of the operands in dB, by their kind; of FP32 ``groups`` of activations.
     seconds
@@ -48,12 +52,17 @@ class Measured:
 
 
 def measure(
-    model: Model, subject: Subject, row: Row, calibration: Callable[[], Windows]
+    model: Model | Encoder, subject: Subject, row: Row, calibration: Callable[[], Windows]
 ) -> Measured:
     """Measure a row, on windows beside FP32: its last states are kept for the rows that follow.
 
     `calibration` gives tokens for a row that needs some, those of windows not among them.
     """
+    if isinstance(model, Encoder) or isinstance(subject, Sentences):
+        if not (isinstance(model, Encoder) and isinstance(subject, Sentences)):
+            raise TypeError("subject must be sentences for an encoder, and for no other model")
+        found, sqnr, seconds = of_sentences(model, subject, row)
+        return Measured(values=found, more={"sqnr": sqnr}, seconds=seconds)
     if isinstance(subject, np.ndarray):
         return _on_text(model, subject, row, calibration)
     start = time.process_time()

@@ -1,7 +1,8 @@
-"""A language model of the Llama architecture in NumPy: weights from GGUF, and the forward pass.
+"""A language model in NumPy, of the architecture of Llama or Gemma 3: the forward pass.
 
 Written from the equations (RMSNorm, arXiv 1910.07467; rotary positions, 2104.09864; grouped
-queries, 2305.13245; SwiGLU, 2002.05202), in FP32. Everything that is quantized passes through one
+queries, 2305.13245; gated MLPs, 2002.05202; Gemma 3,
+2503.19786), in FP32. Everything that is quantized passes through one
 function, and every product of such operands through another: this module knows of no format.
 """
 
@@ -9,18 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.golden.files.gguf_file import GgufFile
-from amxfp4.golden.files.layouts import stored
-
 __all__ = [
     "OPERANDS", "Array", "Layer", "Model", "Multiply", "Operand", "Quantize", "Shape", "as_is",
-    "final", "fp32", "load", "logits",
+    "attended", "final", "fp32", "logits",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float32]
@@ -40,14 +37,25 @@ OPERANDS = ("weight", "input", "query", "key", "probability", "value")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """Sizes of a model, as the keys of a GGUF header state them.
+    """Sizes of a model, and what its architecture is made of.
 
     Parameters
     ----------
     heads, groups
         Heads of queries, and of keys and values, each of which `heads / groups` of them share.
-    base
-        Of rotary positions: pair i of d / 2 turns by base^(-2 i / d) radians a token.
+    head
+        Elements of a head, d.
+    bases
+        Of rotary positions, layer by layer: pair i of d / 2 turns by base^(-2 i / d) radians a
+        token.
+    windows
+        How many tokens a token sees in a layer, itself included; ``None``: all before it.
+    halves
+        Whether elements i and i + d / 2 of a head are a pair, or 2 i and 2 i + 1.
+    gate
+        Of the MLP: ``silu``, or ``gelu`` in its approximation by tanh.
+    scale
+        Factor of the embedding.
     epsilon
         Added to the mean square in RMSNorm.
     """
@@ -56,18 +64,21 @@ class Shape:
     width: int
     heads: int
     groups: int
-    base: float
+    head: int
+    bases: tuple[float, ...]
+    windows: tuple[int | None, ...]
+    halves: bool
+    gate: str
+    scale: float
     epsilon: float
-
-    @property
-    def head(self) -> int:
-        """Elements of a head."""
-        return self.width // self.heads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
-    """Weights of a layer, [out, in]; the rows of `query` and `key` in GGUF's order (`_turned`)."""
+    """Weights of a layer, [out, in]; the rows of `query` and `key` in GGUF's order (`_turned`).
+
+    Norms of queries and keys, by head, and of what attention and MLP add are some architectures'.
+    """
 
     attention_norm: Array
     query: Array
@@ -78,14 +89,10 @@ class Layer:
     gate: Array
     up: Array
     down: Array
-
-
-_NAMES = {
-    "attention_norm": "attn_norm", "query": "attn_q", "key": "attn_k", "value": "attn_v",
-    "output": "attn_output", "mlp_norm": "ffn_norm", "gate": "ffn_gate", "up": "ffn_up",
-    "down": "ffn_down",
-}  # fmt: skip
-"""Tensors of a layer, as GGUF calls them: ``blk.N.attn_q.weight``."""
+    query_norm: Array | None = None
+    key_norm: Array | None = None
+    attention_after: Array | None = None
+    mlp_after: Array | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +105,8 @@ class Model:
         [vocabulary, width].
     head
         [vocabulary, width]; the embedding itself where a file has no other.
+    begin
+        Token that stands before every context, if the model was trained with one.
     """
 
     name: str
@@ -106,60 +115,7 @@ class Model:
     layers: tuple[Layer, ...]
     norm: Array
     head: Array
-
-
-def load(path: Path) -> Model:
-    """Read a model, with its weights as the FP32 values that their codes stand for.
-
-    Parameters
-    ----------
-    path
-        GGUF file of architecture ``llama``; tensors in F32, F16, BF16, Q8_0, Q4_0, Q4_1, MXFP4 or
-        NVFP4.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    ValueError
-        It is no GGUF file, of another architecture, or a tensor is missing or of another type.
-    """
-    file = GgufFile(path)
-    try:
-        architecture = file.value("general.architecture")
-        if architecture != "llama":
-            raise ValueError(f"its architecture must be llama, not {architecture!r}")
-        shape = Shape(
-            layers=file.value("llama.block_count"),
-            width=file.value("llama.embedding_length"),
-            heads=file.value("llama.attention.head_count"),
-            groups=file.value("llama.attention.head_count_kv"),
-            base=file.value("llama.rope.freq_base"),
-            epsilon=file.value("llama.attention.layer_norm_rms_epsilon"),
-        )
-        coded = stored(file)
-
-        def tensor(name: str) -> Array:
-            name = f"{name}.weight"
-            if name in coded:
-                return coded[name].values()
-            if name not in file.entries or file.entries[name].word is None:
-                found = file.entries.get(name, "nothing")
-                raise ValueError(f"tensor {name!r} must be of a type that is read, not {found}")
-            return file.tensor(name).values.astype(np.float32)
-
-        embedding = tensor("token_embd")
-        layers = tuple(
-            Layer(**{field: tensor(f"blk.{n}.{name}") for field, name in _NAMES.items()})
-            for n in range(shape.layers)
-        )
-        head = tensor("output") if "output.weight" in file.entries else embedding
-        return Model(
-            name=file.metadata.get("general.name", path.stem), shape=shape, embedding=embedding,
-            layers=layers, norm=tensor("output_norm"), head=head,
-        )  # fmt: skip
-    finally:
-        file.close()
+    begin: int | None = None
 
 
 def as_is(_: str, x: Array, __: int) -> Array:
@@ -205,20 +161,21 @@ def final(
     if perturbation:
         noise = np.random.default_rng(0).standard_normal(embedding.shape, np.float32)
         embedding = embedding * (1 + np.float32(perturbation) * noise)
-    states = [embedding[tokens] for tokens in sequences]
-    angles = np.arange(max(map(len, states)))[:, None] * shape.base ** (
-        -np.arange(0, shape.head, 2) / shape.head
-    )
-    turn = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-    for layer in model.layers:
+    before = [] if model.begin is None else [model.begin]
+    states = [
+        embedding[[*before, *tokens]] * np.float32(shape.scale) for tokens in sequences
+    ]  # fmt: skip
+    turns = {base: _turn(shape, base, max(map(len, states))) for base in set(shape.bases)}
+    for layer, base, window in zip(model.layers, shape.bases, shape.windows, strict=True):
         linear = {
             name: quantize("weight", getattr(layer, name), -1)
             for name in ("query", "key", "value", "output", "gate", "up", "down")
         }
         for x in states:
-            x += _attention(shape, layer, linear, turn, x, quantize, multiply)
-            x += _mlp(shape, layer, linear, x, quantize, multiply)
-    return [_normed(x, model.norm, shape) for x in states]
+            more = _attention(shape, layer, linear, turns[base], window, x, quantize, multiply)
+            x += _after(more, layer.attention_after, shape)
+            x += _after(_mlp(shape, layer, linear, x, quantize, multiply), layer.mlp_after, shape)
+    return [_normed(x[len(before) :], model.norm, shape) for x in states]
 
 
 def logits(model: Model, x: Array) -> Array:
@@ -231,6 +188,7 @@ def _attention(
     layer: Layer,
     linear: dict[str, Operand],
     turn: tuple[Array, Array],
+    window: int | None,
     x: Array,
     quantize: Quantize,
     multiply: Multiply,
@@ -241,20 +199,45 @@ def _attention(
         multiply(inner, linear[name]).reshape(len(x), -1, shape.head)
         for name in ("query", "key", "value")
     )
-    q = quantize("query", _turned(q, turn), -1)
-    k = quantize("key", _turned(k, turn), -1)
-    v = quantize("value", v, 0)
-    later = np.triu(np.full((len(x), len(x)), -np.inf, np.float32), 1)
-    p = np.empty((shape.heads, len(x), len(x)), np.float32)
-    shared = shape.heads // shape.groups
-    for head in range(shape.heads):
+    q, k = _after(q, layer.query_norm, shape), _after(k, layer.key_norm, shape)
+    ahead = np.arange(len(x)) - np.arange(len(x))[:, None]
+    unseen = (ahead > 0) | (ahead <= -(window or len(x)))
+    mask = np.where(unseen, np.float32(-np.inf), np.float32(0))
+    q, k = (_turned(y, turn, halves=shape.halves) for y in (q, k))
+    mixed = attended(q, k, v, mask, quantize, multiply)
+    return multiply(quantize("input", mixed, -1), linear["output"])
+
+
+def attended(
+    q: Array, k: Array, v: Array, mask: Array, quantize: Quantize, multiply: Multiply
+) -> Array:
+    """Mix values by attention, softmax(Q K^T / sqrt(d) + mask) V, head by head.
+
+    Parameters
+    ----------
+    q
+        [w, heads, d].
+    k, v
+        [w, groups, d]; `heads / groups` neighbouring heads share one.
+    mask
+        [w, w], from queries to keys.
+
+    Returns
+    -------
+    float32 [w, heads d].
+    """
+    w, heads, d = q.shape
+    shared = heads // k.shape[1]
+    q, k, v = quantize("query", q, -1), quantize("key", k, -1), quantize("value", v, 0)
+    p = np.empty((heads, w, w), np.float32)
+    for head in range(heads):
         scores = multiply(q.take(head, 1), k.take(head // shared, 1))
-        p[head] = _softmax(scores * np.float32(shape.head**-0.5) + later)
+        p[head] = _softmax(scores * np.float32(d**-0.5) + mask)
     shares = quantize("probability", p, -1)
-    mixed = np.empty((len(x), shape.heads, shape.head), np.float32)
-    for head in range(shape.heads):
+    mixed = np.empty((w, heads, d), np.float32)
+    for head in range(heads):
         mixed[:, head] = multiply(shares.take(head, 0), v.take(head // shared, 1).T)
-    return multiply(quantize("input", mixed.reshape(len(x), -1), -1), linear["output"])
+    return mixed.reshape(w, -1)
 
 
 def _mlp(
@@ -265,12 +248,30 @@ def _mlp(
     quantize: Quantize,
     multiply: Multiply,
 ) -> Array:
-    """SwiGLU of a window [w, width]: W_down (silu(W_gate x) * W_up x)."""
+    """Gated MLP of a window [w, width]: W_down (g(W_gate x) * W_up x)."""
     inner = quantize("input", _normed(x, layer.mlp_norm, shape), -1)
     gate, up = multiply(inner, linear["gate"]), multiply(inner, linear["up"])
+    return multiply(quantize("input", _GATES[shape.gate](gate) * up, -1), linear["down"])
+
+
+def _silu(x: Array) -> Array:
     with np.errstate(over="ignore"):  # of exp, to infinity: the gate is 0 then
-        gate = gate / (1 + np.exp(-gate))
-    return multiply(quantize("input", gate * up, -1), linear["down"])
+        found: Array = x / (1 + np.exp(-x))
+    return found
+
+
+def _gelu(x: Array) -> Array:
+    """Gaussian error linear unit (arXiv 1606.08415), as approximated there by tanh."""
+    inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
+    found: Array = np.float32(0.5) * x * (1 + np.tanh(inner))
+    return found
+
+
+_GATES = {"silu": _silu, "gelu": _gelu}
+
+
+def _after(x: Array, weight: Array | None, shape: Shape) -> Array:
+    return x if weight is None else _normed(x, weight, shape)
 
 
 def _normed(x: Array, weight: Array, shape: Shape) -> Array:
@@ -280,16 +281,24 @@ def _normed(x: Array, weight: Array, shape: Shape) -> Array:
     return normed
 
 
-def _turned(x: Array, turn: tuple[Array, Array]) -> Array:
+def _turn(shape: Shape, base: float, tokens: int) -> tuple[Array, Array]:
+    """Cosines and sines of rotary positions, [tokens, d / 2]."""
+    angles = np.arange(tokens)[:, None] * base ** (-np.arange(0, shape.head, 2) / shape.head)
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+def _turned(x: Array, turn: tuple[Array, Array], *, halves: bool) -> Array:
     """Rotary positions of [w, heads, d].
 
-    GGUF files of this architecture have the rows of W_q and W_k in such an order that elements
-    2 i and 2 i + 1 are a pair.
+    GGUF files of Llama's architecture have the rows of W_q and W_k in such an order that elements
+    2 i and 2 i + 1 are a pair; in others halves of a head are.
     """
     cos, sin = (t[: len(x), None] for t in turn)
+    half = x.shape[-1] // 2
+    a, b = (slice(half), slice(half, None)) if halves else (slice(0, None, 2), slice(1, None, 2))
     result = np.empty_like(x)
-    result[..., ::2] = x[..., ::2] * cos - x[..., 1::2] * sin
-    result[..., 1::2] = x[..., ::2] * sin + x[..., 1::2] * cos
+    result[..., a] = x[..., a] * cos - x[..., b] * sin
+    result[..., b] = x[..., a] * sin + x[..., b] * cos
     return result
 
 

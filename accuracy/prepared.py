@@ -1,6 +1,7 @@
 """What a row does to a model before it is measured: rotations, and weights quantized by GPTQ.
 
-They are options beside those of `golden.quantize`: ``gptq=true`` and ``rotation=heads``.
+They are options beside those of `golden.quantize`: ``gptq=true``, perhaps with ``damping=0.01``,
+and ``rotation=heads``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 def of_golden(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options that `golden.quantize` takes."""
-    return {name: value for name, value in options.items() if name not in _OPTIONS}
+    return {n: value for n, value in options.items() if n not in _OPTIONS and n != "damping"}
 
 
 def check(options: Mapping[str, Any], mode: str) -> None:
@@ -39,8 +40,17 @@ def check(options: Mapping[str, Any], mode: str) -> None:
     Raises
     ------
     TypeError, ValueError
-        A value is none of an option's, or ``gptq`` is for another mode than weights.
+        A value is none of an option's, ``gptq`` is for another mode than weights, or ``damping`` is
+        without it.
     """
+    if "damping" in options:
+        damping = options["damping"]
+        if isinstance(damping, bool) or not isinstance(damping, int | float):
+            raise TypeError(f"damping must be a number above 0, up to 10, not {damping!r}")
+        if not 0 < damping <= 10:
+            raise ValueError(f"damping must be a number above 0, up to 10, not {damping!r}")
+        if options.get("gptq") is not True:
+            raise ValueError("damping must come with gptq=true")
     for name, allowed in _OPTIONS.items():
         if name in options:
             value = options[name]
@@ -76,7 +86,10 @@ def prepared(
         model = rotated(model, rotation)
     if options.get("gptq") is True:
         around = _around(model, options)
-        model = gptq.quantized(model, windows(), format, of_golden(options), around)
+        damping = options.get("damping", gptq.DAMPING)
+        model = gptq.quantized(
+            model, windows(), format, of_golden(options), around, damping=damping
+        )  # fmt: skip
     return model
 
 

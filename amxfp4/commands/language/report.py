@@ -37,7 +37,9 @@ DRAWN = (
 AXES = {
     "bits": ("Loss against memory", "bits an element"),
     "dot": ("Loss against the dot product", "estimated transistors per MAC, whole dot product"),
+    "array": ("Loss against the array", "estimated transistors per MAC, 8 x 8 dot products"),
     "quantizer": ("Loss against the quantizer", "estimated transistors per element, quantizer"),
+    "energy": ("Loss against energy", "fJ per MAC, dot product, mapped to the library at hand"),
 }
 
 
@@ -78,7 +80,8 @@ def write(
     about = results[0].about
     tables = [_answers(results), _figures(results, rows, cost), *map(_items, chosen)]
     with matplotlib.rc_context(STYLE):
-        drawn = [(p, caption) for p, caption in _pictures(results, rows, cost) if p]
+        drawn = [(p, caption) for p, caption in _pictures(results) if p]
+        choices = _choices(results, rows, cost)
     text = rendered(
         Path(__file__).with_name("page.html"),
         title="What 4-bit formats cost a language model",
@@ -88,6 +91,7 @@ def write(
             "the same tokens; docs/accuracy.md says how they are measured."
         ),
         tables=tables,
+        choices=choices,
         pictures=drawn,
     )
     files.write(path, text)
@@ -129,7 +133,8 @@ def _figures(results: Sequence[Result], rows: Sequence[Result], cost: Mapping[in
                 r.row.label, r.row.mode, ", ".join(names), _number(f["perplexity"], 3),
                 _number(f["over_fp32"], 4), _number(error_of(f, "over_fp32"), 4),
                 _number(c.bits, 3), _number(c.dot, 0, none=UNKNOWN),
-                _number(c.quantizer, 0, none=UNKNOWN),
+                _number(c.array, 0, none=UNKNOWN), _number(c.quantizer, 0, none=UNKNOWN),
+                _number(c.energy, 1, none=UNKNOWN),
                 _number(f["over_amxfp4"], 4), _number(error_of(f, "over_amxfp4"), 4),
                 _number(f["divergence"], 4), f"{f['agreement']:.1%}",
                 *(_number(f[f"sqnr_{kind}"], 1) for kind in OPERANDS),
@@ -139,13 +144,15 @@ def _figures(results: Sequence[Result], rows: Sequence[Result], cost: Mapping[in
         title="All formats", rows=lines, words=3, sorted=True,
         header=(
             "format", "quantized", "dominated in", "perplexity", "nats over FP32", "error",
-            "bits an element", "T per MAC", "quantizer, T per element", "over AMXFP4", "error",
+            "bits an element", "T per MAC", "array, T per MAC", "quantizer, T per element",
+            "fJ per MAC", "over AMXFP4", "error",
             "KL from FP32", "top-1 as FP32", *(f"SQNR of {kind}, dB" for kind in OPERANDS),
         ),
         note=(
             "A click on a heading sorts. Dominated: another format costs as little and loses less, "
             "be it by less than the errors. T: estimated transistors of whole units with 32 lanes, "
-            f"or a block's 16, mapped for area (amxfp4 synth plan {PLAN.name} measures them); "
+            f"or a block's 16, mapped for area (amxfp4 synth plan {PLAN.name} measures them); an "
+            "array is 64 elements and a sequencer; fJ: amxfp4 synth energy dot; "
             "formats that differ in the scale's rule alone share a dot product. No quantizer in "
             "hardware searches scales or finds a tensor's factor."
         ),
@@ -189,19 +196,28 @@ def _marks(
     return found
 
 
-def _pictures(
+def _choices(
     results: Sequence[Result], rows: Sequence[Result], cost: Mapping[int, Cost]
-) -> list[tuple[Picture | None, str]]:
+) -> list[tuple[str, Picture | None, str]]:
+    """Pictures of losses against each cost, of which a reader chooses one: title and caption."""
     names = list(dict.fromkeys(r.row.label for r in rows))
-    drawn: list[tuple[Picture | None, str]] = []
+    drawn: list[tuple[str, Picture | None, str]] = []
     for axis, (title, label) in AXES.items():
         panels = _marks(results, rows, cost, axis)
         have = {mark.name for marks in panels.values() for mark in marks}
         missing = [name for name in names if name not in have]
-        caption = "Hollow: dominated. Formats of one cost stand beside one another."
+        caption = (
+            "Hollow: dominated. Formats of one cost stand beside one another. " if have else ""
+        )
         if missing:
-            caption += f" Not measured: {', '.join(missing)}."
-        drawn.append((pictures.losses(title, label, panels, names), caption))
+            caption += f"Not measured: {', '.join(missing)}."
+        drawn.append((title, pictures.losses(title, label, panels, names), caption))
+    return drawn
+
+
+def _pictures(results: Sequence[Result]) -> list[tuple[Picture | None, str]]:
+    rows = [r for r in results if r.row.format and not r.row.perturbation]
+    drawn: list[tuple[Picture | None, str]] = []
     caption = (
         "The difference of losses in each step. The first also changes the rule: the scale is "
         "rounded to nearest instead of down."

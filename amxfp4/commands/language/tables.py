@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from amxfp4.accuracy.results.summaries import Result, of_items, of_text
+from amxfp4.accuracy.results.summaries import Result, of_items, of_sentences, of_text
 from amxfp4.accuracy.results.verdicts import Verdict
 from amxfp4.util import console
 
-__all__ = ["error_of", "show_items", "show_text", "show_verdicts"]
+__all__ = ["error_of", "show_items", "show_sentences", "show_text", "show_verdicts"]
 
 
 def error_of(figures: dict[str, Any], name: str) -> float | None:
@@ -53,6 +53,27 @@ def show_items(results: Sequence[Result]) -> None:
             error = row[f"{name}_error"]
             cells += [f"{row[name]:.1%}", "-" if error is None else f"{error:.1%}"]
         table.add(row["mode"], row["label"], *cells, row["items"], f"{row['seconds']:.0f}")
+    table.show()
+
+
+def show_sentences(results: Sequence[Result]) -> None:
+    """Print distances of embeddings from FP32's, and how many keep their nearest neighbour."""
+    table = console.Table(
+        "quantized", "format", "1 - cosine", "+-", "over AMXFP4", "+-", "", "neighbour as FP32",
+        "+-", "over AMXFP4", "+-", "s",
+    )  # fmt: skip
+    for row in of_sentences(results):
+        cells = []
+        for name, form in (
+            ("distance", ".4f"), ("over_amxfp4", ".4f"), ("agreement", ".1%"),
+            ("agreement_over_amxfp4", ".1%"),
+        ):  # fmt: skip
+            error = error_of(row, name)
+            for value in (row[name], error):
+                cells.append("-" if value is None or row[name] is None else f"{value:{form}}")
+            if name == "over_amxfp4":
+                cells.append("*" if row["over_amxfp4_is_difference"] else "")
+        table.add(row["mode"], row["label"], *cells, f"{row['seconds']:.0f}")
     table.show()
 
 

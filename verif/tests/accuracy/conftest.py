@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from amxfp4.accuracy import runs
-from amxfp4.accuracy.model import load
+from amxfp4.accuracy.loading import load
 from amxfp4.accuracy.quantized import Row
 from amxfp4.verif.tests.accuracy import tiny
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from amxfp4 import cli
 from amxfp4.accuracy import tokens
-from amxfp4.accuracy.model import load
+from amxfp4.accuracy.loading import load
 from amxfp4.commands.language import measure, report
 from amxfp4.util import extras
 from amxfp4.verif.tests.accuracy import tiny
@@ -134,6 +135,21 @@ def test_answers_and_choices(
     assert (build, page) == (Path("build"), Path("page.html"))
 
 
+def test_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are read do not count: two rows of a minute each say what four more take."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    left = measure._Forecast()
+    told = []
+    for done, seconds in enumerate((0.0, 0.01, 60.0, 60.0, 60.0), 1):
+        now[0] += seconds
+        told.append(left(done, 8 if done < 5 else 5))
+    assert told == [
+        "measured 1 of 8 rows", "measured 2 of 8 rows", "measured 3 of 8 rows, about 5 min left",
+        "measured 4 of 8 rows, about 4 min left", "measured 5 of 5 rows",
+    ]  # fmt: skip
+
+
 def test_items_of_the_text(
     given: list[str], here: list[str], undrawn: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,7 +185,7 @@ def test_without_what_draws(
         (["--tokens", "119"], "tokens must be at most 60 of 'text', not 100"),
         (["--text", "none.txt"], "--text must be a text in UTF-8, not 'none.txt' (No such file"),
         (["--text", "tiny.gguf"], "--text must be a text in UTF-8, not 'tiny.gguf' ("),
-        (["--model", "text.txt"], "--model must be a GGUF file of a model of the Llama architect"),
+        (["--model", "text.txt"], "--model must be a GGUF file of a model of the Llama or Gemma"),
         (["--jobs", "0"], "--jobs must be at least 1, not 0"),
         (["--pairs", "none"], "--pairs must be a file of items, a line of JSON each, not 'none' ("),
         (["--pairs", "text.txt"], "line 1 of text.txt: must be an object of JSON, not '0123"),

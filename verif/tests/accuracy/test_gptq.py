@@ -13,7 +13,7 @@ import pytest
 
 from amxfp4 import golden
 from amxfp4.accuracy import gptq
-from amxfp4.accuracy.model import load
+from amxfp4.accuracy.loading import load
 from amxfp4.accuracy.prepared import prepared
 from amxfp4.verif.tests.accuracy import slowly, tiny
 

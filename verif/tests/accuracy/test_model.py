@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from amxfp4.accuracy import model as ours
-from amxfp4.accuracy.model import OPERANDS, load
+from amxfp4.accuracy.loading import load
+from amxfp4.accuracy.model import OPERANDS
 from amxfp4.golden.files.gguf_file import GgufFile
 from amxfp4.verif.tests.accuracy import slowly, tiny
 from amxfp4.verif.tests.accuracy.tiny import losses
@@ -44,15 +45,15 @@ def test_head_of_its_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(got[0], wanted, rtol=0, atol=1e-4)
 
 
-def _halves(x: Any, turn: Any) -> Any:
+def _halves(x: Any, turn: Any, *, halves: bool) -> Any:
     """Rotate pairs of elements half a head apart, as in files of other architectures."""
     cos, sin = (t[:, None] for t in turn)
     a, b = np.split(x, 2, axis=-1)
     return np.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
 
-def _backwards(x: Any, turn: Any) -> Any:
-    return _turned(x, (turn[0], -turn[1]))
+def _backwards(x: Any, turn: Any, *, halves: bool) -> Any:
+    return _turned(x, (turn[0], -turn[1]), halves=halves)
 
 
 def _spread(x: Any) -> Any:
@@ -64,7 +65,7 @@ _turned, _softmax, _normed = ours._turned, ours._softmax, ours._normed
 PLANTED = {
     "pairs half a head apart": ("_turned", _halves),
     "turned backwards": ("_turned", _backwards),
-    "not turned": ("_turned", lambda x, _: x),
+    "not turned": ("_turned", lambda x, _, halves: x),
     "looks ahead": ("_softmax", _spread),
     "another temperature": ("_softmax", lambda x: _softmax(2 * x)),
     "norm without weight": ("_normed", lambda x, w, shape: _normed(x, np.ones_like(w), shape)),
@@ -85,7 +86,7 @@ def test_planted_bug_is_found(
 
 
 def test_planted_base_is_found(model: Any, wanted: Any) -> None:
-    other = dataclasses.replace(model, shape=dataclasses.replace(model.shape, base=110.0))
+    other = dataclasses.replace(model, shape=dataclasses.replace(model.shape, bases=(110.0,) * 2))
     assert np.abs(losses(other, WINDOWS) - wanted).max() > 1e-2
 
 
@@ -159,7 +160,7 @@ def test_values_of_a_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "without", "message"),
     [
-        ({"general.architecture": "qwen2"}, None, "must be llama, not 'qwen2'"),
+        ({"general.architecture": "qwen2"}, None, "must be llama or gemma3, not 'qwen2'"),
         ({}, "blk.1.ffn_up.weight", "tensor 'blk.1.ffn_up.weight' must be .* not nothing"),
         ({}, "output_norm.weight", "tensor 'output_norm.weight' must be .* not nothing"),
     ],

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from amxfp4.accuracy.loading import load
 from amxfp4.accuracy.measures import Measured
-from amxfp4.accuracy.model import OPERANDS, final, load
+from amxfp4.accuracy.model import OPERANDS, final
 from amxfp4.accuracy.quantized import FP32, Row, described, quantizer
 from amxfp4.accuracy.results.summaries import Result
 from amxfp4.commands.language import hardware, pictures, report
@@ -21,6 +23,7 @@ from amxfp4.params.array import ArrayConfig
 from amxfp4.params.dot import DotConfig
 from amxfp4.params.quantizer import QuantizerConfig
 from amxfp4.synth.flow import results
+from amxfp4.synth.gates import energy_per_mac
 from amxfp4.verif.sim.batch.check import Mismatch
 from amxfp4.verif.sim.batch.dut import BatchDut, ContractError
 from amxfp4.verif.tests.accuracy import tiny
@@ -65,18 +68,22 @@ def test_page(found: list[Result], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for title in (
         "Questions fixed in advance",
         "All formats",
-        "Loss against memory",
+        "Losses against costs",
         "Choices: items",
     ):
         assert f"<h2>{title}</h2>" in page
     assert page.count("<svg") == 5
+    assert page.count('<section class="cost">') == page.count("<option>") == len(report.AXES)
+    for title in ("Loss against the array", "Loss against energy"):
+        part = page.split(f"<h3>{title}</h3>")[1].split("</section>")[0]
+        assert f"Not measured: {', '.join(LOSSES)}." in part
+        assert "<svg" not in part
     for text, over in LOSSES.items():
         rows = re.findall(rf"<tr><td>{re.escape(text)}</td>.*?</tr>", page)
         assert len(rows) == 2
         assert all("not measured" in row for row in rows)
         (told,) = {float(re.findall(r">(-?[\d.]+)</td>", row)[1]) for row in rows}
         assert told == pytest.approx(over, abs=0.05)
-    assert "Loss against the dot product" not in page
     assert "yes</td>" in page
     assert "75.0%" in page
 
@@ -140,6 +147,14 @@ def test_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("nvfp4 tensor_scale=auto", "nvfp4 search=[0,3]", "nvfp4-46", "nvfp4 block=32"):
         assert costs.of(_row(text)).quantizer is None
     assert costs.of(_row("amxfp4")) == Cost(bits=4.5, dot=None, quantizer=None)
+    array = ArrayConfig(format_a="mxfp4", format_b="mxfp4", rows=8, cols=8)
+    rows += [
+        row(dot, 64, component="processing_element", macs_per_cycle=32),
+        row(array, 2048, component="sequencer", macs_per_cycle=2048),
+    ]
+    costs = Costs(tmp_path, record=tmp_path / "none.json")
+    assert costs.of(_row("mxfp4-rceil")).array == 2 + 1
+    assert costs.of(_row("mxfp4 block=64")).array is None
     turned = Row(label="x", format="mxfp4", options={"rotation": "full"}, mode="both")
     assert costs.of(turned) == Cost(bits=4.25, dot=None, quantizer=None)
     assert costs.of(_row("mxfp4 block=64")) == Cost(bits=4.125, dot=None, quantizer=None)
@@ -158,6 +173,21 @@ def test_recorded_costs(tmp_path: Path) -> None:
         cost = costs.of(_row(name))
         assert cost.dot == told[f"dot [format_a=format_b={name}]"]
         assert cost.quantizer == told[f"quantizer [format={name}]"]
+    assert costs.of(_row("mxfp4")).array == pytest.approx(955 + 27.7)
+    assert costs.of(_row("amxfp4")).energy is None
+
+
+def test_energy_is_of_one_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean over workloads of the whole dot product, in the first library that was used."""
+    digest = DotConfig(format_a="mxfp4", format_b="mxfp4").digest
+    rows = [
+        SimpleNamespace(digest=digest, component=part, liberty=library, total_fj=fj)
+        for part, library, fj in (("", "a", 10), ("", "a", 30), ("sums", "a", 99), ("", "b", 99))
+    ]
+    monkeypatch.setattr(energy_per_mac, "read", lambda _: rows)
+    costs = Costs(tmp_path, record=tmp_path / "none.json")
+    assert costs.of(_row("mxfp4")).energy == 20
+    assert costs.of(_row("nvfp4")).energy is None
 
 
 @pytest.mark.parametrize("text", ["", "x", "0,2", "-1", "1,"])

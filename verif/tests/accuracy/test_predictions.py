@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from amxfp4.accuracy import measures, predictions
-from amxfp4.accuracy.model import final, load
+from amxfp4.accuracy.loading import load
+from amxfp4.accuracy.model import final
 from amxfp4.accuracy.quantized import FP32, Row
 from amxfp4.verif.tests.accuracy import tiny
 

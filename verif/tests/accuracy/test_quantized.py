@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from amxfp4 import golden
-from amxfp4.accuracy.model import OPERANDS, load
+from amxfp4.accuracy.loading import load
+from amxfp4.accuracy.model import OPERANDS
 from amxfp4.accuracy.operands import Fidelity
 from amxfp4.accuracy.quantized import (
     FP32,

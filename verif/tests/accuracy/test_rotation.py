@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from amxfp4.accuracy import rotation
-from amxfp4.accuracy.model import Model, as_is, load
+from amxfp4.accuracy.loading import load
+from amxfp4.accuracy.model import Model, as_is
 from amxfp4.accuracy.prepared import prepared, turned
 from amxfp4.accuracy.quantized import Row, rows_of
 from amxfp4.accuracy.rotation import ROTATIONS, hadamard, online, rotated
@@ -105,7 +106,7 @@ def test_outliers_are_spread(name: str, tmp_path: Path) -> None:
 
 def test_sizes_that_do_not_fit(tmp_path: Path) -> None:
     model = load(tiny.write(tmp_path))
-    shape = dataclasses.replace(model.shape, heads=3)  # of 21 elements
+    shape = dataclasses.replace(model.shape, heads=3, head=21)
     odd = dataclasses.replace(model, shape=shape)
     with pytest.raises(ValueError, match="size of a Hadamard matrix must be"):
         rotated(odd, "heads")
@@ -120,6 +121,8 @@ def test_options_of_rows() -> None:
         assert ("weights", text) in rows
         assert ("both", text) not in rows
     for text, message in {
+        "mxfp4 damping=0.1": "damping must come with gptq=true",
+        "mxfp4 gptq=true damping=0": "damping must be a number above 0, up to 10, not 0",
         "mxfp4 rotation=9": "rotation must be a string, not 9",
         "mxfp4 rotation=all": "rotation must be one of heads, full, not 'all'",
         "mxfp4 gptq=1": "gptq must be a string, not 1",

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from amxfp4.accuracy import runs
+from amxfp4.accuracy.loading import load
 from amxfp4.accuracy.measures import Measured
-from amxfp4.accuracy.model import load
 from amxfp4.accuracy.quantized import FP32, Row, quantizer, rows_of
 from amxfp4.accuracy.results.statistics import difference
 from amxfp4.accuracy.results.store import Store

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from amxfp4.accuracy import runs, tasks
-from amxfp4.accuracy.model import final, load
+from amxfp4.accuracy.loading import load
+from amxfp4.accuracy.model import final
 from amxfp4.accuracy.predictions import losses
 from amxfp4.accuracy.quantized import FP32, Row
 from amxfp4.accuracy.results.store import Store

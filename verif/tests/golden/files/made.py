@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-RECORD = {8: (34, 32), 2: (18, 32), 3: (20, 32), 39: (17, 32), 40: (36, 64)}
+RECORD = {8: (34, 32), 6: (22, 32), 2: (18, 32), 3: (20, 32), 39: (17, 32), 40: (36, 64)}
 """Bytes and elements of a record of GGUF's types of blocks."""
 
 

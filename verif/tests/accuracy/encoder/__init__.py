@@ -1,0 +1,1 @@
+"""The language model, what is quantized in it, statistics and runs; on a tiny random model."""

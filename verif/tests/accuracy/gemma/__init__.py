@@ -1,0 +1,1 @@
+"""Gemma 3: the forward pass and its tokenizer, on a tiny random model."""
