@@ -62,7 +62,8 @@ async def reset_in_flight(dut: Any) -> None:
 async def throughput(dut: Any) -> None:
     """Measure the spacing of transfers at full speed; the manifest states it."""
     env = await Environment.start(dut)
-    env.source.send(env.model.random(env.rng, env.blocks(_BEATS)))
+    # More than what fills the pipeline, of blocks of any number of beats.
+    env.source.send(env.model.random(env.rng, max(8, env.blocks(_BEATS))))
     await env.finish()
     per_block = int(env.manifest["cycles_per_block"])
     for monitor, beats in ((env.i, env.model.beats_in), (env.o, env.model.beats_out)):

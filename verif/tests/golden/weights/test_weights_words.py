@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from amxfp4 import golden
@@ -14,7 +15,7 @@ from amxfp4.golden.weights import words
 from amxfp4.params.formats import BF16, FP16
 from amxfp4.params.weight_dequantizer import WEIGHT_OUTPUTS
 from amxfp4.verif.tests.golden.weights.exact import FP16 as FP16_BITS
-from amxfp4.verif.tests.golden.weights.exact import NAMES, PATH, TABLES, Number, rounded
+from amxfp4.verif.tests.golden.weights.exact import NAMES, PATH, TABLES, rounded
 
 KINDS = {"fp16": FP16_BITS, "bf16": (8, -126, 127)}
 """Bits of a significand, and the exponents of the smallest and the largest normal number."""
@@ -31,28 +32,24 @@ def _scale(word: int) -> Fraction | None:
     return Fraction(2) ** (max(field, 1) - 25) * (fraction + 1024 * (field > 0))
 
 
-def _word(value: Number, kind: str) -> int:
-    """Write a number that the output has; a zero is +0."""
-    if isinstance(value, float):
-        return {"fp16": 0x7C00, "bf16": 0x7F80}[kind] + 0x8000 * (value < 0)
-    wide = np.array([float(value)], np.float64)
-    bits = wide.astype(np.float16).view(np.uint16) if kind == "fp16" else None
-    if bits is None:  # BF16 is the upper half of FP32, which has every such number
-        bits = (wide.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    return int(bits[0]) if value else 0
+def _words(values: npt.NDArray[np.float64], kind: str) -> npt.NDArray[np.uint16]:
+    """Write numbers that the output has."""
+    if kind == "fp16":
+        words = values.astype(np.float16).view(np.uint16)
+    else:  # the upper half of FP32, which has every such number
+        words = (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return np.where(np.isnan(values), np.uint16({"fp16": 0x7E00, "bf16": 0x7FC0}[kind]), words)
 
 
 def check_words(name: str, kind: str, scales: list[int]) -> int:
     """Compare words of every code under every scale, on both sides, with the fractions."""
     table = TABLES[name]
-    wanted = []
-    for word in scales:
-        scale = _scale(word)
-        nan = {"fp16": FP16, "bf16": BF16}[kind].nan_magnitude
-        wanted.append(
-            [nan if scale is None else _word(rounded(v * scale, KINDS[kind]), kind) for v in table]
-        )
-    due = np.array(wanted, np.uint16)
+    magnitudes, at = np.unique(np.array(scales) % 0x8000, return_inverse=True)
+    wanted = [
+        [np.nan if scale is None else float(rounded(v * scale, KINDS[kind])) for v in table]
+        for scale in map(_scale, magnitudes.tolist())
+    ]
+    due = _words(np.array(wanted), kind)[at]
     codes = np.broadcast_to(np.arange(len(table), dtype=np.uint8), due.shape).copy()
     s = np.array(scales, np.uint16)
     one, all_codes = np.full_like(s, 0x3C00), np.ones(len(table), np.bool_)
