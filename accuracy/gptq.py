@@ -33,8 +33,9 @@ from .model import Array, Layer, Model, Quantize, final
 __all__ = ["DAMPING", "error", "quantize", "quantized"]
 
 DAMPING = 0.1
-"""Of the mean diagonal of H, added to it. The paper's hundredth is for many times as many tokens: on
-few, H knows directions that another text does not have."""
+"""Of the mean diagonal of H, added to it. The paper's hundredth is for many times as many tokens.
+
+On few, H knows directions that another text does not have."""
 
 Matrix = npt.NDArray[np.float64]
 Coded = golden.Blocks | golden.WeightBlocks

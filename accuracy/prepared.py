@@ -1,13 +1,13 @@
 """What a row does to a model before it is measured: rotations, and weights quantized by GPTQ.
 
-They are options beside those of `golden.quantize`: ``gptq=true``, perhaps with ``damping=0.01``,
-and ``rotation=heads``.
+They are options beside those of `golden.quantize`: ``gptq=true``, perhaps with ``damping=0.01``
+and ``calibration=text`` (the end of what is measured), and ``rotation=heads``.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from . import gptq, tokens
 from .model import Model, Quantize
 from .rotation import ROTATIONS, online, rotated
 
-__all__ = ["CALIBRATION", "calibration", "check", "of_golden", "prepared", "turned"]
+__all__ = ["CALIBRATION", "calibration", "check", "ends", "of_golden", "prepared", "turned"]
 
 CALIBRATION = 32, 256
 """Windows that GPTQ calibrates on, and tokens of each."""
 _OPTIONS: dict[str, dict[str, Any]] = {
     "gptq": {"true": True, "false": False}, "rotation": dict.fromkeys(ROTATIONS),
+    "calibration": dict.fromkeys(("own", "text")),
 }  # fmt: skip
 
 
@@ -40,8 +41,8 @@ def check(options: Mapping[str, Any], mode: str) -> None:
     Raises
     ------
     TypeError, ValueError
-        A value is none of an option's, ``gptq`` is for another mode than weights, or ``damping`` is
-        without it.
+        A value is none of an option's, ``gptq`` is for another mode than weights, or an option of
+        it is without it.
     """
     if "damping" in options:
         damping = options["damping"]
@@ -49,12 +50,13 @@ def check(options: Mapping[str, Any], mode: str) -> None:
             raise TypeError(f"damping must be a number above 0, up to 10, not {damping!r}")
         if not 0 < damping <= 10:
             raise ValueError(f"damping must be a number above 0, up to 10, not {damping!r}")
-        if options.get("gptq") is not True:
-            raise ValueError("damping must come with gptq=true")
     for name, allowed in _OPTIONS.items():
         if name in options:
             value = options[name]
             choose(name, str(value).lower() if isinstance(value, bool) else value, allowed)
+    for name in ("damping", "calibration"):
+        if name in options and options.get("gptq") is not True:
+            raise ValueError(f"{name} must come with gptq=true")
     if options.get("gptq") is True and mode not in ("", "weights"):
         raise ValueError(f"mode must be weights with gptq=true, not {mode!r}")
 
@@ -99,9 +101,37 @@ def calibration(path: Path) -> npt.NDArray[np.int64]:
 
     Measured is what these begin with, or another text.
     """
-    made, (count, window) = tokens.tokenizer(path), CALIBRATION
-    most = count * window // 2 + 1
-    # A token is a dozen bytes at most, and four on average.
-    ends = [(name, text[-16 * most :]) for name, text in tokens.own_texts()]
-    coded = [(name, tokens.encode(made, text)[-most:]) for name, text in ends]
+    return ends(tokens.tokenizer(path), tokens.own_texts(), 0)
+
+
+def ends(made: Any, texts: Sequence[tokens.Text], measured: int) -> npt.NDArray[np.int64]:
+    """Tokens to calibrate on: the ends of texts, the same number of each.
+
+    Parameters
+    ----------
+    made
+        Tokenizer.
+    texts
+        One or more; their number divides that of windows.
+    measured
+        Tokens of the beginning of each that must not be among them; without any, only the end of
+        a text is looked at.
+
+    Raises
+    ------
+    ValueError
+        A text is too short for both.
+    """
+    count, window = CALIBRATION
+    most = count * window // len(texts) + 1
+    coded = []
+    for name, text in texts:
+        # A token is a dozen bytes at most, and four on average.
+        ids = tokens.encode(made, text if measured else text[-16 * most :])
+        if len(ids) < measured + most:
+            raise ValueError(
+                f"tokens must be at most {max(0, len(ids) - most):,} of {name!r} with "
+                f"calibration=text, not {measured:,}"
+            )
+        coded.append((name, ids[-most:]))
     return tokens.windows(coded, count * window, window)

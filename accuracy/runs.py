@@ -28,7 +28,7 @@ from amxfp4.util.errors import ToolError
 from .encoder import bert
 from .encoder.sentences import Sentences
 from .loading import load
-from .measures import Measured, Subject, measure
+from .measures import Measured, Subject, Windows, measure
 from .model import Model
 from .prepared import calibration
 from .quantized import Row
@@ -93,6 +93,7 @@ def run(
     jobs: int = 2,
     again: bool = False,
     submit: Submit | None = None,
+    held: Windows | None = None,
     told: Callable[[Result, int, int], None] = lambda *_: None,
 ) -> list[Result]:
     """Measure what a folder does not have yet, and keep each row as soon as it is done.
@@ -117,6 +118,8 @@ def run(
     submit
         Who measures, in place of processes that are started here: there `path` must be the same
         file.
+    held
+        Tokens of the text that are not measured, for rows with ``calibration=text``.
     told
         Called with a result, how many there are now, and how many will be.
 
@@ -143,7 +146,7 @@ def run(
         given = contextlib.nullcontext(submit) if submit else _working(min(jobs, len(left)))
         with given as begin:
             with _not_interrupted():
-                pending = {begin(_measure, path, subject, rows[n]): n for n in left}
+                pending = {begin(_measure, path, subject, rows[n], held): n for n in left}
             for done in concurrent.futures.as_completed(pending):
                 number = pending[done]
                 found[number] = Result(row=rows[number], about=where, measured=done.result())
@@ -217,9 +220,13 @@ def _begin() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _measure(path: Path, subject: Subject, row: Row) -> Measured:
+def _measure(path: Path, subject: Subject, row: Row, held: Windows | None = None) -> Measured:
     try:
         model = _loaded(path)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+    if row.options.get("calibration") == "text":
+        if held is None:
+            raise ValueError("calibration must be own for items, not 'text'")
+        return measure(model, subject, row, lambda: held)
     return measure(model, subject, row, functools.partial(calibration, path))

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.accuracy import runs, tasks, tokens
-from amxfp4.accuracy.measures import Subject
+from amxfp4.accuracy.measures import Subject, Windows
+from amxfp4.accuracy.prepared import ends
 from amxfp4.accuracy.quantized import FORMATS_MEASURED, MODES_MEASURED, Row, rows_of
 from amxfp4.accuracy.results.store import Store
 from amxfp4.accuracy.results.summaries import Result
@@ -68,10 +69,13 @@ def measure(
     )
     name = " and ".join(name for name, _ in texts)
     subjects: dict[str, Subject] = {name: cut}
+    held = None
+    if any(row.options.get("calibration") == "text" for row in rows):
+        held = ends(made, texts, -(-len(cut) // len(texts)) * window + 1)
     if pairs is not None:
         subjects |= _items(pairs, path, made, texts)
     results, *chosen = measured(
-        path, subjects, rows, out, jobs=jobs, scheduler=scheduler, again=again
+        path, subjects, rows, out, jobs=jobs, scheduler=scheduler, again=again, held=held
     )
     tables.show_text(results)
     for items in chosen:
@@ -101,8 +105,12 @@ def measured(
     jobs: int,
     scheduler: str | None,
     again: bool,
+    held: Windows | None = None,
 ) -> list[list[Result]]:
-    """Measure rows on subjects, given by name, as far as `out` does not have them."""
+    """Measure rows on subjects, given by name, as far as `out` does not have them.
+
+    `held` is of the text alone, as of `runs.run`.
+    """
     with writing("--out", out, "a folder that can be written"):
         out.mkdir(parents=True, exist_ok=True)
     found = []
@@ -112,7 +120,7 @@ def measured(
                 found.append(
                     runs.run(
                         path, subject, rows, Store(out), title, jobs=jobs, again=again,
-                        submit=submit,
+                        submit=submit, held=held if isinstance(subject, np.ndarray) else None,
                         told=functools.partial(_tell, step, _Forecast()),
                     )
                 )  # fmt: skip

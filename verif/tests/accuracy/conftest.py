@@ -23,10 +23,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     @contextlib.contextmanager
     def working(_: int) -> Iterator[Any]:
-        def submit(measure: Any, path: Path, subject: Any, row: Row) -> Any:
+        def submit(measure: Any, path: Path, subject: Any, row: Row, held: Any) -> Any:
             future: concurrent.futures.Future[Any] = concurrent.futures.Future()
             measured.append(row.label)
-            future.set_result(measure(path, subject, row))
+            future.set_result(measure(path, subject, row, held))
             return future
 
         yield submit

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from amxfp4 import cli
-from amxfp4.accuracy import tokens
+from amxfp4.accuracy import prepared, tokens
 from amxfp4.accuracy.loading import load
 from amxfp4.commands.language import measure, report
 from amxfp4.util import extras
@@ -84,6 +84,34 @@ def test_gptq_and_rotation(
         capsys.readouterr().err
         == "amxfp4: error: mode must be weights for 'int4-asym gptq=true', not kv\n"
     )
+
+
+def test_calibration_on_the_end_of_the_text(
+    given: list[str],
+    here: list[str],
+    undrawn: list[Any],
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is not what is measured, and another row than calibration on our own texts."""
+    monkeypatch.setattr(prepared, "CALIBRATION", (2, 20))
+    monkeypatch.setattr(tokens, "encode", lambda _, t, *most: np.array([ord(c) - 48 for c in t]))
+    made: list[Any] = []
+
+    def ends(*given: Any) -> Any:
+        made.append(prepared.ends(*given))
+        return made[-1]
+
+    monkeypatch.setattr(measure, "ends", ends)
+    Path("text.txt").write_text(TEXT + "".join(chr(48 + 7 * n % 40) for n in range(44)))
+    words = [w for o in ("", " calibration=text") for w in ("--format", f"int4 gptq=true{o}")]
+    assert run(*given, *words, "--mode", "weights") == 0
+    rows = json.loads(Path("build/accuracy/accuracy.json").read_text())
+    assert len({row["nats"] for row in rows if "gptq" in row["label"]}) == 2
+    assert made[0].reshape(-1)[-1] == 7 * 43 % 40
+    Path("text.txt").write_text(TEXT)
+    assert run(*given, *words, "--mode", "weights") == 2
+    assert "at most 39 of 'text' with calibration=text, not 41" in capsys.readouterr().err
 
 
 def test_table_and_files(

@@ -121,6 +121,8 @@ def test_options_of_rows() -> None:
         assert ("weights", text) in rows
         assert ("both", text) not in rows
     for text, message in {
+        "mxfp4 calibration=text": "calibration must come with gptq=true",
+        "mxfp4 gptq=true calibration=all": "calibration must be one of own, text, not 'all'",
         "mxfp4 damping=0.1": "damping must come with gptq=true",
         "mxfp4 gptq=true damping=0": "damping must be a number above 0, up to 10, not 0",
         "mxfp4 rotation=9": "rotation must be a string, not 9",
