@@ -29,8 +29,8 @@ __all__ = ["OWN", "measure", "measured", "opened", "texts_of"]
 
 OWN = "text"
 """What stands for items from the text itself, in the place of a file of them."""
-_AT_ONCE = 0.2
-"""Seconds within which a row was not measured, but read."""
+_AT_ONCE = 2.0
+"""Seconds within which a row was read, not measured; or is so quick that nobody waits for it."""
 ITEMS = 64
 """Items from the text."""
 
