@@ -64,7 +64,8 @@ class WeightElement(wiring.Component):
         first, last = (self.scales[side].as_value() for side in (0, row.sides - 1))
         m.d.comb += scale.as_value().eq(Mux(is_negative, last, first))
         product = Signal(range(((1 << width) - 1) * LARGEST + 1))
-        m.d.comb += product.eq(scale.significand * Cat(fraction, C(1, 1)))
+        # The range holds every product; of a table of powers of two it is a bit narrower.
+        m.d.comb += assign_low(product, scale.significand * Cat(fraction, C(1, 1)))
         exponents = WeightScale.exponents(word)
         exponent = Signal(range(exponents[0] + least, exponents[-1] + most + 1))
         # The range holds every sum.

@@ -223,7 +223,7 @@ def test_help_loads_nothing_heavy():
         (["verilog", "de"], ["dequantizer"]),
         (["synth", "energy", ""], list(STREAMING)),
         (["verilog", "quantizer", "--ti"], ["--ties"]),
-        (["verilog", "quantizer", "--format", "nv"], ["nvfp4", "nvfp4-ue5m3"]),
+        (["verilog", "quantizer", "--format", "nv"], ["nvfp4", "nvfp4-ue5m3", "nvfp4-46"]),
         (["verilog", "dot", "--pipeline", "sums,al"], ["sums,aligned"]),
         (["synth", "dot", "--lanes", "16"], ["16"]),
         (["fpga", "build", "ice"], ["icebreaker"]),
