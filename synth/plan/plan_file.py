@@ -78,15 +78,18 @@ class _Reader:
         self._path, self._liberty, self._skip = path, liberty, skip
         self._skipped: list[Skipped] = []
         self._labels: set[str] = set()
-        self._scripts: dict[str, str] = {}
+        self._scripts: dict[str, list[str]] = {}
 
     def plan(self, content: dict[str, Any]) -> Plan:
         """Check and expand a whole file."""
         _known(content, ("title", "targets", "scripts", "lists", "goals"))
         with _at("scripts"):
             self._scripts = _known(content.get("scripts", {}), TARGETS)
-            for target in self._scripts:
-                text_of(self._scripts, target, needed=True)
+            for target, names in self._scripts.items():
+                several = names if isinstance(names, list) and names else [names]
+                for name in several:
+                    text_of({target: name}, target, needed=True)
+                self._scripts[target] = several
         lists: Any = content.get("lists")
         goals: Any = content.get("goals", [])
         demand(
@@ -205,6 +208,7 @@ class _Reader:
         named = values.get("component", WHOLE)
         component = None if named == WHOLE else named
         config = UNITS[values["unit"]](**{n: v for n, v in values.items() if n not in _FIXED})
+        own = [values["script"]] if "script" in values else []
         jobs = tuple(
             Job(
                 config=config,
@@ -212,9 +216,10 @@ class _Reader:
                 target=target,
                 dsp=values.get("dsp", False),
                 liberty=self._liberty if target == "liberty" else (),
-                script=values.get("script", self._scripts.get(target)),
+                script=script,
             )
             for target in targets
+            for script in own or self._scripts.get(target, [None])
         )
         return Point(
             series=label,

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from amxfp4.synth.flow.results import Row
 from amxfp4.synth.plan.plan import Listing, Point
-from amxfp4.synth.report.figures import AREAS, area, work
+from amxfp4.synth.report.figures import AREAS, area, smallest, work
 from amxfp4.synth.report.tables import Rows
 
 __all__ = [
@@ -82,10 +82,10 @@ def by_target(listing: Listing, rows: Rows) -> dict[str, list[Measured]]:
     """Points with an area, by target in the order of `AREAS`."""
     found: dict[str, list[Measured]] = {}
     for point in listing.points:
-        for job in point.jobs:
-            row = rows.get(job)
+        for target in dict.fromkeys(job.target for job in point.jobs):
+            row = smallest(rows.get(job) for job in point.jobs if job.target == target)
             if row is not None and area(row) is not None:
-                found.setdefault(job.target, []).append(Measured(point, row))
+                found.setdefault(target, []).append(Measured(point, row))
     return {target: found[target] for target in AREAS if target in found}
 
 

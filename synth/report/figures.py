@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from amxfp4.synth.flow.results import Row
 if TYPE_CHECKING:
     from amxfp4.synth.gates.energy_per_mac import EnergyRow
 
-__all__ = ["AREAS", "Area", "area", "clock", "formats_of", "work"]
+__all__ = ["AREAS", "Area", "area", "clock", "formats_of", "smallest", "work"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,16 @@ def area(row: Row, *, logic: bool = False) -> float | None:
     if logic and row.target == "generic":
         value -= FLIP_FLOP_TRANSISTORS * (row.ff or 0)
     return float(value)
+
+
+def smallest(found: Iterable[Row | None]) -> Row | None:
+    """Choose the row of the least area out of those that several scripts gave one circuit.
+
+    The first of equals; ``None`` if there is none, one without an area if no other is there.
+    """
+    rows = [row for row in found if row is not None]
+    order = [math.inf if (value := area(row)) is None else value for row in rows]
+    return rows[order.index(min(order))] if rows else None
 
 
 def clock(row: Row) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from amxfp4.params.units import ELEMENTWISE
@@ -10,7 +10,7 @@ from amxfp4.synth.flow.job import Job
 from amxfp4.synth.flow.results import Row
 from amxfp4.synth.plan.goals import BASES, Goal, Peer, verdict
 from amxfp4.synth.plan.plan import WHOLE, Listing, Plan, Point
-from amxfp4.synth.report.figures import AREAS, area, clock, work
+from amxfp4.synth.report.figures import AREAS, area, clock, smallest, work
 
 __all__ = [
     "REST", "Part", "Rows", "Table", "components", "goals", "listing", "number", "parts", "peers",
@@ -52,8 +52,7 @@ def _targets(points: Sequence[Point]) -> list[str]:
 
 
 def _row(point: Point, target: str, rows: Rows) -> Row | None:
-    jobs = [job for job in point.jobs if job.target == target]
-    return rows.get(jobs[0]) if jobs else None
+    return smallest(rows.get(job) for job in point.jobs if job.target == target)
 
 
 def _total(counts: Mapping[str, int], target: str, plan: Plan, rows: Rows, goal: Goal) -> float:
@@ -146,8 +145,23 @@ def listing(table: Listing, rows: Rows, accuracy: Mapping[str, float]) -> Table:
         title=table.title,
         header=tuple(header[n] for n in kept),
         rows=[tuple(line[n] for n in kept) for line in lines],
-        note=table.note,
+        note=" ".join(filter(None, [table.note, *_chosen(table.points, targets, rows)])),
     )
+
+
+def _chosen(points: Sequence[Point], targets: Sequence[str], rows: Rows) -> Iterator[str]:
+    """Say which script gave a figure, where a target has several."""
+    for target in targets:
+        by_script: dict[str, list[str]] = {}
+        for point in points:
+            if sum(job.target == target for job in point.jobs) > 1:
+                row = _row(point, target, rows)
+                if row is not None:
+                    by_script.setdefault(row.script, []).append(point.label)
+        if by_script:
+            *others, (most, _) = sorted(by_script.items(), key=lambda item: len(item[1]))
+            rest = "".join(f", by {name}: {'; '.join(labels)}" for name, labels in others)
+            yield f"{AREAS[target].unit}: the smaller of several scripts, {most}{rest}."
 
 
 @dataclass(frozen=True, kw_only=True)

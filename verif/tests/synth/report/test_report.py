@@ -140,6 +140,41 @@ def test_listing(load, areas):
     assert table.rows[2] == ("quantizer", "element", "100", "100", "400", "400", "-", "-")
 
 
+BOTH = """
+targets = ["ecp5"]
+scripts = { ecp5 = ["default", "area"] }
+[lists.a]
+note = "Why."
+entries = [
+    { label = "a", unit = "dot", options.lanes = 8 },
+    { label = "b", unit = "dot", options.lanes = 4 },
+    { label = "c", unit = "dot", options.lanes = 2 },
+]
+[[goals]]
+what = "it"
+of = "a"
+against = "b"
+"""
+
+
+def test_smaller_of_two_scripts(load, measured):
+    """Every circuit gets the script that makes it smaller, and the table says which."""
+    plan = load(BOTH)
+    given = {"a": (800, 400), "b": (80, 90), "c": (50, 50)}
+    rows = {
+        job: measured(job, area=area, script=job.script)
+        for label, both in given.items()
+        for job, area in zip(plan.points[label].jobs, both, strict=True)
+    }
+    table = tables.listing(plan.listings[0], rows, {})
+    assert [line[3] for line in table.rows] == ["400", "80.0", "50.0"]
+    assert table.note == "Why. LUT4e: the smaller of several scripts, default, by area: a."
+    assert tables.goals(plan, rows).rows[0][4] == "5.000"
+    # One that failed is no smaller.
+    del rows[plan.points["a"].jobs[1]]
+    assert tables.listing(plan.listings[0], rows, {}).rows[0][3] == "800"
+
+
 def test_listing_shows_what_is_of_interest(load, measured):
     """Speed, DSP blocks and accuracy have columns where there are any."""
     plan = load(PLAN)
