@@ -125,8 +125,10 @@ def product(
     float32 [M, N]; and the flags, bool [M, N, 2] (inexact, overflow), ``None`` unless in the mode
     ``fixed``.
     """
-    bits = {"frac_bits": config.frac_bits, "int_bits": config.int_bits}
-    c = matmul(a.plain, b.plain, config.acc, config.output, **bits)
+    c = matmul(
+        a.plain, b.plain, config.acc, config.output,
+        frac_bits=config.frac_bits, int_bits=config.int_bits,
+    )  # fmt: skip
     return c if isinstance(c, tuple) else (c, None)
 
 

@@ -7,21 +7,23 @@ mode is another subclass of `Accumulator` and another entry of `ACCUMULATORS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from amxfp4.golden.checks import check_integer
+from amxfp4.golden.checks import check_array, check_integer
+from amxfp4.golden.products.fused import NAN, add_steps
 from amxfp4.golden.products.limbs import exact_terms
 from amxfp4.golden.products.operands import Contraction, Operand, block_terms
 from amxfp4.golden.rounding import integer_terms, round_to_fp32, round_to_odd
 from amxfp4.params.checks import choose
 from amxfp4.params.dot import FIXED_BITS
-from amxfp4.params.formats import BlockFormat
+from amxfp4.params.formats import FP32, BlockFormat
+from amxfp4.params.fused import FusedStep, fused_step
 
-__all__ = ["ACCUMULATORS", "Accumulator", "Exact", "Fixed", "Fp32", "Sum", "accumulator"]
+__all__ = ["ACCUMULATORS", "Accumulator", "Exact", "Fixed", "Fp32", "Fused", "Sum", "accumulator"]
 
 _MOST_BITS = 128
 """Limit of `frac_bits` and of `int_bits`, far beyond what any format can use."""
@@ -54,11 +56,22 @@ class Accumulator(ABC):
     """Whether power-of-two scales, whose sums span too many bits to be kept, are accepted."""
     tile: ClassVar[int] = 256
     """Rows and columns of a product worked on at a time: the terms of a block stay in the cache."""
+    nan: ClassVar[int] = FP32.nan_magnitude or 0
+    """The FP32 word of a result that is none."""
+
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of the parameters that only this mode has."""
+        return tuple(field.name for field in fields(cls))
 
     @classmethod
     def of(cls, rows: tuple[BlockFormat, BlockFormat], **parameters: Any) -> Self:
         """Make an accumulator for two formats from its given parameters, checked."""
         return cls(**parameters)
+
+    def part(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> Self:
+        """Make the accumulator of a part of results of `shape`."""
+        return self
 
     @abstractmethod
     def add(self, a: Operand, b: Operand, contract: Contraction) -> Sum:
@@ -128,7 +141,43 @@ class Fp32(Accumulator):
         return Sum([total])
 
 
-ACCUMULATORS: dict[str, type[Accumulator]] = {"exact": Exact, "fixed": Fixed, "fp32": Fp32}
+@dataclass(frozen=True, slots=True)
+class Fused(Accumulator):
+    """Steps as a tensor core makes them, from the sums `c` or from +0."""
+
+    any_scale = True
+    tile = 128
+    nan = NAN
+
+    how: FusedStep
+    c: npt.NDArray[np.float32] | None = None
+
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:  # noqa: D102 (inherited)
+        return ("preset", *(field.name for field in fields(FusedStep)), "c")
+
+    @classmethod
+    def of(cls, rows: tuple[BlockFormat, BlockFormat], c: Any = None, **parameters: Any) -> Self:  # noqa: D102 (inherited)
+        how = fused_step(**parameters)
+        how.check_block(rows[0].block)
+        return cls(how, c)
+
+    def part(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> Self:  # noqa: D102 (inherited)
+        c = self.c
+        if c is None:
+            c = np.broadcast_to(np.float32(0), shape)
+        elif check_array("c", c, np.float32).shape != shape:
+            raise ValueError(f"c must be of shape {shape}, as the result is, not {c.shape}")
+        return replace(self, c=c[part])
+
+    def add(self, a: Operand, b: Operand, contract: Contraction) -> Sum:  # noqa: D102 (inherited)
+        assert self.c is not None
+        return Sum([add_steps(a, b, contract, self.how, self.c)])
+
+
+ACCUMULATORS: dict[str, type[Accumulator]] = {
+    "exact": Exact, "fixed": Fixed, "fp32": Fp32, "fused": Fused,
+}  # fmt: skip
 """The accumulator of every mode, by the mode's name."""
 
 
@@ -139,9 +188,9 @@ def accumulator(
     mode = choose("acc", acc, ACCUMULATORS)
     for row in rows:
         if row.power_of_two and not mode.any_scale:
-            raise ValueError(f"acc must be fp32 for the scales of {row.name}, not {acc!r}")
+            raise ValueError(f"acc must be fp32 or fused for the scales of {row.name}, not {acc!r}")
     given = {name: value for name, value in parameters.items() if value is not None}
-    owners = {f.name: name for name, kind in ACCUMULATORS.items() for f in fields(kind)}
+    owners = {p: name for name, kind in ACCUMULATORS.items() for p in kind.parameters()}
     for name, value in given.items():
         if owners[name] != acc:
             raise ValueError(f"{name} must be None unless acc is {owners[name]}, not {value!r}")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amxfp4.golden.blocks import Blocks
-from amxfp4.golden.checks import check_integer, check_kind
+from amxfp4.golden.checks import check_array, check_integer, check_kind
 from amxfp4.golden.formats import values as values_of
 from amxfp4.golden.formats import words
 from amxfp4.golden.products.accumulators import accumulator
@@ -20,7 +20,7 @@ from amxfp4.golden.products.operands import Contraction, Operand, paired, rows_b
 from amxfp4.golden.rounding import round_sum
 from amxfp4.golden.weights import refuse_weights
 from amxfp4.params.checks import choose
-from amxfp4.params.formats import FORMATS, OUTPUTS
+from amxfp4.params.formats import FORMATS, FP32, OUTPUTS
 
 __all__ = ["dot", "matmul", "scaled"]
 
@@ -41,6 +41,19 @@ class _Bits(_Limit, total=False):
     int_bits: int | None
 
 
+class _Step(_Limit, total=False):
+    preset: str | None
+    step: int | None
+    group: int | None
+    window: int | Literal["exact"] | None
+    rounding: str | None
+    c: Values | None
+
+
+class _Any(_Bits, _Step, total=False):
+    pass
+
+
 class _Multiply(Protocol):
     """Type of `matmul` and `dot`: in the mode ``fixed`` the values come with flags."""
 
@@ -59,7 +72,11 @@ class _Multiply(Protocol):
     ) -> Flagged: ...
     @overload
     def __call__(
-        self, a: Blocks, b: Blocks, acc: str, out: str = "fp32", **bits: Unpack[_Bits]
+        self, a: Blocks, b: Blocks, acc: Literal["fused"], out: str = "fp32", **step: Unpack[_Step]
+    ) -> Values: ...
+    @overload
+    def __call__(
+        self, a: Blocks, b: Blocks, acc: str, out: str = "fp32", **others: Unpack[_Any]
     ) -> Values | Flagged: ...
 
 
@@ -109,11 +126,13 @@ class _Product:
         flags: npt.NDArray[np.bool_] | None = None
         for part in parts:
             a, b = self.a.part(part[0]), self.b.part(part[-1])
-            total = self.accumulator.add(a, b, contract)
+            total = self.accumulator.part(shape, part).add(a, b, contract)
             result = round_sum(total.terms, self.out)
             if a.nan.any() or b.nan.any():
                 good = contract(*(~np.max(o.nan, axis=0)[:, None] for o in (a, b)))
                 result[~good] = np.nan
+            if self.out is FP32:
+                result[np.isnan(result)] = np.uint32(self.accumulator.nan).view(np.float32)
             values[part] = result
             if total.flags is not None:
                 flags = np.empty((*shape, 2), np.bool_) if flags is None else flags
@@ -159,6 +178,12 @@ def matmul(
     frac_bits: int | None = None,
     int_bits: int | None = None,
     max_blocks: int | None = None,
+    preset: str | None = None,
+    step: int | None = None,
+    group: int | None = None,
+    window: int | Literal["exact"] | None = None,
+    rounding: str | None = None,
+    c: Values | None = None,
 ) -> Values | Flagged:
     """Matrix product C[m, n] = sum over blocks k of D(A[m, k], B[n, k]) (arXiv 2411.09909).
 
@@ -178,6 +203,9 @@ def matmul(
           after a block, leaves [-2^I, 2^I)), and the sum is rounded once. Without flags the
           result is that of ``exact``. E5M2 and E4M3 scales only.
         - ``fp32``: each D is rounded to FP32 and added in FP32, blocks in order, from +0.
+        - ``fused``: as tensor cores do it. The sum so far, `c` to begin with, and the exact sums of
+          groups of products are the summands of a step; bits below the largest one's window are
+          dropped, and one rounding ends the step (docs/numerics.md, Fused sums).
     out
         ``fp32`` or ``bf16``; every rounding is to nearest, ties to even. In ``fp32`` mode a
         BF16 result is the rounded FP32 sum.
@@ -185,6 +213,13 @@ def matmul(
         F and I; by default those of `amxfp4.params.dot.FIXED_BITS`.
     max_blocks
         Refuse reductions of more blocks, as the hardware's accumulator would have to.
+    preset
+        The step of ``fused``: ``blackwell``, which is also the default, or ``mxdotp``.
+    step, group, window, rounding
+        Or its parameters (`amxfp4.params.fused.FusedStep`): elements of a step and of a group, bits
+        of the window or ``exact``, and ``RZ`` or ``RNE``.
+    c
+        float32 of the result's shape: what the sums of ``fused`` begin with; +0 by default.
 
     Returns
     -------
@@ -217,7 +252,10 @@ def matmul(
     for name, operand in (("a", a), ("b", b)):
         if operand.codes.ndim != 3:
             raise ValueError(f"{name} must be a matrix, not of shape {operand.shape}")
-    product = _Product(a, b, acc, out, max_blocks, frac_bits=frac_bits, int_bits=int_bits)
+    product = _Product(
+        a, b, acc, out, max_blocks, frac_bits=frac_bits, int_bits=int_bits,
+        preset=preset, step=step, group=group, window=window, rounding=rounding, c=c,
+    )  # fmt: skip
     shape, tile = (len(a.codes), len(b.codes)), product.accumulator.tile
     parts = itertools.product(*(_slices(size, tile) for size in shape))
     return product.of(rows_by_rows, shape, parts)
@@ -233,6 +271,12 @@ def dot(
     frac_bits: int | None = None,
     int_bits: int | None = None,
     max_blocks: int | None = None,
+    preset: str | None = None,
+    step: int | None = None,
+    group: int | None = None,
+    window: int | Literal["exact"] | None = None,
+    rounding: str | None = None,
+    c: Values | None = None,
 ) -> Values | Flagged:
     """Dot product of each row of a with the same row of b, accumulated over its blocks.
 
@@ -243,8 +287,8 @@ def dot(
     a, b
         Quantized tensors of codes [..., blocks, K] with the same leading shape; the formats may
         differ.
-    acc, out, frac_bits, int_bits, max_blocks
-        As for `matmul`.
+    acc, out, frac_bits, int_bits, max_blocks, preset, step, group, window, rounding, c
+        As for `matmul`; `c` is [...].
 
     Returns
     -------
@@ -270,7 +314,13 @@ def dot(
     lead = a.codes.shape[:-2]
     if b.codes.shape[:-2] != lead:
         raise ValueError(f"b must have rows {lead} as a has, not {b.codes.shape[:-2]}")
-    product = _Product(a, b, acc, out, max_blocks, frac_bits=frac_bits, int_bits=int_bits)
+    if c is not None and check_array("c", c, np.float32).shape != lead:
+        raise ValueError(f"c must be of shape {lead}, as the result is, not {c.shape}")
+    product = _Product(
+        a, b, acc, out, max_blocks, frac_bits=frac_bits, int_bits=int_bits,
+        preset=preset, step=step, group=group, window=window, rounding=rounding,
+        c=None if c is None else c.reshape(-1),
+    )  # fmt: skip
     count = math.prod(lead)
     result = product.of(paired, (count,), ((part,) for part in _slices(count, _ROWS)))
     if isinstance(result, tuple):

@@ -9,6 +9,7 @@ and NaN are Python floats.
 
 from __future__ import annotations
 
+from .fused import fused_sums
 from .quantizer import ExactBlock, dequantize_block, quantize_block
 from .sums import accumulate, dot_terms, round_to_word
 from .words import Number, word_value
@@ -19,6 +20,7 @@ __all__ = [
     "accumulate",
     "dequantize_block",
     "dot_terms",
+    "fused_sums",
     "quantize_block",
     "round_to_word",
     "word_value",

@@ -84,8 +84,8 @@ class _Reader:
         """Check and expand a whole file."""
         _known(content, ("title", "targets", "scripts", "lists", "goals"))
         with _at("scripts"):
-            self._scripts = _known(content.get("scripts", {}), TARGETS)
-            for target, names in self._scripts.items():
+            scripts = _known(content.get("scripts", {}), TARGETS)
+            for target, names in scripts.items():
                 several = names if isinstance(names, list) and names else [names]
                 for name in several:
                     text_of({target: name}, target, needed=True)

@@ -87,8 +87,8 @@ def test_format_in_words(text: str, format: str, options: Any) -> None:
         ("mxfp4 ties=RTZ", ValueError, "ties must be one of RNE, RNA|ties must be one of RNA, RNE"),
         ("mxfp4 rule=modelopt", ValueError, "rule"),
         ("mxfp4 sides=2", TypeError, "sides"),
-        ("amxfp4 acc=int8", ValueError, "acc must be one of exact, fixed, fp32, not 'int8'"),
-        ("mxfp4 acc=exact", ValueError, "acc must be fp32 for the scales of mxfp4, not 'exact'"),
+        ("amxfp4 acc=int8", ValueError, "acc must be one of exact, fixed, fp32, fused, not 'int8'"),
+        ("mxfp4 acc=exact", ValueError, "acc must be fp32 or fused for .*mxfp4, not 'exact'"),
     ],
 )
 def test_wrong_format(text: str, error: type[Exception], message: str) -> None:

@@ -127,7 +127,7 @@ def check_matmul(
     bits: tuple[int, int] | None = None,
 ) -> int:
     """Compare every element of the matrix product, its flags, and the diagonal by `dot`."""
-    options = {} if bits is None else {"frac_bits": bits[0], "int_bits": bits[1]}
+    options: dict[str, Any] = {} if bits is None else {"frac_bits": bits[0], "int_bits": bits[1]}
     found: Any = golden.matmul(a, b, acc, out, **options)
     values, flags = found if acc == "fixed" else (found, np.zeros((*found.shape, 2), bool))
     words = values.view(np.uint32) >> (FP32.width - OUTPUTS[out].width)

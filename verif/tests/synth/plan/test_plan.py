@@ -224,7 +224,7 @@ def test_scripts_by_target(load):
     assert [job.script for job in load(both + ENTRY).points["x"].jobs] == ["default", "area"]
     assert [job.script for job in load(both + ENTRY + 'script = "area"').jobs] == ["area"]
     with pytest.raises(ValueError, match=r"scripts: ecp5 must be a string, not \[\]"):
-        load('scripts = { ecp5 = [] }\n' + ENTRY)
+        load("scripts = { ecp5 = [] }\n" + ENTRY)
     with pytest.raises(ValueError, match=r"scripts: key must be one of generic, .*, not 'asic'"):
         load('scripts = { asic = "area" }\n' + ENTRY)
     with pytest.raises(ValueError, match=r"entry 1 \(x\): script must be one of .*, not 'much'"):
