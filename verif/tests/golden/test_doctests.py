@@ -45,6 +45,7 @@ def test_imports(name: str) -> None:
         assert {f for f in found if f.startswith("amxfp4")} <= {
             "amxfp4.params.formats",
             "amxfp4.params.checks",
+            "amxfp4.params.fused",
         }
         assert "numpy" not in found
         assert "from .." not in Path(path).read_text()
