@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -203,10 +202,10 @@ def test_tiles(acc: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPat
 
 
 def test_every_mode_has_an_accumulator() -> None:
-    """The modes are those of the parameters, and only `fixed` has parameters of its own."""
-    assert tuple(accumulators.ACCUMULATORS) == ACCUMULATIONS
-    own = {mode: fields(kind) for mode, kind in accumulators.ACCUMULATORS.items()}
-    assert [mode for mode in own if own[mode]] == ["fixed"]
+    """The modes are those of hardware and `fused`; these two have parameters of their own."""
+    assert tuple(accumulators.ACCUMULATORS) == (*ACCUMULATIONS, "fused")
+    own = {mode: kind.parameters() for mode, kind in accumulators.ACCUMULATORS.items()}
+    assert [mode for mode in own if own[mode]] == ["fixed", "fused"]
 
 
 def test_nan_block(rng: np.random.Generator) -> None:
