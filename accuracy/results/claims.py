@@ -61,7 +61,7 @@ CLAIMS = (
         first="amxfp4-ue5m3 second=5", second="nvfp4-46 tensor_scale=auto",
     ),
 )  # fmt: skip
-"""What was claimed for and against two scales before it was measured."""
+"""What is said for and against two scales; docs/accuracy.md says when it was written down."""
 STEPS = ("mxfp4", "mxfp4-e5m2", "amxfp4")
 """A significand for the scale, then a scale for each sign."""
 

@@ -119,24 +119,25 @@ def test_exact_window_in_one_step_is_exact_mode(rng: np.random.Generator) -> Non
 def test_what_decides_an_exponent() -> None:
     """Products that cancel hold the window up; a zero scale and zero elements do not."""
     codes = np.zeros((1, 4, 16), np.uint8)
-    codes[0, 0, :2] = 2, 10  # 1 and -1, times a large scale
-    codes[0, 1, 0] = 2  # 1, times a small one
-    one = golden.Blocks(np.where(codes > 0, np.uint8(2), codes), np.full((1, 4), 0x38, np.uint8),
-                        None, "nvfp4", (1, 64))  # fmt: skip
-    scale = np.full((1, 4), 0x38, np.uint8)
-    scale[0, :2] = 0x7E, 0x08  # 448 and 2^-6
-    how: dict[str, Any] = {"step": 64, "group": 16, "window": 8}
-    cancelling = golden.Blocks(codes, scale, None, "nvfp4", (1, 64))
-    assert golden.dot(cancelling, one, "fused", **how)[0] == 0  # 2^-6 is below 2^(8 - 8)
+    codes[0, 0, :2] = 2, 10  # 1 and -1, which cancel
+    codes[0, 1, 0] = 2  # 1, times 2^-6
+    ones = np.where(codes > 0, np.uint8(2), codes)
+
+    def result(codes: Any, scale: int) -> float:
+        """Return the sum in a window of 2 bits; the other side's first scale is 448, too."""
+        small, large = np.full((2, 1, 4), 0x38, np.uint8)
+        small[0, :2], large[0, 0] = (scale, 0x08), 0x7E
+        a = golden.Blocks(codes, small, None, "nvfp4", (1, 64))
+        b = golden.Blocks(ones, large, None, "nvfp4", (1, 64))
+        return float(golden.dot(a, b, "fused", step=64, group=16, window=2)[0])
+
     alone = codes.copy()
     alone[0, 0] = 0
-    assert golden.dot(golden.Blocks(alone, scale, None, "nvfp4", (1, 64)), one, "fused", **how) == [
-        2.0**-6
-    ]
-    scale[0, 0] = 0
-    assert golden.dot(golden.Blocks(codes, scale, None, "nvfp4", (1, 64)), one, "fused", **how) == [
-        2.0**-6
-    ]
+    assert result(codes, 0x7E) == 0
+    assert result(alone, 0x7E) == 2.0**-6
+    # By its exponent alone a scale of zero, a subnormal, would hold 2^-6 * 2^8 up.
+    assert result(codes, 0x00) == 2.0**-6
+    assert result(codes, 0x01) == 0
 
 
 def test_exponent_of_zero() -> None:
